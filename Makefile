@@ -1,0 +1,28 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: install train test test-slow lint clean
+
+install: $(VENV)/installed
+
+$(VENV)/installed: setup.cfg constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test]"
+	touch $@
+
+train: install  ## Train PlasticPPO on the maze for a few minutes, with a progress bar.
+	$(BIN)/python -m plastic_rl.scripts.train --algo plastic_ppo --env plastic_rl/Maze-v0 -P --tensorboard-log runs/tb $(ARGS)
+
+test: install  ## The fast tests.
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-slow: install  ## Real training runs and long property tests.
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

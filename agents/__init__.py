@@ -1,0 +1,1 @@
+"""The learners: policy, rollout buffer, A2C, PPO, callbacks."""

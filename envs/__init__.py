@@ -1,0 +1,1 @@
+"""The tasks: Gymnasium environments over numpy arrays. Never imports torch."""

@@ -1,0 +1,1 @@
+"""Where patterns, glyphs and images come from."""

@@ -1,0 +1,1 @@
+"""Recurrent cores: one class each, behind one interface, built by name."""

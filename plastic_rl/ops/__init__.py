@@ -1,0 +1,1 @@
+"""The plastic scan: one sequence operation, several backends, one reference."""

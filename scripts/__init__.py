@@ -1,0 +1,1 @@
+"""The commands. Each module is run as `python -m plastic_rl.scripts.NAME`."""
