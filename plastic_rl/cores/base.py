@@ -1,0 +1,88 @@
+"""The interface that every recurrent core keeps."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+State = tuple[Tensor, ...]
+
+
+class RecurrentCore(nn.Module, ABC):
+    """A recurrent network with its state passed in and out.
+
+    A subclass sets `state_shapes` in its constructor and writes `forward`. Nothing that belongs to an episode is kept
+    in the module.
+
+    Args:
+        input_size: I, the number of features a step reads.
+        output_size: O, the number of features a step gives.
+
+    Attributes:
+        state_shapes: the shape of each tensor of the state without its batch dimension.
+    """
+
+    def __init__(self, input_size: int, output_size: int) -> None:
+        super().__init__()
+        for name, size in (("input_size", input_size), ("output_size", output_size)):
+            if size < 1:
+                raise ValueError(f"{name} must be a positive number of features, not {size}")
+        self.input_size = input_size
+        self.output_size = output_size
+        self.state_shapes: tuple[tuple[int, ...], ...] = ()
+
+    def initial_state(self, batch_size: int) -> State:
+        """Return the state at the start of an episode: zeros, (B, ...) each, on the module's device and dtype."""
+        parameter = next(self.parameters())
+        return tuple(parameter.new_zeros(batch_size, *shape) for shape in self.state_shapes)
+
+    @abstractmethod
+    def forward(self, inputs: Tensor, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
+        """Run the core over a sequence.
+
+        Args:
+            inputs: (T, B, I).
+            state: the state before the first step, a tuple of (B, ...) tensors.
+            episode_starts: (T, B) bool; where true, the state is zeroed before that step.
+
+        Returns:
+            Outputs (T, B, O), and the state after the last step. Neither aliases the arguments.
+        """
+
+    @torch.no_grad()
+    def step(self, inputs: Tensor, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
+        """Advance by one time step without gradients; may reuse the storage of the state it was given.
+
+        Args:
+            inputs: (B, I).
+            state: a tuple of (B, ...) tensors, not to be used by the caller afterwards.
+            episode_starts: (B,) bool.
+
+        Returns:
+            Outputs (B, O) and the new state.
+        """
+        outputs, state = self(inputs.unsqueeze(0), state, episode_starts.unsqueeze(0))
+        return outputs[0], state
+
+    def plasticity(self) -> dict[str, Tensor]:
+        """Return what is worth watching while the core learns: detached `weight`, `alpha`, `eta` where it has them."""
+        return {}
+
+    def traces(self, state: State) -> dict[str, Tensor]:
+        """Return the parts of a state that are plastic traces, by name."""
+        return {}
+
+
+def reset_where(episode_starts: Tensor, state: State) -> State:
+    """Zero the state where an episode starts.
+
+    Selects instead of multiplying: an infinite trace times zero would stay NaN for good.
+
+    Args:
+        episode_starts: (B,) bool.
+        state: a tuple of (B, ...) tensors.
+    """
+    return tuple(
+        torch.where(episode_starts.view(-1, *[1] * (tensor.dim() - 1)), torch.zeros_like(tensor), tensor)
+        for tensor in state
+    )

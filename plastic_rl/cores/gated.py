@@ -1,0 +1,59 @@
+"""GRU and LSTM cores: the controls that plasticity is compared with."""
+
+import torch
+from torch import Tensor, nn
+
+from plastic_rl.cores.base import RecurrentCore, State, reset_where
+
+
+class GatedCore(RecurrentCore):
+    """A `torch.nn.GRU` or `torch.nn.LSTM` behind the core interface.
+
+    The library's fused sequence kernels run between episode starts: the sequence is cut wherever an episode of any
+    environment starts, so environments in step cost nothing extra.
+
+    Args:
+        input_size: I.
+        hidden_size: N, the number of units and of outputs.
+    """
+
+    network_class: type[nn.RNNBase]
+    n_states: int
+
+    def __init__(self, input_size: int, hidden_size: int = 100) -> None:
+        super().__init__(input_size, hidden_size)
+        self.network = self.network_class(input_size, hidden_size)
+        self.state_shapes = ((hidden_size,),) * self.n_states
+
+    def forward(self, inputs: Tensor, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
+        """Run the network over a sequence; see `RecurrentCore.forward`."""
+        starts = episode_starts.any(dim=1).nonzero().flatten().tolist()
+        bounds = sorted({0, *starts, inputs.shape[0]})
+        pieces = []
+        for first, last in zip(bounds[:-1], bounds[1:], strict=True):
+            outputs, state = self._run(inputs[first:last], reset_where(episode_starts[first], state))
+            pieces.append(outputs)
+        return torch.cat(pieces), state
+
+    def _run(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        hidden = tuple(tensor.unsqueeze(0) for tensor in state)
+        outputs, last = self.network(inputs, hidden if self.n_states > 1 else hidden[0])
+        return outputs, tuple(tensor.squeeze(0) for tensor in (last if self.n_states > 1 else (last,)))
+
+    def plasticity(self) -> dict[str, Tensor]:
+        """Return the recurrent weights, (gates * N, N)."""
+        return {"weight": self.network.weight_hh_l0.detach()}
+
+
+class GRUCore(GatedCore):
+    """A gated recurrent unit layer (Cho et al., 2014). Its state is its output."""
+
+    network_class = nn.GRU
+    n_states = 1
+
+
+class LSTMCore(GatedCore):
+    """A long short-term memory layer (Hochreiter & Schmidhuber, 1997). Its state is its output and its cell."""
+
+    network_class = nn.LSTM
+    n_states = 2

@@ -1,0 +1,126 @@
+"""The plastic recurrent layer: every core that is a rule and a kind of alpha."""
+
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from plastic_rl.cores.base import RecurrentCore, State
+from plastic_rl.ops import Rule, get_rule, plastic_scan, plastic_step
+
+
+class PlasticCore(RecurrentCore):
+    """A recurrent tanh layer whose connections are partly plastic.
+
+        x_j(t) = tanh( (U inputs(t) + c)_j + sum_i x_i(t-1) * (w_ij + alpha_ij * Hebb_ij(t)) )
+
+    The rule says how the trace Hebb is written. With `alpha="shared"` it is the paper's homogeneous network, with
+    `alpha="none"` an Elman network without a trace.
+
+    Args:
+        input_size: I.
+        hidden_size: N, the number of neurons and of outputs.
+        rule: `"decay"`, `"oja"`, `"neuromodulated"`, `"retroactive"`, or a `Rule` of one's own.
+        alpha: `"per_connection"` (N, N), `"shared"` (one number), or `"none"`.
+        alpha_init: standard deviation of the initial alpha; a shared alpha starts at this value.
+        eta_init: initial plasticity rate, in [0, 1].
+        eta: `"shared"` (one rate), or `"per_neuron"` (one for each postsynaptic neuron).
+        fan_out: whether a modulated rule scales M(t) by a trained weight for each postsynaptic neuron.
+        backend: which backend of `plastic_scan` to use; the fastest available by default.
+
+    Raises:
+        ValueError: an argument is out of its range; the message names it.
+
+    Source: Miconi, Clune & Stanley (2018), equations 1 and 2; Miconi et al. (2019) for the modulated rules.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int = 100,
+        rule: str | Rule = "decay",
+        alpha: Literal["per_connection", "shared", "none"] = "per_connection",
+        alpha_init: float = 0.01,
+        eta_init: float = 0.03,
+        eta: Literal["shared", "per_neuron"] = "shared",
+        fan_out: bool = False,
+        backend: str | None = None,
+    ) -> None:
+        super().__init__(input_size, hidden_size)
+        _check_choice("alpha", alpha, ("per_connection", "shared", "none"))
+        _check_choice("eta", eta, ("shared", "per_neuron"))
+        if not 0 <= eta_init <= 1:
+            raise ValueError(f"eta_init must be a rate in [0, 1], not {eta_init}")
+        if alpha_init < 0:
+            raise ValueError(f"alpha_init must be a standard deviation of at least 0, not {alpha_init}")
+        self.rule = get_rule(rule)
+        self.backend = backend
+        self.input_map = nn.Linear(input_size, hidden_size)
+        bound = 1 / math.sqrt(hidden_size)
+        self.weight = nn.Parameter(torch.empty(hidden_size, hidden_size).uniform_(-bound, bound))
+        self.alpha: nn.Parameter | None = None
+        self.eta: nn.Parameter | None = None
+        self.rule_parameters = nn.ParameterDict()
+        matrix = (hidden_size, hidden_size)
+        self.state_shapes = ((hidden_size,),)
+        if alpha == "none":
+            return
+        self.state_shapes = ((hidden_size,), *[matrix] * len(self.rule.traces))
+        self.alpha = nn.Parameter(
+            alpha_init * torch.randn(matrix) if alpha == "per_connection" else torch.tensor(float(alpha_init))
+        )
+        if self.rule.uses_eta:
+            self.eta = nn.Parameter(torch.full((hidden_size,) if eta == "per_neuron" else (), float(eta_init)))
+        self._make_rule_parameters(fan_out, bound)
+
+    def _make_rule_parameters(self, fan_out: bool, bound: float) -> None:
+        initial = {
+            "modulation_weight": lambda: torch.empty(self.output_size).uniform_(-bound, bound),
+            "modulation_bias": lambda: torch.zeros(()),
+            "fan_out": lambda: torch.ones(self.output_size),
+        }
+        names = [*self.rule.parameters, *(["fan_out"] if fan_out else [])]
+        for name in names:
+            if name not in {*self.rule.parameters, *self.rule.optional_parameters}:
+                raise ValueError(f"fan_out needs a modulated rule, not {self.rule.name!r}")
+            self.rule_parameters[name] = nn.Parameter(initial[name]())
+
+    @property
+    def rate(self) -> Tensor | None:
+        """The plasticity rate kept in [0, 1], beyond which traces grow without bound; its gradient is eta's own."""
+        if self.eta is None:
+            return None
+        return self.eta + (self.eta.clamp(0, 1) - self.eta).detach()
+
+    def forward(self, inputs: Tensor, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
+        """Run the layer over a sequence; see `RecurrentCore.forward`."""
+        return plastic_scan(
+            self.input_map(inputs), self.weight, self.alpha, self.rate, state, episode_starts, **self._how()
+        )
+
+    @torch.no_grad()
+    def step(self, inputs: Tensor, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
+        """Advance by one step, the traces updated in place; see `RecurrentCore.step`."""
+        return plastic_step(
+            self.input_map(inputs), self.weight, self.alpha, self.rate, state, episode_starts, **self._how()
+        )
+
+    def _how(self) -> dict:
+        parameters: Mapping[str, Tensor] = {name: self.rule_parameters[name] for name in self.rule_parameters}
+        return {"rule": self.rule, "parameters": parameters, "backend": self.backend}
+
+    def plasticity(self) -> dict[str, Tensor]:
+        """Return the recurrent `weight` and, where the layer has them, `alpha` and `eta`."""
+        values = {"weight": self.weight, "alpha": self.alpha, "eta": self.rate}
+        return {name: value.detach() for name, value in values.items() if value is not None}
+
+    def traces(self, state: State) -> dict[str, Tensor]:
+        """Return the rule's traces by name, (B, N, N) each."""
+        return dict(zip(self.rule.traces, state[1:], strict=False))
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")

@@ -1,0 +1,77 @@
+"""Cores by name."""
+
+import difflib
+import inspect
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from plastic_rl.cores.base import RecurrentCore
+
+CoreFactory = Callable[..., RecurrentCore]
+
+_CORES: dict[str, tuple[CoreFactory, dict[str, Any]]] = {}
+
+
+def register_core(name: str, factory: CoreFactory, **defaults: Any) -> None:
+    """Register a core under a name of its own.
+
+    Args:
+        name: what `make_core`, `policy_kwargs["core"]` and `--core` will know it by.
+        factory: a `RecurrentCore` class, or a function, called with `input_size` and keyword arguments.
+        defaults: keyword arguments that this name stands for; a caller may override them.
+
+    Raises:
+        ValueError: another factory is registered under that name.
+    """
+    if name in _CORES and _CORES[name] != (factory, defaults):
+        raise ValueError(f"name {name!r} is taken by another core; registered are: {', '.join(registered_cores())}")
+    _CORES[name] = (factory, defaults)
+
+
+def registered_cores() -> list[str]:
+    """Return the registered names, sorted."""
+    return sorted(_CORES)
+
+
+def make_core(core: str | CoreFactory, input_size: int, **kwargs: Any) -> RecurrentCore:
+    """Build a core.
+
+    Args:
+        core: a registered name (`"plastic"`), `"module:Class"` for a core in a module of one's own, or the class itself.
+        input_size: I, the number of features a step reads.
+        kwargs: the core's own arguments, such as `hidden_size=100`.
+
+    Raises:
+        ValueError: no core has that name, or the core has no argument of that name; the message suggests the nearest.
+    """
+    factory, defaults = _find_core(core)
+    known = [
+        name
+        for name, parameter in inspect.signature(factory).parameters.items()
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD and name not in ("self", "input_size")
+    ]
+    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in inspect.signature(factory).parameters.values())
+    for name in kwargs:
+        if name not in known and not takes_any:
+            raise ValueError(f"core {core!r} has no argument {name!r}{_suggestion(name, known)}")
+    return factory(input_size, **{**defaults, **kwargs})
+
+
+def _find_core(core: str | CoreFactory) -> tuple[CoreFactory, dict[str, Any]]:
+    if not isinstance(core, str):
+        return core, {}
+    if core in _CORES:
+        return _CORES[core]
+    module_name, colon, class_name = core.partition(":")
+    if not colon:
+        raise ValueError(f"core {core!r} is not registered{_suggestion(core, registered_cores())}")
+    try:
+        return getattr(import_module(module_name), class_name), {}
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"core {core!r} cannot be imported: {error}") from error
+
+
+def _suggestion(name: str, known: list[str]) -> str:
+    nearest = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {nearest[0]!r}?" if nearest else f"; it may be one of: {', '.join(known)}"

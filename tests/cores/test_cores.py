@@ -1,0 +1,152 @@
+"""Every core, through the one interface."""
+
+import pytest
+import torch
+from torch import nn
+
+from plastic_rl.cores import RecurrentCore, make_core, register_core, registered_cores
+from plastic_rl.cores.base import reset_where
+
+NAMES = registered_cores()
+T, B, I, N = 7, 3, 4, 5
+
+
+def make(name: str, **kwargs) -> RecurrentCore:
+    torch.manual_seed(0)
+    return make_core(name, I, hidden_size=N, **kwargs).double()
+
+
+def sequence(seed: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    inputs = torch.randn(T, B, I, generator=generator, dtype=torch.float64)
+    return inputs, torch.rand(T, B, generator=generator) < 0.3
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shapes(name):
+    core = make(name)
+    inputs, starts = sequence()
+    outputs, state = core(inputs, core.initial_state(B), starts)
+    assert outputs.shape == (T, B, core.output_size)
+    assert [s.shape for s in state] == [s.shape for s in core.initial_state(B)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_sequence_equals_its_pieces(name):
+    core = make(name)
+    inputs, starts = sequence()
+    whole, whole_state = core(inputs, core.initial_state(B), starts)
+    first, state = core(inputs[:3], core.initial_state(B), starts[:3])
+    second, state = core(inputs[3:], state, starts[3:])
+    torch.testing.assert_close(torch.cat([first, second]), whole)
+    torch.testing.assert_close(state, whole_state)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_steps_equal_the_sequence(name):
+    core = make(name)
+    inputs, starts = sequence()
+    whole, whole_state = core(inputs, core.initial_state(B), starts)
+    state = core.initial_state(B)
+    for t in range(T):
+        output, state = core.step(inputs[t], state, starts[t])
+        torch.testing.assert_close(output, whole[t])
+    torch.testing.assert_close(state, whole_state)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_crosses_an_episode_start(name):
+    core = make(name)
+    inputs, _ = sequence()
+    starts = torch.zeros(T, B, dtype=torch.bool)
+    starts[4] = True
+    spoilt = tuple(torch.full_like(s, float("inf")) for s in core.initial_state(B))
+    outputs, _ = core(inputs[4:], spoilt, starts[4:])
+    fresh, _ = core(inputs[4:], core.initial_state(B), torch.zeros_like(starts[4:]))
+    torch.testing.assert_close(outputs, fresh)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_parameter_learns(name):
+    core = make(name, **({"fan_out": True} if name in ("neuromodulated", "retroactive") else {}))
+    inputs, starts = sequence()
+    outputs, _ = core(inputs, core.initial_state(B), starts)
+    outputs.pow(2).sum().backward()
+    silent = [n for n, p in core.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert not silent
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_saves_and_loads(name, tmp_path):
+    core, other = make(name), make_core(name, I, hidden_size=N).double()
+    torch.save(core.state_dict(), tmp_path / "core.pt")
+    other.load_state_dict(torch.load(tmp_path / "core.pt", weights_only=True))
+    inputs, starts = sequence()
+    torch.testing.assert_close(core(inputs, core.initial_state(B), starts), other(inputs, other.initial_state(B), starts))
+
+
+def test_state_follows_dtype():
+    assert all(s.dtype == torch.float64 for s in make("plastic").initial_state(2))
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "n_parameters"),
+    [({}, N * N), ({"alpha": "shared"}, 1), ({"alpha": "none"}, 0)],
+)
+def test_alpha_kinds(kwargs, n_parameters):
+    core = make("plastic", **kwargs)
+    assert (0 if core.alpha is None else core.alpha.numel()) == n_parameters
+    assert len(core.initial_state(1)) == (1 if n_parameters == 0 else 2)
+
+
+def test_rate_stays_in_range_but_can_learn_its_way_back():
+    core = make("plastic")
+    with torch.no_grad():
+        core.eta.fill_(-0.5)
+    assert core.rate == 0
+    core.rate.backward()
+    assert core.eta.grad == 1
+
+
+@pytest.mark.parametrize(
+    ("core", "kwargs", "message"),
+    [
+        ("plastik", {}, "did you mean 'plastic'"),
+        ("plastic", {"hiden_size": 3}, "did you mean 'hidden_size'"),
+        ("plastic", {"hidden_size": 0}, "positive"),
+        ("plastic", {"rule": "ojja"}, "oja"),
+        ("plastic", {"alpha": "all"}, "alpha must be one of"),
+        ("plastic", {"eta": "all"}, "eta must be one of"),
+        ("plastic", {"eta_init": 2.0}, "eta_init"),
+        ("plastic", {"alpha_init": -1.0}, "alpha_init"),
+        ("plastic", {"fan_out": True}, "fan_out needs a modulated rule"),
+        ("no_such_module:Core", {}, "cannot be imported"),
+    ],
+)
+def test_errors_name_the_argument(core, kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        make_core(core, I, **kwargs)
+
+
+class Doubling(RecurrentCore):
+    def __init__(self, input_size: int, factor: float = 2.0) -> None:
+        super().__init__(input_size, input_size)
+        self.factor = nn.Parameter(torch.tensor(factor))
+        self.state_shapes = ((input_size,),)
+
+    def forward(self, inputs, state, episode_starts):
+        (previous,) = reset_where(episode_starts[0], state)
+        return self.factor * inputs, (self.factor * inputs[-1] + 0 * previous,)
+
+
+@pytest.mark.parametrize("core", [Doubling, f"{__name__}:Doubling"])
+def test_a_core_of_ones_own(core, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[Doubling.__module__])
+    assert make_core(core, 3, factor=1.0).output_size == 3
+
+
+def test_a_name_is_taken_once():
+    with pytest.raises(ValueError, match="taken"):
+        register_core("plastic", Doubling)
