@@ -1,5 +1,7 @@
 """GRU and LSTM cores: the controls that plasticity is compared with."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -30,7 +32,7 @@ class GatedCore(RecurrentCore):
         starts = episode_starts.any(dim=1).nonzero().flatten().tolist()
         bounds = sorted({0, *starts, inputs.shape[0]})
         pieces = []
-        for first, last in zip(bounds[:-1], bounds[1:], strict=True):
+        for first, last in pairwise(bounds):
             outputs, state = self._run(inputs[first:last], reset_where(episode_starts[first], state))
             pieces.append(outputs)
         return torch.cat(pieces), state

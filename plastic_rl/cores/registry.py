@@ -38,7 +38,7 @@ def make_core(core: str | CoreFactory, input_size: int, **kwargs: Any) -> Recurr
     """Build a core.
 
     Args:
-        core: a registered name (`"plastic"`), `"module:Class"` for a core in a module of one's own, or the class itself.
+        core: a registered name (`"plastic"`), `"module:Class"` for a core in one's own module, or the class itself.
         input_size: I, the number of features a step reads.
         kwargs: the core's own arguments, such as `hidden_size=100`.
 

@@ -8,17 +8,17 @@ from plastic_rl.cores import RecurrentCore, make_core, register_core, registered
 from plastic_rl.cores.base import reset_where
 
 NAMES = registered_cores()
-T, B, I, N = 7, 3, 4, 5
+T, B, N_INPUTS, N = 7, 3, 4, 5
 
 
 def make(name: str, **kwargs) -> RecurrentCore:
     torch.manual_seed(0)
-    return make_core(name, I, hidden_size=N, **kwargs).double()
+    return make_core(name, N_INPUTS, hidden_size=N, **kwargs).double()
 
 
 def sequence(seed: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    inputs = torch.randn(T, B, I, generator=generator, dtype=torch.float64)
+    inputs = torch.randn(T, B, N_INPUTS, generator=generator, dtype=torch.float64)
     return inputs, torch.rand(T, B, generator=generator) < 0.3
 
 
@@ -78,11 +78,12 @@ def test_every_parameter_learns(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_saves_and_loads(name, tmp_path):
-    core, other = make(name), make_core(name, I, hidden_size=N).double()
+    core, other = make(name), make_core(name, N_INPUTS, hidden_size=N).double()
     torch.save(core.state_dict(), tmp_path / "core.pt")
     other.load_state_dict(torch.load(tmp_path / "core.pt", weights_only=True))
     inputs, starts = sequence()
-    torch.testing.assert_close(core(inputs, core.initial_state(B), starts), other(inputs, other.initial_state(B), starts))
+    start = core.initial_state(B)
+    torch.testing.assert_close(core(inputs, start, starts), other(inputs, start, starts))
 
 
 def test_state_follows_dtype():
@@ -125,7 +126,7 @@ def test_rate_stays_in_range_but_can_learn_its_way_back():
 )
 def test_errors_name_the_argument(core, kwargs, message):
     with pytest.raises(ValueError, match=message):
-        make_core(core, I, **kwargs)
+        make_core(core, N_INPUTS, **kwargs)
 
 
 class Doubling(RecurrentCore):
