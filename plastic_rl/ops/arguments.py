@@ -1,0 +1,177 @@
+"""What a scan is asked to do, checked once at the door so that no backend has to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from plastic_rl.ops.rules import RULES, Rule
+
+LOW_PRECISION = (torch.bfloat16, torch.float16)
+
+
+@dataclass(frozen=True)
+class ScanArguments:
+    """The arguments of `plastic_scan`, checked, all floating-point tensors of one dtype and device.
+
+    Attributes:
+        drive: (T, B, N).
+        weight: (N, N).
+        alpha: (N, N), (), or None.
+        eta: (), (N,), or None; None wherever the rule or the layer has no use for it.
+        state: activity (B, N), then a (B, N, N) for each of the rule's traces unless alpha is None.
+        episode_starts: (T, B) bool.
+        rule: the rule.
+        parameters: the rule's tensors by name; empty where alpha is None.
+    """
+
+    drive: Tensor
+    weight: Tensor
+    alpha: Tensor | None
+    eta: Tensor | None
+    state: tuple[Tensor, ...]
+    episode_starts: Tensor
+    rule: Rule
+    parameters: Mapping[str, Tensor]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return every floating-point tensor by its name."""
+        named = {"drive": self.drive, "weight": self.weight, "alpha": self.alpha, "eta": self.eta}
+        names = ("activity", *self.rule.traces)
+        named |= {f"state[{i}] ({name})": s for i, (name, s) in enumerate(zip(names, self.state, strict=False))}
+        named |= {f"parameters[{name!r}]": p for name, p in self.parameters.items()}
+        return {name: tensor for name, tensor in named.items() if tensor is not None}
+
+    def cast(self, dtype: torch.dtype) -> "ScanArguments":
+        """Return the same arguments in another floating-point dtype; what has it already is not copied."""
+
+        def to(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor.to(dtype)
+
+        return replace(
+            self,
+            drive=self.drive.to(dtype),
+            weight=self.weight.to(dtype),
+            alpha=to(self.alpha),
+            eta=to(self.eta),
+            state=tuple(s.to(dtype) for s in self.state),
+            parameters={name: p.to(dtype) for name, p in self.parameters.items()},
+        )
+
+
+def checked_arguments(
+    drive: Tensor,
+    weight: Tensor,
+    alpha: Tensor | None,
+    eta: Tensor | None,
+    state: tuple[Tensor, ...],
+    episode_starts: Tensor,
+    rule: Rule,
+    parameters: Mapping[str, Tensor] | None,
+) -> ScanArguments:
+    """Return the arguments of a scan, or raise an error that names the one that is wrong.
+
+    Raises:
+        TypeError: an argument is not a tensor, or of a dtype that cannot be computed with.
+        ValueError: shapes, dtypes or devices do not agree, or a rule's parameter is missing or unknown.
+    """
+    _check_tensor("drive", drive)
+    if drive.dim() != 3:
+        raise ValueError(f"drive must have shape (T, B, N), not {tuple(drive.shape)}")
+    if not drive.is_floating_point():
+        raise TypeError(f"drive must be floating point, not {drive.dtype}")
+    if not isinstance(state, (tuple, list)):
+        raise TypeError(f"state must be a tuple of tensors, not {type(state).__name__}")
+    plastic = alpha is not None
+    if plastic and rule.uses_eta and eta is None:
+        raise ValueError(f"eta must be a tensor of shape () or (N,) for rule {rule.name!r}, not None")
+    arguments = ScanArguments(
+        drive,
+        weight,
+        alpha,
+        eta if plastic and rule.uses_eta else None,
+        tuple(state),
+        episode_starts,
+        rule,
+        dict(parameters or {}) if plastic else {},
+    )
+    _check_names(arguments)
+    _check_shapes(arguments)
+    _check_kinds(arguments)
+    return arguments
+
+
+def _check_tensor(name: str, value: object) -> None:
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} must be a tensor, not {type(value).__name__}")
+
+
+def _check_names(arguments: ScanArguments) -> None:
+    rule, given = arguments.rule, arguments.parameters
+    if arguments.alpha is not None:
+        missing = [name for name in rule.parameters if name not in given]
+        unknown = [name for name in given if name not in (*rule.parameters, *rule.optional_parameters)]
+        if missing or unknown:
+            takes = ", ".join((*rule.parameters, *rule.optional_parameters)) or "none"
+            complaint = f"{missing[0]!r} is missing" if missing else f"{unknown[0]!r} is unknown"
+            raise ValueError(f"parameters of rule {rule.name!r} are {takes}: {complaint}")
+    expected = ("activity", *(rule.traces if arguments.alpha is not None else ()))
+    if len(arguments.state) != len(expected):
+        why = f"rule {rule.name!r}" if arguments.alpha is not None else "alpha=None, which has no trace"
+        raise ValueError(
+            f"state must be a tuple of {len(expected)} ({', '.join(expected)}) for {why}, not of {len(arguments.state)}"
+        )
+
+
+def _check_shapes(arguments: ScanArguments) -> None:
+    n_steps, batch, n = arguments.drive.shape
+    if n == 0:
+        raise ValueError(f"drive must have at least one neuron, not shape {tuple(arguments.drive.shape)}")
+    allowed: dict[str, list[tuple[int, ...]]] = {
+        "drive": [(n_steps, batch, n)],
+        "weight": [(n, n)],
+        "alpha": [(n, n), ()],
+        "eta": [(), (n,)],
+    }
+    if arguments.rule == RULES.get(arguments.rule.name):  # a rule of one's own decides on its shapes itself
+        allowed |= {
+            "parameters['modulation_weight']": [(n,)],
+            "parameters['modulation_bias']": [()],
+            "parameters['fan_out']": [(n,)],
+        }
+    for name, tensor in arguments.tensors().items():
+        _check_tensor(name, tensor)
+        if name.startswith("state["):
+            shapes: list[tuple[int, ...]] = [(batch, n) if name.startswith("state[0]") else (batch, n, n)]
+        else:
+            shapes = allowed.get(name, [tuple(tensor.shape)])
+        _check_shape(name, tensor, shapes, arguments.drive)
+    _check_tensor("episode_starts", arguments.episode_starts)
+    _check_shape("episode_starts", arguments.episode_starts, [(n_steps, batch)], arguments.drive)
+
+
+def _check_shape(name: str, tensor: Tensor, shapes: list[tuple[int, ...]], drive: Tensor) -> None:
+    if tuple(tensor.shape) not in shapes:
+        allowed = " or ".join(map(str, shapes))
+        raise ValueError(
+            f"{name} must have shape {allowed} for a drive of shape {tuple(drive.shape)}, not {tuple(tensor.shape)}"
+        )
+
+
+def _check_kinds(arguments: ScanArguments) -> None:
+    drive = arguments.drive
+    computed = compute_dtype(drive.dtype)
+    for name, tensor in arguments.tensors().items():
+        if tensor.dtype not in (drive.dtype, computed):
+            raise ValueError(f"{name} must be {computed} for a drive of {drive.dtype}, not {tensor.dtype}")
+    if arguments.episode_starts.dtype != torch.bool:
+        raise TypeError(f"episode_starts must be torch.bool, not {arguments.episode_starts.dtype}")
+    for name, tensor in {**arguments.tensors(), "episode_starts": arguments.episode_starts}.items():
+        if tensor.device != drive.device:
+            raise ValueError(f"{name} must be on {drive.device} as drive is, not on {tensor.device}")
+
+
+def compute_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Return what a scan computes in and keeps its state in: float32 for half-precision inputs, else the input's."""
+    return torch.float32 if dtype in LOW_PRECISION else dtype
