@@ -19,7 +19,7 @@ class GatedCore(RecurrentCore):
         hidden_size: N, the number of units and of outputs.
     """
 
-    network_class: type[nn.RNNBase]
+    network_class: type[nn.GRU] | type[nn.LSTM]
     n_states: int
 
     def __init__(self, input_size: int, hidden_size: int = 100) -> None:
@@ -44,7 +44,7 @@ class GatedCore(RecurrentCore):
 
     def plasticity(self) -> dict[str, Tensor]:
         """Return the recurrent weights, (gates * N, N)."""
-        return {"weight": self.network.weight_hh_l0.detach()}
+        return {"weight": self.network.get_parameter("weight_hh_l0").detach()}
 
 
 class GRUCore(GatedCore):
