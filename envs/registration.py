@@ -1,5 +1,27 @@
 """The table of registered environments."""
 
+from typing import Any
+
+from gymnasium.envs.registration import register, registry
+
+# id (without "plastic_rl/"): module of this package, name of its classes (<name>Env, <name>VectorEnv), arguments.
+ENVIRONMENTS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "Maze-v0": ("maze", "Maze", {}),
+    "MazeLarge-v0": ("maze", "Maze", {"size": 13}),
+}
+
 
 def register_envs() -> None:
-    """Register every environment of this package with Gymnasium."""
+    """Register every environment of this package with Gymnasium, under "plastic_rl/"; doing it twice does nothing.
+
+    None has `max_episode_steps`: an episode is one life and ends with `terminated`.
+    """
+    for name, (module, task, arguments) in ENVIRONMENTS.items():
+        if f"plastic_rl/{name}" not in registry:
+            entry_point = f"plastic_rl.envs.{module}:{task}"
+            register(
+                id=f"plastic_rl/{name}",
+                entry_point=f"{entry_point}Env",
+                vector_entry_point=f"{entry_point}VectorEnv",
+                kwargs=dict(arguments),
+            )

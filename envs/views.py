@@ -1,0 +1,277 @@
+"""The two views of a task: `TaskEnv`, a `gymnasium.Env`, and `TaskVectorEnv`, a `gymnasium.vector.VectorEnv`."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import gymnasium
+import numpy as np
+from gymnasium import logger
+from gymnasium.error import ResetNeeded
+from gymnasium.utils import seeding
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from plastic_rl.envs.arguments import check_choice
+from plastic_rl.envs.rendering import Window
+from plastic_rl.envs.task import Observations, ReferenceReturns, Task
+
+
+class TaskEnv(gymnasium.Env):
+    """One copy of a task, as a Gymnasium environment.
+
+    `info["target"]` is the best action now and `info["query"]` says whether it counts; the observation holds neither.
+
+    Args:
+        render_mode: None, "ansi" (text), "rgb_array" (an image) or "human" (a window, drawn at each reset and step).
+        arguments: the task's own; see the docstring of `task_class`.
+    """
+
+    task_class: ClassVar[type[Task]]
+    metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array", "human"], "render_fps": 8}  # noqa: RUF012
+
+    def __init__(self, render_mode: str | None = None, **arguments: Any) -> None:
+        self.render_mode = _render_mode(render_mode, self.metadata["render_modes"])
+        self.arguments = arguments
+        self.task = self.task_class(num_envs=1, **arguments)
+        self.observation_space = self.task.observation_space
+        self.action_space = self.task.action_space
+        self._ready = False
+        self._window: Window | None = None
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Begin an episode; `seed=None` goes on with the generator (from fresh entropy the first time)."""
+        super().reset(seed=seed)
+        self.task.rngs = [self.np_random]
+        self.task.begin(np.zeros(1, np.int64))
+        self._ready = True
+        self._show()
+        return _one(self.task.observe(), 0), self._info()
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Take one step.
+
+        Raises:
+            gymnasium.error.ResetNeeded: there is no running episode.
+            ValueError: the action is not in the action space.
+        """
+        if not self._ready:
+            raise ResetNeeded("step() needs a running episode: call reset() first")
+        rewards, over = self.task.advance(self.task.check_actions(np.asarray(action)[None]))
+        self._ready = not over[0]
+        self._show()
+        return _one(self.task.observe(), 0), float(rewards[0]), bool(over[0]), False, self._info()
+
+    def render(self) -> Any:
+        """Return a frame or a text, as the render mode says; None in the mode "human", which draws it in a window."""
+        if self.render_mode is None:
+            logger.warn("render() draws nothing: no render_mode was given when the environment was made")
+            return None
+        if self.render_mode == "human":
+            return self._show()
+        return _render(self.task, self.render_mode, 0)
+
+    def reference_returns(self) -> ReferenceReturns | None:
+        """Return the exact mean returns of a random policy and of the oracle, where the task knows them."""
+        return self.task.reference_returns()
+
+    def close(self) -> None:
+        """Close the window, if there is one."""
+        if self._window is not None:
+            self._window.close()
+            self._window = None
+
+    def _info(self) -> dict[str, Any]:
+        # Python's own numbers: SyncVectorEnv makes arrays of objects from NumPy's bool.
+        return {key: value[0].item() if value.ndim == 1 else value[0] for key, value in self.task.info().items()}
+
+    def _show(self) -> None:
+        if self.render_mode != "human":
+            return
+        if self._window is None:
+            self._window = Window(type(self).__name__)
+        self._window.show(self.task.render_frame(0), self.metadata["render_fps"])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_window": None}  # a window belongs to its process
+
+
+class TaskVectorEnv(VectorEnv):
+    """Many copies of a task, as a Gymnasium vector environment.
+
+    Copy i, seeded s, has the episodes of the `TaskEnv` seeded s + i. Infos come in Gymnasium's vector format, each key
+    with its mask: `target`, `query`, and in the mode SAME_STEP `final_obs` and `final_info` where an episode ended.
+
+    Args:
+        num_envs: number of copies.
+        autoreset_mode: NEXT_STEP, SAME_STEP or DISABLED (then reset with `options={"reset_mask": ...}`), an
+            `AutoresetMode`, its name or its value.
+        render_mode: None, "ansi" or "rgb_array"; `render` returns one text or image for each copy.
+        arguments: the task's own; see the docstring of `task_class`.
+    """
+
+    task_class: ClassVar[type[Task]]
+    metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 8}  # noqa: RUF012
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
+        render_mode: str | None = None,
+        **arguments: Any,
+    ) -> None:
+        self.autoreset_mode = _autoreset_mode(autoreset_mode)
+        self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
+        self.render_mode = _render_mode(render_mode, self.metadata["render_modes"])
+        self.arguments = arguments
+        self.task = self.task_class(num_envs=num_envs, **arguments)
+        self.num_envs = self.task.num_envs
+        self.single_observation_space = self.task.observation_space
+        self.single_action_space = self.task.action_space
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self._seeds: list[int | None] = [None] * self.num_envs
+        self._over = np.ones(self.num_envs, bool)
+        self._ready = False
+
+    @property  # type: ignore[override]
+    def np_random(self) -> tuple[np.random.Generator, ...]:
+        """The generators of the copies, from fresh entropy where they were never seeded."""
+        if not self.task.rngs:
+            self._seed(None, np.arange(self.num_envs))
+        return tuple(self.task.rngs)
+
+    @np_random.setter
+    def np_random(self, value: Sequence[np.random.Generator]) -> None:
+        self.task.rngs, self._seeds = list(value), [None] * self.num_envs
+
+    @property
+    def np_random_seed(self) -> tuple[int | None, ...]:  # type: ignore[override]
+        """The seeds of the copies' generators."""
+        return tuple(self._seeds)
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[Observations, dict[str, Any]]:
+        """Begin an episode in every copy, or where `options["reset_mask"]` says.
+
+        Args:
+            seed: an int s seeds copy i with s + i; a sequence gives one seed a copy; None, there or for all, goes on
+                with the copy's generator (from fresh entropy the first time).
+            options: `reset_mask`, (num_envs,) bool with at least one True: the copies that begin a new episode.
+
+        Raises:
+            ValueError, TypeError: a seed or a mask of the wrong length, shape or kind.
+        """
+        mask = self._reset_mask(options)
+        if not self._ready and not mask.all():
+            raise ResetNeeded("the first reset() must reset all copies: leave options['reset_mask'] out")
+        copies = np.flatnonzero(mask)
+        self._seed(seed, copies)
+        self.task.begin(copies)
+        self._over[mask] = False
+        self._ready = True
+        return self.task.observe(), _masked(self.task.info(), mask)
+
+    def step(self, actions: Any) -> tuple[Observations, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """Take one step in every copy; episodes that ended begin anew as the autoreset mode says.
+
+        Raises:
+            gymnasium.error.ResetNeeded: some copy has no running episode.
+            ValueError: the actions are not in the action space.
+        """
+        over_before = np.flatnonzero(self._over)
+        if not self._ready or (over_before.size and self.autoreset_mode is not AutoresetMode.NEXT_STEP):
+            raise ResetNeeded(f"step() needs running episodes: first reset() the copies {over_before.tolist()}")
+        actions = self.task.check_actions(actions)
+        self.task.time[over_before] = 0  # their step is thrown away, and must be a legal one until then
+        rewards, over = self.task.advance(actions)
+        if over_before.size:
+            self.task.begin(over_before)
+            rewards[over_before] = 0.0
+            over[over_before] = False
+        infos: dict[str, Any] = {}
+        self._over = over.copy()
+        if self.autoreset_mode is AutoresetMode.SAME_STEP and over.any():
+            infos = self._final_infos(over)
+            self.task.begin(np.flatnonzero(over))
+            self._over[:] = False
+        infos.update(_masked(self.task.info(), np.ones(self.num_envs, bool)))
+        return self.task.observe(), rewards, over, np.zeros(self.num_envs, bool), infos
+
+    def render(self) -> tuple[Any, ...] | None:
+        """Return one text or frame for each copy, as the render mode says."""
+        if self.render_mode is None:
+            logger.warn("render() draws nothing: no render_mode was given when the environment was made")
+            return None
+        return tuple(_render(self.task, self.render_mode, copy) for copy in range(self.num_envs))
+
+    def reference_returns(self) -> ReferenceReturns | None:
+        """Return the exact mean returns of a random policy and of the oracle, where the task knows them."""
+        return self.task.reference_returns()
+
+    def _seed(self, seed: int | Sequence[int | None] | None, copies: np.ndarray) -> None:
+        if isinstance(seed, (int, np.integer)):
+            seeds: list[int | None] = [int(seed) + copy for copy in range(self.num_envs)]
+        else:
+            seeds = [None] * self.num_envs if seed is None else [None if s is None else int(s) for s in seed]
+        if len(seeds) != self.num_envs:
+            raise ValueError(f"seed must be an int or hold one seed for each of {self.num_envs} copies, got {seed!r}")
+        if not self.task.rngs:
+            drawn = [seeding.np_random(s) for s in seeds]
+            self.task.rngs, self._seeds = [rng for rng, _ in drawn], [s for _, s in drawn]
+            return
+        for copy in copies:
+            if seeds[copy] is not None:
+                self.task.rngs[copy], self._seeds[copy] = seeding.np_random(seeds[copy])
+
+    def _reset_mask(self, options: dict[str, Any] | None) -> np.ndarray:
+        mask = (options or {}).get("reset_mask")
+        if mask is None:
+            return np.ones(self.num_envs, bool)
+        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:
+            raise TypeError(f"options['reset_mask'] must be a NumPy array of bool, got {mask!r}")
+        if mask.shape != (self.num_envs,) or not mask.any():
+            raise ValueError(f"options['reset_mask'] must be ({self.num_envs},) with at least one True, got {mask}")
+        return mask
+
+    def _final_infos(self, over: np.ndarray) -> dict[str, Any]:
+        last = self.task.observe()
+        final_obs = np.full(self.num_envs, None, dtype=object)
+        for copy in np.flatnonzero(over):
+            final_obs[copy] = _one(last, int(copy))
+        final_info = _masked(self.task.info(), over)
+        return {"final_obs": final_obs, "_final_obs": over.copy(), "final_info": final_info, "_final_info": over.copy()}
+
+
+def _one(observations: Observations, copy: int) -> Any:
+    if isinstance(observations, dict):
+        return {key: value[copy] for key, value in observations.items()}
+    return observations[copy]
+
+
+def _masked(info: dict[str, np.ndarray], mask: np.ndarray) -> dict[str, Any]:
+    """Put infos into Gymnasium's vector format: zeros where the mask is False, and the mask under "_key"."""
+    infos: dict[str, Any] = {}
+    for key, value in info.items():
+        value[~mask] = 0
+        infos[key], infos[f"_{key}"] = value, mask.copy()
+    return infos
+
+
+def _render(task: Task, mode: str, copy: int) -> Any:
+    return task.render_text(copy) if mode == "ansi" else task.render_frame(copy)
+
+
+def _render_mode(mode: str | None, modes: list[str]) -> str | None:
+    return None if mode is None else check_choice("render_mode", mode, tuple(modes))
+
+
+def _autoreset_mode(mode: str | AutoresetMode) -> AutoresetMode:
+    for known in AutoresetMode:
+        if mode in (known, known.name, known.value):
+            return known
+    names = ", ".join(f"{known.value!r} ({known.name})" for known in AutoresetMode)
+    raise ValueError(f"autoreset_mode must be one of {names}, got {mode!r}")
