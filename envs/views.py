@@ -140,7 +140,7 @@ class TaskVectorEnv(VectorEnv):
             self._seed(None, np.arange(self.num_envs))
         return tuple(self.task.rngs)
 
-    @np_random.setter
+    @np_random.setter  # type: ignore[override]
     def np_random(self, value: Sequence[np.random.Generator]) -> None:
         self.task.rngs, self._seeds = list(value), [None] * self.num_envs
 
