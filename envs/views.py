@@ -13,6 +13,7 @@ from gymnasium.vector.utils import batch_space
 
 from plastic_rl.envs.arguments import check_choice
 from plastic_rl.envs.rendering import Window
+from plastic_rl.envs.score import measure_returns
 from plastic_rl.envs.task import Observations, ReferenceReturns, Task
 
 
@@ -70,9 +71,9 @@ class TaskEnv(gymnasium.Env):
             return self._show()
         return _render(self.task, self.render_mode, 0)
 
-    def reference_returns(self) -> ReferenceReturns | None:
-        """Return the exact mean returns of a random policy and of the oracle, where the task knows them."""
-        return self.task.reference_returns()
+    def reference_returns(self) -> ReferenceReturns:
+        """Return the mean returns of a random policy and of the oracle: exact where the task knows, else measured."""
+        return self.task.reference_returns() or measure_returns(self.task_class, self.arguments)
 
     def close(self) -> None:
         """Close the window, if there is one."""
@@ -208,9 +209,9 @@ class TaskVectorEnv(VectorEnv):
             return None
         return tuple(_render(self.task, self.render_mode, copy) for copy in range(self.num_envs))
 
-    def reference_returns(self) -> ReferenceReturns | None:
-        """Return the exact mean returns of a random policy and of the oracle, where the task knows them."""
-        return self.task.reference_returns()
+    def reference_returns(self) -> ReferenceReturns:
+        """Return the mean returns of a random policy and of the oracle: exact where the task knows, else measured."""
+        return self.task.reference_returns() or measure_returns(self.task_class, self.arguments)
 
     def _seed(self, seed: int | Sequence[int | None] | None, copies: np.ndarray) -> None:
         if isinstance(seed, (int, np.integer)):
