@@ -91,8 +91,7 @@ class Maze(Task):
         low[13], high[13] = -self.bump_penalty, self.reward
         self.observation_space = spaces.Box(low, high)
         self.action_space = spaces.Discrete(4)
-        self._copies = np.arange(self.num_envs)
-        self.position, self.goal, self.teleports = np.zeros((3, self.num_envs), np.int64)
+        self.position, self.goal = np.zeros((2, self.num_envs), np.int64)
         self.previous_action = np.full(self.num_envs, NO_ACTION)
         self.previous_reward = np.zeros(self.num_envs)
         # Places to be put in, as numbers among the free cells but the goal: one for each step, drawn at the start.
@@ -108,7 +107,6 @@ class Maze(Task):
             self._places[copy] = draws[1:]
         self.goal[copies] += self.goal[copies] >= self.grid.centre
         self.position[copies] = self.grid.centre
-        self.teleports[copies] = 0
         self.previous_action[copies] = NO_ACTION
         self.previous_reward[copies] = 0
 
@@ -119,9 +117,8 @@ class Maze(Task):
         paid = np.flatnonzero(reached == self.goal)
         if paid.size:
             rewards[paid] = self.reward
-            place = self._places[paid, self.teleports[paid]].astype(np.int64)
+            place = self._places[paid, self.time[paid]].astype(np.int64)
             reached[paid] = place + (place >= self.goal[paid])
-            self.teleports[paid] += 1
         self.position = reached
         self.previous_action = actions.copy()
         self.previous_reward = rewards.copy()
