@@ -4,10 +4,23 @@ from typing import Any
 
 from gymnasium.envs.registration import register, registry
 
+PAPER_PATTERNS = {
+    "n_patterns": 5,
+    "n_bits": 1000,
+    "n_presentations": 2,
+    "presentation_steps": 6,
+    "blank_steps": 4,
+    "query_steps": 6,
+}
+
 # id (without "plastic_rl/"): module of this package, name of its classes (<name>Env, <name>VectorEnv), arguments.
 ENVIRONMENTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "Maze-v0": ("maze", "Maze", {}),
     "MazeLarge-v0": ("maze", "Maze", {"size": 13}),
+    "ColourBandit-v0": ("colour_bandit", "ColourBandit", {}),
+    "CueReward-v0": ("cue_reward", "CueReward", {}),
+    "PatternRecall-v0": ("pattern_recall", "PatternRecall", {}),
+    "PatternRecall1000-v0": ("pattern_recall", "PatternRecall", PAPER_PATTERNS),
 }
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 Colour = tuple[int, int, int]
 
+WHITE: Colour = (255, 255, 255)
 PAPER: Colour = (250, 248, 243)
 INK: Colour = (45, 48, 56)
 STONE: Colour = (86, 92, 105)

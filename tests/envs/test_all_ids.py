@@ -84,9 +84,9 @@ def play_on(env):
 @pytest.mark.parametrize("vector", [False, True])
 def test_a_copy_goes_on_in_the_same_way(env_id, copied, vector):
     env = gym.make_vec(env_id, num_envs=2) if vector else make(env_id)
-    play(env, 3)
+    play(env, 2)
     twin = copied(env)
-    for _ in range(5):
+    for _ in range(3):
         action = env.action_space.sample()
         assert same(env.step(action), twin.step(action))
 

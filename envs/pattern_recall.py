@@ -1,0 +1,220 @@
+"""Recall of binary patterns: complete one that was seen before from the bits of it that are shown again."""
+
+import math
+
+import numpy as np
+from gymnasium import spaces
+
+from plastic_rl.envs.arguments import check_integer, check_number
+from plastic_rl.envs.rendering import GREEN, GRID, INK, RED, WHITE, Canvas
+from plastic_rl.envs.task import ReferenceReturns, Task
+from plastic_rl.envs.views import TaskEnv, TaskVectorEnv
+
+
+class PatternRecall(Task):
+    """Patterns are shown one after the other; then one of them comes back with bits missing, and they are asked for.
+
+    ## Description
+
+    A life begins with `n_patterns` random patterns of bits. All are shown, one after the other in random order,
+    `n_presentations` times: each for `presentation_steps`, and then nothing for `blank_steps`. Then one of them comes
+    back for `query_steps` with a fraction `degraded` of its bits hidden, and the agent must say the pattern. The bits
+    that are left always tell which pattern it is, so a perfect memory knows every bit.
+
+    ## Action Space
+
+    `MultiBinary(n_bits)`: the pattern. Only answers to the query count.
+
+    ## Observation Space
+
+    `Box` of `n_bits + 2` float32:
+
+    | elements | meaning | range |
+    |---|---|---|
+    | 0 to n_bits - 1 | bits shown: -1 for a bit that is 0, and 0 for one that is hidden or not there | -1, 0 or 1 |
+    | n_bits | 1 on a query step | 0 or 1 |
+    | n_bits + 1 | fraction of the episode that has passed | 0 to 1 |
+
+    ## Rewards
+
+    On a query step, the right bits among the hidden ones, scaled so that none right is -1 and all right is 1; else 0.
+
+    ## Starting State
+
+    The first pattern. Bits are fair coins.
+
+    ## Episode End
+
+    Terminates after `n_presentations * n_patterns * (presentation_steps + blank_steps) + query_steps` steps.
+
+    ## Information
+
+    `target`: (n_bits,) the pattern that is asked for at the end; `query`: whether this is a query step.
+
+    ## Arguments
+
+    * `n_patterns` (2), `n_bits` (8), `n_presentations` (1), `presentation_steps` (1), `query_steps` (4): at least 1.
+    * `blank_steps` (0): at least 0.
+    * `degraded` (0.5): fraction of the bits to hide, above 0, at most 1; rounded to whole bits. At least one bit must
+      be hidden, and those left must be able to tell `n_patterns` apart.
+
+    Source: Miconi, Clune & Stanley (2018), section 4.1; `plastic_rl/PatternRecall1000-v0` has its size (5 patterns of
+    1,000 bits, 2 presentations of 6 steps, 4 blank, 6 query steps).
+
+    ## Version History
+
+    * v0: first version
+    """
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        n_patterns: int = 2,
+        n_bits: int = 8,
+        n_presentations: int = 1,
+        presentation_steps: int = 1,
+        blank_steps: int = 0,
+        degraded: float = 0.5,
+        query_steps: int = 4,
+    ) -> None:
+        self.n_patterns = check_integer("n_patterns", n_patterns, 1)
+        self.n_bits = check_integer("n_bits", n_bits, 1)
+        self.n_presentations = check_integer("n_presentations", n_presentations, 1)
+        self.presentation_steps = check_integer("presentation_steps", presentation_steps, 1)
+        self.blank_steps = check_integer("blank_steps", blank_steps, 0)
+        self.query_steps = check_integer("query_steps", query_steps, 1)
+        self.n_hidden = round(check_number("degraded", degraded, 0, 1) * self.n_bits)
+        if self.n_hidden == 0:
+            raise ValueError(f"degraded={degraded} hides none of n_bits={n_bits} bits; it must hide at least one")
+        if math.log2(self.n_patterns) > self.n_bits - self.n_hidden:
+            left = self.n_bits - self.n_hidden
+            raise ValueError(f"degraded={degraded} leaves {left} bits, too few to tell n_patterns={n_patterns} apart")
+        self.query_start = self.n_presentations * self.n_patterns * (self.presentation_steps + self.blank_steps)
+        super().__init__(num_envs, self.query_start + self.query_steps)
+        self.observation_space = spaces.Box(
+            np.array([-1] * self.n_bits + [0, 0], np.float32), np.ones(self.n_bits + 2, np.float32)
+        )
+        self.action_space = spaces.MultiBinary(self.n_bits)
+        self._allocate()
+
+    def _allocate(self) -> None:
+        copies, patterns = self.num_envs, self.n_patterns
+        # What can be shown, as rows: the patterns, then the degraded one, then nothing.
+        self.pictures = np.zeros((copies, patterns + 2, self.n_bits), np.float32)
+        self.schedule = np.full((copies, self.episode_steps + 1), patterns + 1)  # the row shown at each step
+        self.schedule[:, self.query_start : -1] = patterns
+        self.answer = np.zeros((copies, self.n_bits), np.int8)
+        self.hidden = np.zeros((copies, self.n_bits), bool)
+        self.previous_action = np.zeros((copies, self.n_bits), np.int8)
+        self._copies = np.arange(copies)
+
+    def reset(self, copies: np.ndarray) -> None:
+        """Draw patterns, the order in which they are shown, the one asked for and the bits it hides."""
+        for copy in copies:
+            rng = self.rngs[copy]
+            hidden = rng.permutation(self.n_bits) < self.n_hidden
+            patterns = rng.integers(2, size=(self.n_patterns, self.n_bits), dtype=np.int8)
+            self._make_distinct(patterns, ~hidden, rng)
+            # The one asked for is the first: the order of presentation is random anyway.
+            self.pictures[copy, : self.n_patterns] = 2 * patterns - 1
+            self.answer[copy], self.hidden[copy] = patterns[0], hidden
+            order = [rng.permutation(self.n_patterns) for _ in range(self.n_presentations)]
+            shown = self.schedule[copy, : self.query_start].reshape(-1, self.presentation_steps + self.blank_steps)
+            shown[:, : self.presentation_steps] = np.concatenate(order)[:, None]
+        self.pictures[copies, self.n_patterns] = np.where(self.hidden[copies], 0, self.pictures[copies, 0])
+        self.previous_action[copies] = 0
+
+    @staticmethod
+    def _make_distinct(patterns: np.ndarray, visible: np.ndarray, rng: np.random.Generator) -> None:
+        """Draw again, in place, what cannot be told from the first pattern by its visible bits."""
+        while len(clash := 1 + np.flatnonzero((patterns[1:, visible] == patterns[0, visible]).all(axis=1))):
+            patterns[clash] = rng.integers(2, size=(len(clash), patterns.shape[1]), dtype=np.int8)
+
+    def step(self, actions: np.ndarray) -> np.ndarray:
+        """Judge the answers of those who are asked."""
+        rewards = np.zeros(self.num_envs)
+        asked = np.flatnonzero(self.query())
+        if asked.size:
+            right = (actions[asked] == self.answer[asked]) & self.hidden[asked]
+            rewards[asked] = 2 * right.sum(axis=1) / self.n_hidden - 1
+        self.previous_action = actions.copy()
+        return rewards
+
+    def observe(self) -> np.ndarray:
+        """Return (num_envs, n_bits + 2) float32: a pattern, the query flag, time."""
+        observation = np.empty((self.num_envs, self.n_bits + 2), np.float32)
+        observation[:, :-2] = self.pictures[self._copies, self.schedule[self._copies, self.time]]
+        observation[:, -2] = self.query()
+        observation[:, -1] = self.time / self.episode_steps
+        return observation
+
+    def target(self) -> np.ndarray:
+        """Return (num_envs, n_bits) int8, the patterns that are asked for at the end."""
+        return self.answer.copy()
+
+    def query(self) -> np.ndarray:
+        """Return (num_envs,) bool: the last `query_steps` steps ask."""
+        return (self.time >= self.query_start) & (self.time < self.episode_steps)
+
+    def reference_returns(self) -> ReferenceReturns:
+        """Return half the bits right, and all of them."""
+        return ReferenceReturns(0.0, float(self.query_steps))
+
+    def render_text(self, copy: int) -> str:
+        """Return the bits shown (`#` 1, `.` 0, blank hidden), after an answer also that and the right one; and the step."""
+        lines = ["shown    " + _text(self._shown(copy))]
+        if self._answered(copy):
+            lines.append("answered " + _text(2 * self.previous_action[copy] - 1))
+            lines.append("right    " + _text(self.pictures[copy, 0]))
+        asked = ", asked" if self.query()[copy] else ""
+        return "\n".join([*lines, f"step {self.time[copy]}/{self.episode_steps}{asked}"])
+
+    def render_frame(self, copy: int) -> np.ndarray:
+        """Return the bits shown (1 dark, 0 light), after an answer also that, its hidden bits marked; and the time."""
+        columns = math.ceil(math.sqrt(self.n_bits))
+        cell = max(4, 144 // columns)
+        side = columns * cell
+        canvas = Canvas(2 * side + 72, side + 76)
+        canvas.text(24, 6, "asked" if self.query()[copy] else "shown")
+        canvas.text(side + 48, 6, "answered")
+        _draw(canvas, self._shown(copy), 24, 28, cell)
+        if self._answered(copy):
+            given = 2 * self.previous_action[copy] - 1
+            _draw(canvas, given, side + 48, 28, cell)
+            for bit in np.flatnonzero(self.hidden[copy]):
+                x, y = side + 48 + (bit % columns + 0.5) * cell, 28 + (bit // columns + 0.5) * cell
+                canvas.disc(x, y, cell / 4, GREEN if given[bit] == self.pictures[copy, 0, bit] else RED)
+        canvas.bar(24, side + 50, 2 * side + 24, 10, self.time[copy] / self.episode_steps)
+        return canvas.frame()
+
+    def _answered(self, copy: int) -> bool:
+        return bool(self.time[copy] > self.query_start)
+
+    def _shown(self, copy: int) -> np.ndarray:
+        return self.pictures[copy, self.schedule[copy, self.time[copy]]]
+
+
+def _text(bits: np.ndarray) -> str:
+    return "[" + "".join(". #"[int(bit) + 1] for bit in bits) + "]"
+
+
+def _draw(canvas: Canvas, bits: np.ndarray, x: float, y: float, cell: int) -> None:
+    """Draw bits as a square of cells, those that are 0 (not known) in grey."""
+    columns = math.ceil(math.sqrt(len(bits)))
+    canvas.rectangle(x - 2, y - 2, columns * cell + 4, columns * cell + 4, GRID, 2)
+    for bit, value in enumerate(bits):
+        if value:
+            colour = INK if value > 0 else WHITE
+            canvas.rectangle(x + bit % columns * cell, y + bit // columns * cell, cell, cell, colour)
+
+
+class PatternRecallEnv(TaskEnv):
+    """One life of patterns; see `PatternRecall` for what it is and for its arguments."""
+
+    task_class = PatternRecall
+
+
+class PatternRecallVectorEnv(TaskVectorEnv):
+    """Many lives of patterns; see `PatternRecall` for what they are and for their arguments."""
+
+    task_class = PatternRecall
