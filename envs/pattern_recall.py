@@ -161,7 +161,7 @@ class PatternRecall(Task):
         return ReferenceReturns(0.0, float(self.query_steps))
 
     def render_text(self, copy: int) -> str:
-        """Return the bits shown (`#` 1, `.` 0, blank hidden), after an answer also that and the right one; and the step."""
+        """Return the bits shown (`#` 1, `.` 0, blank hidden), after an answer also that and the right one."""
         lines = ["shown    " + _text(self._shown(copy))]
         if self._answered(copy):
             lines.append("answered " + _text(2 * self.previous_action[copy] - 1))
