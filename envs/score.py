@@ -43,14 +43,17 @@ def reference_returns(env: Any, **arguments: Any) -> ReferenceReturns | None:
     Raises:
         gymnasium.error.Error: there is no such id.
     """
-    if not isinstance(env, (str, EnvSpec)):
-        own = env.get_wrapper_attr("reference_returns") if _wraps_task(env) else getattr(env, "reference_returns", None)
-        if own is not None:
-            return own()
-        if getattr(env, "spec", None) is None:
-            return None
-        env = env.spec
-    task = find_task(env, **arguments)
+    layer = env
+    while not isinstance(layer, (str, EnvSpec)):
+        if hasattr(type(layer), "reference_returns"):
+            return layer.reference_returns()
+        if not hasattr(layer, "env"):  # the innermost, or a SyncVectorEnv: its spec says what it is made of
+            layer = getattr(layer, "spec", None)
+            if layer is None:
+                return None
+        else:
+            layer = layer.env
+    task = find_task(layer, **arguments)
     if task is None:
         return None
     task_class, task_arguments = task
@@ -94,7 +97,3 @@ def _mean_return(task: Task, seed: int, oracle: bool) -> float:
         rewards, _ = task.advance(task.check_actions(task.target() if oracle else actions.sample()))
         total += rewards.mean().item()
     return total
-
-
-def _wraps_task(env: Any) -> bool:
-    return isinstance(env, gymnasium.Env) and env.has_wrapper_attr("reference_returns")

@@ -1,0 +1,186 @@
+"""The wrappers that make a learning-to-learn task of any environment, single and vector."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium import spaces
+from gymnasium.utils.env_checker import data_equivalence
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+from plastic_rl.envs import reference_returns
+from plastic_rl.envs.colour_bandit import ColourBanditEnv, ColourBanditVectorEnv
+from plastic_rl.envs.wrappers import Lives, PreviousActionReward, VectorLives, VectorPreviousActionReward
+
+
+class Line(gym.Env):
+    """Any action is fine; observes the time, pays it, and ends after three steps, or is cut off after two."""
+
+    observation_space = spaces.Box(0, 9, (1,), np.float32)
+
+    def __init__(self, action_space=None, cut=False):
+        self.action_space = action_space or spaces.Discrete(3)
+        self.cut = cut
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.time, self.hidden = 0, self.np_random.integers(1000)
+        return np.zeros(1, np.float32), {"hidden": int(self.hidden)}
+
+    def step(self, action):
+        assert action in self.action_space
+        self.time += 1
+        cut = self.cut and self.time == 2
+        observation = np.array([self.time], np.float32)
+        return observation, float(self.time), self.time == 3, cut, {"hidden": int(self.hidden), "time": self.time}
+
+
+def same(first, second):
+    return data_equivalence(first, second, exact=True)
+
+
+@pytest.mark.parametrize(
+    ("space", "action", "encoded"),
+    [
+        (spaces.Discrete(3), 1, [0, 1, 0]),
+        (spaces.Discrete(3, start=5), 7, [0, 0, 1]),
+        (spaces.MultiDiscrete([2, 3]), np.array([1, 0]), [0, 1, 1, 0, 0]),
+        (spaces.MultiBinary(2), np.array([1, 0], np.int8), [1, 0]),
+        (spaces.Box(-1, 2, (2,), np.float32), np.array([-0.5, 2], np.float32), [-0.5, 2]),
+        (spaces.Box(1, 2, (1, 1), np.float32), np.array([[1.5]], np.float32), [1.5]),
+    ],
+)
+@pytest.mark.parametrize("make_vector", [False, True])
+def test_the_previous_action_and_reward_are_observed(space, action, encoded, make_vector):
+    if make_vector:
+        sync = SyncVectorEnv([lambda: Line(space)] * 2, autoreset_mode="SameStep")
+        env, action = VectorPreviousActionReward(sync), np.stack([action] * 2)
+    else:
+        env = PreviousActionReward(Line(space))
+    observation, _ = env.reset(seed=0)
+    assert not observation["previous_action"].any()
+    assert not observation["previous_reward"].any()
+    assert observation in env.observation_space
+    for reward in (1, 2):
+        observation, *_ = env.step(action)
+        assert observation in env.observation_space
+        one = {key: value[1] for key, value in observation.items()} if make_vector else observation
+        assert one["observation"] == [reward]
+        assert one["previous_action"].tolist() == encoded
+        assert one["previous_reward"] == [reward]
+
+
+def test_a_dict_observation_gets_two_more_entries():
+    env = PreviousActionReward(Lives(Line()))
+    assert set(env.observation_space) == {
+        "observation",
+        "episode_start",
+        "life_elapsed",
+        "previous_action",
+        "previous_reward",
+    }
+
+
+@pytest.mark.parametrize("mode", AutoresetMode)
+@pytest.mark.parametrize("cut", [False, True])
+def test_the_vector_wrapper_is_the_single_one_many_times(mode, cut):
+    vector = VectorPreviousActionReward(SyncVectorEnv([lambda: Line(cut=cut)] * 3, autoreset_mode=mode))
+    sync = SyncVectorEnv([lambda: PreviousActionReward(Line(cut=cut))] * 3, autoreset_mode=mode)
+    assert same(vector.reset(seed=1), sync.reset(seed=1))
+    vector.action_space.seed(0)
+    some = np.array([True, False, True])
+    for step in range(12):
+        if step == 1:
+            assert same(*(env.reset(options={"reset_mask": some.copy()}) for env in (vector, sync)))
+        actions = vector.action_space.sample()
+        result = vector.step(actions)
+        assert same(result, sync.step(actions))
+        over = result[2] | result[3]
+        if mode is AutoresetMode.DISABLED and over.any():
+            assert same(*(env.reset(options={"reset_mask": over.copy()}) for env in (vector, sync)))
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_life_is_several_episodes_of_one_hidden_task(cut):
+    env = Lives(Line(cut=cut), episodes=3)
+    length = 2 if cut else 3
+    observation, info = env.reset(seed=0)
+    hidden, starts, elapsed = {info["hidden"]}, [], []
+    for step in range(1, 3 * length + 1):
+        starts.append(observation["episode_start"][0])
+        elapsed.append(observation["life_elapsed"][0])
+        observation, reward, terminated, truncated, info = env.step(0)
+        hidden.add(info["hidden"])
+        assert reward == (step - 1) % length + 1
+        assert (terminated, truncated) == (step == 3 * length, False)
+    assert len(hidden) == 1
+    assert starts == ([1] + [0] * (length - 1)) * 3
+    assert elapsed == pytest.approx(np.repeat([0, 1 / 3, 2 / 3], length))
+    assert (observation["life_elapsed"], observation["episode_start"]) == ([1], [0])
+    assert len({env.reset()[1]["hidden"] for _ in range(20)} | hidden) > 10
+
+
+def test_the_last_reward_of_an_episode_is_seen_in_the_next_one():
+    env = PreviousActionReward(Lives(Line(), episodes=2))
+    env.reset(seed=0)
+    for action in (0, 0, 2):
+        observation, *_ = env.step(action)
+    assert observation["episode_start"] == [1]
+    assert observation["previous_reward"] == [3]
+    assert observation["previous_action"].tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, AutoresetMode.DISABLED])
+@pytest.mark.parametrize("native", [False, True])
+def test_vector_lives_are_single_lives_many_times(mode, native):
+    if native:
+        env, one = ColourBanditVectorEnv(3, "Disabled", episode_steps=4), lambda: ColourBanditEnv(episode_steps=4)
+    else:
+        env, one = SyncVectorEnv([Line] * 3, autoreset_mode="Disabled"), Line
+    vector = VectorLives(env, episodes=2, autoreset_mode=mode)
+    sync = SyncVectorEnv([lambda: Lives(one(), episodes=2)] * 3, autoreset_mode=mode)
+    assert same(vector.reset(seed=1), sync.reset(seed=1))
+    vector.action_space.seed(0)
+    some = np.array([True, False, True])
+    for step in range(25):
+        if step == 1:
+            assert same(*(env.reset(options={"reset_mask": some.copy()})[0] for env in (vector, sync)))
+        actions = vector.action_space.sample()
+        result = vector.step(actions)
+        assert same(result, sync.step(actions))
+        assert result[0] in vector.observation_space
+        if mode is AutoresetMode.DISABLED and result[2].any():
+            assert same(*(env.reset(options={"reset_mask": result[2].copy()})[0] for env in (vector, sync)))
+
+
+def test_the_score_of_a_life_is_that_of_its_episodes():
+    one = reference_returns("plastic_rl/ColourBandit-v0")
+    for env in (
+        PreviousActionReward(Lives(gym.make("plastic_rl/ColourBandit-v0"), episodes=3)),
+        VectorPreviousActionReward(VectorLives(ColourBanditVectorEnv(2, "Disabled"), episodes=3)),
+    ):
+        assert reference_returns(env) == (3 * one.random, 3 * one.oracle)
+    assert reference_returns(Lives(Line())) is None
+
+
+def test_wrappers_of_a_made_environment_are_in_its_spec():
+    env = Lives(gym.make("plastic_rl/Maze-v0"), episodes=2)
+    again = gym.make(env.spec)
+    assert isinstance(again, Lives)
+    assert again.episodes == 2
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "name"),
+    [
+        (lambda: Lives(Line(), episodes=0), ValueError, "episodes"),
+        (lambda: Lives(Line(), episodes=1.5), TypeError, "episodes"),
+        (lambda: Lives(Lives(Line())), ValueError, "episode_start"),
+        (lambda: PreviousActionReward(PreviousActionReward(Line())), ValueError, "previous_action"),
+        (lambda: PreviousActionReward(Line(spaces.Text(3))), TypeError, "actions"),
+        (lambda: VectorLives(SyncVectorEnv([Line])), ValueError, "DISABLED"),
+        (lambda: VectorLives(SyncVectorEnv([Line], autoreset_mode="Disabled"), 2, "NextStep"), ValueError, "SAME_STEP"),
+    ],
+)
+def test_bad_arguments(make, error, name):
+    with pytest.raises(error, match=name):
+        make()
