@@ -110,25 +110,30 @@ class PatternRecall(Task):
 
     def reset(self, copies: np.ndarray) -> None:
         """Draw patterns, the order in which they are shown, the one asked for and the bits it hides."""
-        for copy in copies:
+        ranks = np.empty((len(copies), self.n_bits), np.int64)
+        patterns = np.empty((len(copies), self.n_patterns, self.n_bits), np.int8)
+        keys = np.empty((len(copies), self.n_presentations, self.n_patterns))
+        for row, copy in enumerate(copies):
             rng = self.rngs[copy]
-            hidden = rng.permutation(self.n_bits) < self.n_hidden
-            patterns = rng.integers(2, size=(self.n_patterns, self.n_bits), dtype=np.int8)
-            self._make_distinct(patterns, ~hidden, rng)
-            # The one asked for is the first: the order of presentation is random anyway.
-            self.pictures[copy, : self.n_patterns] = 2 * patterns - 1
-            self.answer[copy], self.hidden[copy] = patterns[0], hidden
-            order = [rng.permutation(self.n_patterns) for _ in range(self.n_presentations)]
-            shown = self.schedule[copy, : self.query_start].reshape(-1, self.presentation_steps + self.blank_steps)
-            shown[:, : self.presentation_steps] = np.concatenate(order)[:, None]
-        self.pictures[copies, self.n_patterns] = np.where(self.hidden[copies], 0, self.pictures[copies, 0])
+            ranks[row] = rng.permutation(self.n_bits)
+            patterns[row] = rng.integers(2, size=patterns.shape[1:], dtype=np.int8)
+            keys[row] = rng.random(keys.shape[1:])
+        hidden = ranks < self.n_hidden
+        self._make_distinct(patterns, ~hidden, copies)
+        # The one asked for is the first: the order of presentation is random anyway.
+        self.pictures[copies, : self.n_patterns] = 2 * patterns - 1
+        self.pictures[copies, self.n_patterns] = np.where(hidden, 0, 2 * patterns[:, 0] - 1)
+        self.answer[copies], self.hidden[copies] = patterns[:, 0], hidden
+        shown = np.full((*keys.shape, self.presentation_steps + self.blank_steps), self.n_patterns + 1)
+        shown[..., : self.presentation_steps] = keys.argsort(axis=2)[..., None]
+        self.schedule[copies, : self.query_start] = shown.reshape(len(copies), self.query_start)
         self.previous_action[copies] = 0
 
-    @staticmethod
-    def _make_distinct(patterns: np.ndarray, visible: np.ndarray, rng: np.random.Generator) -> None:
-        """Draw again, in place, what cannot be told from the first pattern by its visible bits."""
-        while len(clash := 1 + np.flatnonzero((patterns[1:, visible] == patterns[0, visible]).all(axis=1))):
-            patterns[clash] = rng.integers(2, size=(len(clash), patterns.shape[1]), dtype=np.int8)
+    def _make_distinct(self, patterns: np.ndarray, visible: np.ndarray, copies: np.ndarray) -> None:
+        """Draw again, in place, patterns that cannot be told from the first of their life by its visible bits."""
+        while (clash := ((patterns[:, 1:] == patterns[:, :1]) | ~visible[:, None]).all(axis=2)).any():
+            for row, other in np.argwhere(clash):
+                patterns[row, 1 + other] = self.rngs[copies[row]].integers(2, size=self.n_bits, dtype=np.int8)
 
     def step(self, actions: np.ndarray) -> np.ndarray:
         """Judge the answers of those who are asked."""
