@@ -1,1 +1,17 @@
-"""The learners: policy, rollout buffer, A2C, PPO, callbacks."""
+"""The learners: policy, sequence buffer, A2C, PPO, callbacks, on Stable-Baselines3."""
+
+from plastic_rl.agents.a2c import PlasticA2C
+from plastic_rl.agents.policy import CnnPolicy, MlpPolicy, MultiInputPolicy, PlasticActorCriticPolicy
+from plastic_rl.agents.ppo import PlasticPPO
+from plastic_rl.agents.vec_env import GymVectorEnv, make_vec_env
+
+__all__ = [
+    "CnnPolicy",
+    "GymVectorEnv",
+    "MlpPolicy",
+    "MultiInputPolicy",
+    "PlasticA2C",
+    "PlasticActorCriticPolicy",
+    "PlasticPPO",
+    "make_vec_env",
+]

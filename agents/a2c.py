@@ -1,0 +1,37 @@
+"""Advantage actor-critic with a recurrent, plastic policy."""
+
+from typing import Any, ClassVar
+
+from stable_baselines3 import A2C
+from stable_baselines3.common.policies import BasePolicy
+
+from plastic_rl.agents.policy import CnnPolicy, MlpPolicy, MultiInputPolicy
+from plastic_rl.agents.rollouts import RecurrentRollouts
+
+
+class PlasticA2C(RecurrentRollouts, A2C):
+    """SB3's `A2C` with a recurrent policy; one update for each rollout, over all environments.
+
+    Args:
+        args: as in SB3's `A2C`; `n_steps` is best a multiple of the length of an episode.
+        policy_kwargs: beside SB3's, `core` and `core_kwargs`; see `PlasticActorCriticPolicy`.
+        ent_coef_final: if given, the entropy coefficient goes linearly from `ent_coef` to this at the end of training.
+        kwargs: as in SB3's `A2C`.
+    """
+
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
+        "MlpPolicy": MlpPolicy,
+        "CnnPolicy": CnnPolicy,
+        "MultiInputPolicy": MultiInputPolicy,
+    }
+
+    def __init__(
+        self,
+        *args: Any,
+        policy_kwargs: dict[str, Any] | None = None,
+        ent_coef_final: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.ent_coef_final = ent_coef_final
+        # A2C writes its optimiser into the dict it is given.
+        super().__init__(*args, policy_kwargs=dict(policy_kwargs or {}), **kwargs)

@@ -1,0 +1,225 @@
+"""The recurrent actor-critic policy: SB3's, with a core between the features and the heads."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.distributions import Distribution
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, CombinedExtractor, MlpExtractor, NatureCNN
+from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
+from torch import Tensor
+
+from plastic_rl.cores import RecurrentCore, State, make_core
+
+NumpyState = tuple[np.ndarray, ...]
+
+
+class Sequences(NamedTuple):
+    """Whole sequences of B environments, as `evaluate_actions` takes them in the place of observations.
+
+    Attributes:
+        observations: (T * B, ...), time first, or a dict of such.
+        episode_starts: (T, B) bool.
+        state: the core's state before the first step, a tuple of (B, ...) tensors.
+    """
+
+    observations: PyTorchObs
+    episode_starts: Tensor
+    state: State
+
+
+class PlasticActorCriticPolicy(ActorCriticPolicy):
+    """An actor-critic policy with a recurrent core: features -> core -> (`net_arch`) -> action and value heads.
+
+    Args:
+        observation_space: as in SB3.
+        action_space: `Discrete`, `MultiDiscrete`, `MultiBinary` or `Box`.
+        lr_schedule: as in SB3.
+        core: a name of `plastic_rl.cores` (`"plastic"`, `"lstm"`, ...), `"module:Class"`, or a `RecurrentCore` class.
+        core_kwargs: the core's own arguments, such as `dict(hidden_size=100, rule="oja")`.
+        net_arch: layers after the core, in SB3's form; none by default.
+        kwargs: as in SB3's `ActorCriticPolicy`.
+
+    Raises:
+        ValueError: the core or one of its arguments has no such name, or `share_features_extractor` is False: there is
+            one core, and it reads one set of features.
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Space,
+        action_space: spaces.Space,
+        lr_schedule: Schedule,
+        core: str | Callable[..., RecurrentCore] = "plastic",
+        core_kwargs: dict[str, Any] | None = None,
+        net_arch: list[int] | dict[str, list[int]] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if not kwargs.get("share_features_extractor", True):
+            raise ValueError("share_features_extractor must be True: actor and critic read one core")
+        self.core_name = core
+        self.core_kwargs = dict(core_kwargs or {})
+        super().__init__(
+            observation_space, action_space, lr_schedule, net_arch=[] if net_arch is None else net_arch, **kwargs
+        )
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        return {**super()._get_constructor_parameters(), "core": self.core_name, "core_kwargs": self.core_kwargs}
+
+    def _build_mlp_extractor(self) -> None:
+        # Called by SB3 before the heads and the optimiser are made; orthogonal initialisation leaves the core alone.
+        self.core = make_core(self.core_name, self.features_dim, **self.core_kwargs).to(self.device)
+        self.mlp_extractor = MlpExtractor(
+            self.core.output_size, net_arch=self.net_arch, activation_fn=self.activation_fn, device=self.device
+        )
+
+    def initial_state(self, batch_size: int) -> State:
+        """Return the core's state at the start of an episode, a tuple of (B, ...) tensors."""
+        return self.core.initial_state(batch_size)
+
+    def forward(  # type: ignore[override]
+        self, obs: PyTorchObs, state: State, episode_starts: Tensor, deterministic: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor, State]:
+        """Act for one step of a rollout. No gradient flows through the core.
+
+        Args:
+            obs: (B, ...) observations.
+            state: the core's state; its storage may be reused, so it must not be used afterwards.
+            episode_starts: (B,) bool.
+            deterministic: whether to take the most probable action.
+
+        Returns:
+            Actions (B, ...), values (B, 1), log-probabilities (B,), and the new state.
+        """
+        latent, state = self.core.step(self.extract_features(obs), state, episode_starts)  # type: ignore[arg-type]
+        latent_policy, latent_value = self.mlp_extractor(latent)
+        distribution = self._get_action_dist_from_latent(latent_policy)
+        actions = distribution.get_actions(deterministic=deterministic)
+        log_probs = distribution.log_prob(actions)
+        shape = self.action_space.shape or ()
+        return actions.reshape((-1, *shape)), self.value_net(latent_value), log_probs, state
+
+    def latent_sequences(self, sequences: Sequences) -> Tensor:
+        """Run the core over whole sequences, with gradients.
+
+        Returns:
+            The core's outputs, (T * B, O), time first.
+        """
+        features = self.extract_features(sequences.observations)
+        assert isinstance(features, Tensor)
+        shape = sequences.episode_starts.shape
+        outputs, _ = self.core(features.view(*shape, -1), sequences.state, sequences.episode_starts)
+        return outputs.flatten(0, 1)
+
+    def evaluate_actions(  # type: ignore[override]
+        self, obs: Sequences, actions: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Evaluate actions along whole sequences; SB3's `train()` calls this with what the buffer handed out.
+
+        Args:
+            obs: the sequences.
+            actions: (T * B, ...), time first.
+
+        Returns:
+            Values (T * B, 1), log-probabilities (T * B,), entropies (T * B,) or None.
+        """
+        latent_policy, latent_value = self.mlp_extractor(self.latent_sequences(obs))
+        distribution = self._get_action_dist_from_latent(latent_policy)
+        return self.value_net(latent_value), distribution.log_prob(actions), distribution.entropy()
+
+    def predict_values(  # type: ignore[override]
+        self, obs: PyTorchObs, state: State, episode_starts: Tensor
+    ) -> Tensor:
+        """Return the values (B, 1) of observations (B, ...) seen in a state, which is left as it is."""
+        latent = self.latent_sequences(Sequences(obs, episode_starts.unsqueeze(0), state))
+        return self.value_net(self.mlp_extractor.forward_critic(latent))
+
+    def get_distribution(  # type: ignore[override]
+        self, obs: PyTorchObs, state: State, episode_starts: Tensor
+    ) -> tuple[Distribution, State]:
+        """Return the action distribution for observations (B, ...), and the state after them; see `forward`."""
+        latent, state = self.core.step(self.extract_features(obs), state, episode_starts)  # type: ignore[arg-type]
+        return self._get_action_dist_from_latent(self.mlp_extractor.forward_actor(latent)), state
+
+    def predict(
+        self,
+        observation: np.ndarray | dict[str, np.ndarray],
+        state: NumpyState | None = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, NumpyState]:
+        """Choose actions, following SB3's convention for recurrent policies.
+
+        Args:
+            observation: one observation, or (B, ...) of a vector environment.
+            state: what the call before returned, a tuple of arrays, batch first; None at the very beginning.
+            episode_start: (B,) bool, where an episode starts and the state is to be forgotten; None is nowhere.
+            deterministic: whether to take the most probable action. A plastic policy was trained with sampled ones.
+
+        Returns:
+            The actions, and the state to hand in next; the arrays handed in are left as they are.
+
+        Raises:
+            ValueError: `state` or `episode_start` do not fit the number of observations.
+        """
+        self.set_training_mode(False)
+        if isinstance(observation, tuple):
+            raise ValueError("observation must be an array or a dict, not a tuple such as (obs, info) of env.reset()")
+        obs, is_vectorized = self.obs_to_tensor(observation)
+        batch_size = len(next(iter(obs.values())) if isinstance(obs, dict) else obs)
+        state_tensors = self._state_tensors(state, batch_size)
+        starts = np.zeros(batch_size, bool) if episode_start is None else np.asarray(episode_start, bool).reshape(-1)
+        if len(starts) != batch_size:
+            raise ValueError(f"episode_start must hold {batch_size} flags, one an observation, not {len(starts)}")
+        with torch.no_grad():
+            distribution, new_state = self.get_distribution(
+                obs, state_tensors, torch.as_tensor(starts, device=self.device)
+            )
+            actions = distribution.get_actions(deterministic=deterministic).cpu().numpy()
+        actions = self._to_action_space(actions.reshape((-1, *(self.action_space.shape or ()))))
+        return actions if is_vectorized else actions.squeeze(axis=0), tuple(s.cpu().numpy() for s in new_state)
+
+    def _state_tensors(self, state: NumpyState | None, batch_size: int) -> State:
+        initial = self.initial_state(batch_size)
+        if state is None:
+            return initial
+        if [np.shape(s) for s in state] != [tuple(s.shape) for s in initial]:
+            raise ValueError(
+                f"state must hold arrays of shapes {[tuple(s.shape) for s in initial]}, as the last predict() returned "
+                f"for as many observations, not {[np.shape(s) for s in state]}"
+            )
+        # Copies, because the core may write into them.
+        return tuple(
+            torch.tensor(s, dtype=like.dtype, device=like.device) for s, like in zip(state, initial, strict=True)
+        )
+
+    def _to_action_space(self, actions: np.ndarray) -> np.ndarray:
+        if not isinstance(self.action_space, spaces.Box):
+            return actions
+        if self.squash_output:
+            return self.unscale_action(actions)
+        return np.clip(actions, self.action_space.low, self.action_space.high)
+
+
+class PlasticActorCriticCnnPolicy(PlasticActorCriticPolicy):
+    """The same for image observations: SB3's `NatureCNN` before the core."""
+
+    def __init__(self, *args: Any, features_extractor_class: type[BaseFeaturesExtractor] = NatureCNN, **kwargs: Any):
+        super().__init__(*args, features_extractor_class=features_extractor_class, **kwargs)
+
+
+class PlasticMultiInputActorCriticPolicy(PlasticActorCriticPolicy):
+    """The same for `Dict` observations: SB3's `CombinedExtractor` before the core."""
+
+    def __init__(
+        self, *args: Any, features_extractor_class: type[BaseFeaturesExtractor] = CombinedExtractor, **kwargs: Any
+    ):
+        super().__init__(*args, features_extractor_class=features_extractor_class, **kwargs)
+
+
+MlpPolicy = PlasticActorCriticPolicy
+CnnPolicy = PlasticActorCriticCnnPolicy
+MultiInputPolicy = PlasticMultiInputActorCriticPolicy

@@ -1,0 +1,135 @@
+"""The one mixin that makes SB3's on-policy algorithms recurrent: it carries the state through the rollouts."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from gymnasium.vector import VectorEnv
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.utils import obs_as_tensor
+from stable_baselines3.common.vec_env import VecEnv
+from torch import Tensor
+
+from plastic_rl.agents.policy import PlasticActorCriticPolicy
+from plastic_rl.agents.sequence_buffer import SequenceBuffer, map_arrays
+from plastic_rl.agents.vec_env import wrap_vector_env
+from plastic_rl.cores import State
+
+
+class RecurrentRollouts(OnPolicyAlgorithm):
+    """Collects rollouts with a recurrent policy; `train()` stays the algorithm's own.
+
+    The state goes on from one rollout to the next, and is forgotten where an episode starts. Backpropagation through
+    time reaches back to the start of a rollout: a rollout of whole episodes (`n_steps` a multiple of their length) is
+    exact; with shorter ones the state that a sequence starts from was computed by older weights.
+    """
+
+    policy: PlasticActorCriticPolicy
+    rollout_buffer: SequenceBuffer
+    ent_coef_final: float | None = None
+    _ent_coef_start: float | None = None
+    _last_states: State | None = None
+
+    @staticmethod
+    def _wrap_env(env: Any, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
+        """Take a Gymnasium `VectorEnv` as well as all that SB3 takes."""
+        if isinstance(env, VectorEnv):
+            env = wrap_vector_env(env)
+        return OnPolicyAlgorithm._wrap_env(env, verbose, monitor_wrapper)
+
+    def _setup_model(self) -> None:
+        self.rollout_buffer_class = self.rollout_buffer_class or SequenceBuffer
+        super()._setup_model()
+        self._last_states = None
+
+    def _maybe_recommend_cpu(self, mlp_class_name: str = "ActorCriticPolicy") -> None:
+        """Say nothing: a plastic core profits from a GPU even without convolutions."""
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "_last_states"]
+
+    def _update_current_progress_remaining(self, num_timesteps: int, total_timesteps: int) -> None:
+        super()._update_current_progress_remaining(num_timesteps, total_timesteps)
+        if self.ent_coef_final is not None:
+            if self._ent_coef_start is None:
+                self._ent_coef_start = self.ent_coef
+            range_left = self._ent_coef_start - self.ent_coef_final
+            self.ent_coef = self.ent_coef_final + max(self._current_progress_remaining, 0.0) * range_left
+
+    def collect_rollouts(  # type: ignore[override]
+        self, env: VecEnv, callback: BaseCallback, rollout_buffer: SequenceBuffer, n_rollout_steps: int
+    ) -> bool:
+        """Fill the buffer, as SB3's method of this name does, and carry the recurrent state along."""
+        assert self._last_obs is not None, "No previous observation was provided"
+        self.policy.set_training_mode(False)
+        rollout_buffer.reset()
+        state = self._begin_rollout(env.num_envs)
+        rollout_buffer.initial_state = tuple(s.clone() for s in state)
+        callback.on_rollout_start()
+        for step in range(n_rollout_steps):
+            if self.use_sde and (step == 0 or (self.sde_sample_freq > 0 and step % self.sde_sample_freq == 0)):
+                self.policy.reset_noise(env.num_envs)
+            with torch.no_grad():
+                obs_tensor = obs_as_tensor(self._last_obs, self.device)  # type: ignore[arg-type]
+                starts = self._flags(self._last_episode_starts)
+                actions_tensor, values, log_probs, state = self.policy(obs_tensor, state, starts)
+            self._last_states = state
+            actions = actions_tensor.cpu().numpy()
+            new_obs, rewards, dones, infos = env.step(self._clipped(actions))
+            self.num_timesteps += env.num_envs
+            callback.update_locals(locals())
+            if not callback.on_step():
+                return False
+            self._update_info_buffer(infos, dones)
+            self._bootstrap_truncated(rewards, dones, infos, state)
+            assert self._last_obs is not None and self._last_episode_starts is not None
+            rollout_buffer.add(self._last_obs, actions, rewards, self._last_episode_starts, values, log_probs)
+            self._last_obs = new_obs  # type: ignore[assignment]
+            self._last_episode_starts = dones
+        with torch.no_grad():
+            obs_tensor = obs_as_tensor(new_obs, self.device)  # type: ignore[arg-type]
+            values = self.policy.predict_values(obs_tensor, state, self._flags(dones))
+        rollout_buffer.compute_returns_and_advantage(last_values=values, dones=dones)
+        callback.update_locals(locals())
+        callback.on_rollout_end()
+        return True
+
+    def _begin_rollout(self, n_envs: int) -> State:
+        if self._last_states is None or len(self._last_states[0]) != n_envs:
+            self._last_states = self.policy.initial_state(n_envs)
+        return self._last_states
+
+    def _flags(self, flags: np.ndarray | None) -> Tensor:
+        return torch.as_tensor(flags, dtype=torch.bool, device=self.device)
+
+    def _clipped(self, actions: np.ndarray) -> np.ndarray:
+        if not isinstance(self.action_space, spaces.Box):
+            return actions
+        if self.policy.squash_output:
+            return self.policy.unscale_action(actions)
+        return np.clip(actions, self.action_space.low, self.action_space.high)
+
+    def _bootstrap_truncated(
+        self, rewards: np.ndarray, dones: np.ndarray, infos: list[dict[str, Any]], state: State
+    ) -> None:
+        """Add to the rewards the discounted value of a last observation that a time limit cut off, in its own state."""
+        cut = [
+            int(i)
+            for i in np.flatnonzero(dones)
+            if infos[i].get("TimeLimit.truncated", False) and infos[i].get("terminal_observation") is not None
+        ]
+        if not cut:
+            return
+        last = [infos[i]["terminal_observation"] for i in cut]
+        stacked = {k: np.stack([o[k] for o in last]) for k in last[0]} if isinstance(last[0], dict) else np.stack(last)
+        observations = map_arrays(lambda array: torch.as_tensor(array, device=self.device), stacked)
+        index = torch.as_tensor(cut, device=self.device)
+        with torch.no_grad():
+            values = self.policy.predict_values(
+                observations,
+                tuple(s[index] for s in state),
+                torch.zeros(len(cut), dtype=torch.bool, device=self.device),
+            )
+        rewards[cut] += self.gamma * values.cpu().numpy().flatten()

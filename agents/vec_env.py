@@ -1,0 +1,162 @@
+"""Gymnasium vector environments as SB3 ones."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.envs.registration import load_env_creator
+from gymnasium.vector import AutoresetMode, VectorEnv
+from stable_baselines3.common.env_util import make_vec_env as make_sb3_vec_env
+from stable_baselines3.common.vec_env import VecEnv, VecMonitor
+
+
+class GymVectorEnv(VecEnv):
+    """A Gymnasium `VectorEnv` seen as an SB3 `VecEnv`.
+
+    Args:
+        env: a vector environment that resets its copies in the same step (`AutoresetMode.SAME_STEP`).
+
+    Attributes:
+        vector_infos: the infos of the last reset or step as the environment gave them: arrays over all copies.
+
+    Raises:
+        ValueError: the environment resets in another mode.
+    """
+
+    def __init__(self, env: VectorEnv) -> None:
+        mode = env.metadata.get("autoreset_mode")
+        if mode is not AutoresetMode.SAME_STEP:
+            raise ValueError(
+                f"env must reset its copies in the same step, not in mode {mode}: make it with "
+                "gymnasium.make_vec(..., autoreset_mode=gymnasium.vector.AutoresetMode.SAME_STEP)"
+            )
+        self.env = env
+        self.vector_infos: dict[str, Any] = {}
+        self._actions: np.ndarray = np.zeros(0)
+        super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
+
+    def reset(self) -> Any:
+        """Begin an episode in every copy and return the observations."""
+        seeds = None if all(seed is None for seed in self._seeds) else self._seeds
+        observations, self.vector_infos = self.env.reset(seed=seeds)  # type: ignore[arg-type]
+        self.reset_infos = self._infos(self.vector_infos)
+        self._reset_seeds()
+        self._reset_options()
+        return observations
+
+    def step_async(self, actions: np.ndarray) -> None:
+        """Remember the actions for `step_wait`."""
+        self._actions = actions
+
+    def step_wait(self) -> tuple[Any, np.ndarray, np.ndarray, list[dict[str, Any]]]:
+        """Take the step; infos carry `terminal_observation` and `TimeLimit.truncated` where an episode ended."""
+        observations, rewards, terminated, truncated, self.vector_infos = self.env.step(self._actions)
+        dones = np.logical_or(terminated, truncated)
+        infos = self._infos(self.vector_infos)
+        final_infos = self._infos(self.vector_infos.get("final_info", {}))
+        for i in np.flatnonzero(dones):
+            self.reset_infos[i] = infos[i]
+            infos[i] = final_infos[i]
+            infos[i]["terminal_observation"] = self.vector_infos["final_obs"][i]
+            infos[i]["TimeLimit.truncated"] = bool(truncated[i] and not terminated[i])
+        return observations, rewards.astype(np.float32), dones, infos
+
+    def _infos(self, infos: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return a dict for each copy out of a dict of arrays with their masks."""
+        keys = [key for key in infos if not key.startswith("_") and key not in ("final_obs", "final_info")]
+        columns = {key: infos[key] for key in keys if f"_{key}" in infos}
+        if all(infos[f"_{key}"].all() for key in columns):
+            return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)] or [
+                {} for _ in range(self.num_envs)
+            ]
+        return [{k: v[i] for k, v in columns.items() if infos[f"_{k}"][i]} for i in range(self.num_envs)]
+
+    def close(self) -> None:
+        """Close the environment."""
+        self.env.close()
+
+    def get_images(self) -> Sequence[np.ndarray | None]:
+        """Return a frame of each copy."""
+        frames: Any = self.env.render()
+        return frames
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """Return an attribute of the vector environment, once for each copy: they share it."""
+        return [getattr(self.env, attr_name) for _ in self._get_indices(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        """Set an attribute of the vector environment, for all copies at once."""
+        setattr(self.env.unwrapped, attr_name, value)
+
+    def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
+        """Call a method of the vector environment and return its result once for each copy."""
+        result = getattr(self.env.unwrapped, method_name)(*method_args, **method_kwargs)
+        return [result for _ in self._get_indices(indices)]
+
+    def env_is_wrapped(self, wrapper_class: type[gymnasium.Wrapper], indices: Any = None) -> list[bool]:
+        """Say that no copy is wrapped by itself."""
+        return [False for _ in self._get_indices(indices)]
+
+
+def wrap_vector_env(env: VectorEnv) -> VecEnv:
+    """Return a Gymnasium `VectorEnv` as an SB3 `VecEnv` with episode statistics in `info["episode"]`, as Monitor gives."""
+    return VecMonitor(GymVectorEnv(env))
+
+
+def has_vector_form(env_id: str) -> bool:
+    """Say whether an id ("id" or "module:id") is registered with a vector form that can reset in the same step."""
+    module, _, name = env_id.rpartition(":")
+    if module:
+        import_module(module)
+    entry_point = gymnasium.spec(name).vector_entry_point
+    if isinstance(entry_point, str):
+        entry_point = load_env_creator(entry_point)
+    return entry_point is not None and "autoreset_mode" in inspect.signature(entry_point).parameters
+
+
+def make_vec_env(
+    env_id: str,
+    n_envs: int = 1,
+    seed: int | None = None,
+    env_kwargs: dict[str, Any] | None = None,
+    wrapper_class: Callable[[gymnasium.Env], gymnasium.Env] | None = None,
+    monitor_dir: str | None = None,
+    **kwargs: Any,
+) -> VecEnv:
+    """Make a vectorized environment: native where the id is registered with a vector form, else SB3's.
+
+    Args:
+        env_id: a registered id, also in the form "module:id".
+        n_envs: number of copies.
+        seed: copy i is seeded seed + i.
+        env_kwargs: arguments of the environment.
+        wrapper_class: wraps each single environment; then there is no native vector form.
+        monitor_dir: folder for SB3's monitor file(s); none is written by default.
+        kwargs: as in SB3's `make_vec_env` (`vec_env_cls`, `vec_env_kwargs`, ...); a `vec_env_cls` asks for SB3's.
+
+    Returns:
+        An SB3 `VecEnv` with episode statistics in `info["episode"]`.
+    """
+    if wrapper_class is not None or kwargs.get("vec_env_cls") is not None or not has_vector_form(env_id):
+        return make_sb3_vec_env(
+            env_id,
+            n_envs,
+            seed,
+            env_kwargs=env_kwargs,
+            wrapper_class=wrapper_class,
+            monitor_dir=monitor_dir,
+            **kwargs,
+        )
+    native = gymnasium.make_vec(
+        env_id,
+        num_envs=n_envs,
+        vectorization_mode="vector_entry_point",
+        autoreset_mode="SameStep",
+        **(env_kwargs or {}),
+    )
+    env = VecMonitor(GymVectorEnv(native), None if monitor_dir is None else f"{monitor_dir}/vector")
+    env.seed(seed)
+    return env
