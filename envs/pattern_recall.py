@@ -53,10 +53,15 @@ class PatternRecall(Task):
 
     ## Arguments
 
-    * `n_patterns` (2), `n_bits` (8), `n_presentations` (1), `presentation_steps` (1), `query_steps` (4): at least 1.
+    * `n_patterns` (2), `n_bits` (6), `n_presentations` (1), `presentation_steps` (1), `query_steps` (4): at least 1.
     * `blank_steps` (0): at least 0.
     * `degraded` (0.5): fraction of the bits to hide, above 0, at most 1; rounded to whole bits. At least one bit must
       be hidden, and those left must be able to tell `n_patterns` apart.
+
+    The defaults are the largest of those tried that PPO solves in a minute or two on one core. All bits of an answer
+    share one reward, so each further bit makes it harder to say which one earned it; several query steps give each life
+    several tries. With a GRU of 64 units, 256 lives an update and a discount of 0 (an answer changes nothing later),
+    98% of the hidden bits were right after 370,000 lives (50 s); of 8 bits, 85% were.
 
     Source: Miconi, Clune & Stanley (2018), section 4.1; `plastic_rl/PatternRecall1000-v0` has its size (5 patterns of
     1,000 bits, 2 presentations of 6 steps, 4 blank, 6 query steps).
@@ -70,7 +75,7 @@ class PatternRecall(Task):
         self,
         num_envs: int = 1,
         n_patterns: int = 2,
-        n_bits: int = 8,
+        n_bits: int = 6,
         n_presentations: int = 1,
         presentation_steps: int = 1,
         blank_steps: int = 0,

@@ -58,7 +58,7 @@ def test_choices_cannot_be_told_from_the_moment(env, choices, follow_target):
 
 
 def test_hidden_bits_cannot_be_told_from_the_bits_that_are_left():
-    env = PatternRecallVectorEnv(LIVES * 6, query_steps=1)
+    env = PatternRecallVectorEnv(LIVES * 6, n_bits=8, query_steps=1)
     observations, targets = queries(env, 0.0)
     answers, rest = held_out_answers(observations, 2.0 * targets - 1)
     hidden = observations[rest, :8] == 0

@@ -74,7 +74,7 @@ def test_a_life_is_presentations_and_then_the_query(seed, **arguments):
 
 
 def test_only_hidden_bits_count():
-    env = PatternRecallEnv()
+    env = PatternRecallEnv(n_bits=8)
     env.reset(seed=0)
     for _ in range(2):
         observation, _, _, _, info = env.step(np.zeros(8, np.int8))
@@ -109,7 +109,7 @@ def test_orders_differ_between_presentations_and_between_lives():
         ({"degraded": 1.5}, ValueError, "degraded"),
         ({"degraded": "half"}, TypeError, "degraded"),
         ({"degraded": 1.0}, ValueError, "degraded.*n_patterns"),
-        ({"n_patterns": 17}, ValueError, "n_patterns"),
+        ({"n_patterns": 9}, ValueError, "n_patterns"),
         ({"n_bits": 8.0}, TypeError, "n_bits"),
     ],
 )
