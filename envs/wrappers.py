@@ -1,8 +1,8 @@
 """Wrappers, single and vector, that turn any Gymnasium environment into a learning-to-learn task.
 
 Put `PreviousActionReward` outside `Lives`, so that the last reward of an episode is seen at the start of the next one:
-`PreviousActionReward(Lives(env))`. Both give `Dict` observations; `gymnasium.wrappers.FlattenObservation` makes one vector
-of them (its namesake in `gymnasium.wrappers.vector` does, too, but not in the autoreset mode SAME_STEP).
+`PreviousActionReward(Lives(env))`. Both give `Dict` observations; `gymnasium.wrappers.FlattenObservation` makes one
+vector of them (its namesake in `gymnasium.wrappers.vector` does, too, but not in the autoreset mode SAME_STEP).
 """
 
 from plastic_rl.envs.lives import Lives, VectorLives
