@@ -84,7 +84,7 @@ class RecurrentRollouts(OnPolicyAlgorithm):
                 return False
             self._update_info_buffer(infos, dones)
             self._bootstrap_truncated(rewards, dones, infos, state)
-            assert self._last_obs is not None and self._last_episode_starts is not None
+            assert self._last_episode_starts is not None
             rollout_buffer.add(self._last_obs, actions, rewards, self._last_episode_starts, values, log_probs)
             self._last_obs = new_obs  # type: ignore[assignment]
             self._last_episode_starts = dones
@@ -126,10 +126,7 @@ class RecurrentRollouts(OnPolicyAlgorithm):
         stacked = {k: np.stack([o[k] for o in last]) for k in last[0]} if isinstance(last[0], dict) else np.stack(last)
         observations = map_arrays(lambda array: torch.as_tensor(array, device=self.device), stacked)
         index = torch.as_tensor(cut, device=self.device)
+        nowhere = torch.zeros(len(cut), dtype=torch.bool, device=self.device)
         with torch.no_grad():
-            values = self.policy.predict_values(
-                observations,
-                tuple(s[index] for s in state),
-                torch.zeros(len(cut), dtype=torch.bool, device=self.device),
-            )
+            values = self.policy.predict_values(observations, tuple(s[index] for s in state), nowhere)
         rewards[cut] += self.gamma * values.cpu().numpy().flatten()

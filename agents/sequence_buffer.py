@@ -57,7 +57,8 @@ class SequenceBuffer(RolloutBuffer):
     ) -> None:
         """Add one step of all environments; arguments as in SB3."""
         if isinstance(self.observations, dict):
-            assert isinstance(obs, dict) and isinstance(self.obs_shape, dict)
+            assert isinstance(obs, dict)
+            assert isinstance(self.obs_shape, dict)
             for key, stored in self.observations.items():
                 stored[self.pos] = obs[key].reshape(self.n_envs, *self.obs_shape[key])
         else:

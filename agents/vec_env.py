@@ -102,7 +102,7 @@ class GymVectorEnv(VecEnv):
 
 
 def wrap_vector_env(env: VectorEnv) -> VecEnv:
-    """Return a Gymnasium `VectorEnv` as an SB3 `VecEnv` with episode statistics in `info["episode"]`, as Monitor gives."""
+    """Return a Gymnasium `VectorEnv` as an SB3 `VecEnv` with Monitor's episode statistics in `info["episode"]`."""
     return VecMonitor(GymVectorEnv(env))
 
 
