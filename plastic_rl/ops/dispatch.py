@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from plastic_rl.ops import recompute, reference
+from plastic_rl.ops import numba_backend, recompute, reference, stepping
 from plastic_rl.ops.arguments import ScanArguments, checked_arguments, compute_dtype
 from plastic_rl.ops.rules import Rule, get_rule
 
@@ -33,6 +33,7 @@ def _none(arguments: ScanArguments) -> str | None:
 
 # In order of preference: the first without an obstacle is chosen. The reference is chosen by name only.
 BACKENDS: dict[str, Backend] = {
+    "numba": Backend(numba_backend.scan, numba_backend.obstacle, stepping.step),
     "recompute": Backend(recompute.scan, _none),
     "reference": Backend(reference.scan, _none),
 }

@@ -1,0 +1,225 @@
+"""The fused scan of the retroactive rule, which keeps two traces: what `kernels` and `sweeps` are to the others.
+
+    trace <- clip(trace) + gate[j] * eligibility        eligibility <- keep[j] * eligibility + pre[i] * write[j]
+
+with gate[j] = M(t) * fan_out[j]. The adjoint takes two sweeps for a step, since the gate's gradient needs the eligibility
+of before the step.
+"""
+
+import numpy as np
+
+from plastic_rl.ops.compiled import inner, kernel
+from plastic_rl.ops.kernels import (
+    DECAY,
+    coefficients,
+    gradients_of,
+    load_segment,
+    modulation,
+    modulation_backward,
+    through_tanh,
+)
+from plastic_rl.ops.simd import clip, fill, fma, lanes_of, load, store, total, where_within
+from plastic_rl.ops.sweeps import ROWS, squash, store_tile, tile
+
+
+@inner
+def advance(trace, eligibility, layer, pre, post, keep, write, gate, read, old_limit, limit):
+    """Write both traces of a step, and read the first for the next step in the same sweep; see `sweeps.advance`."""
+    lanes = lanes_of(trace)
+    read[:] = 0
+    old, new = fill(trace, old_limit), fill(trace, limit)
+    o = 0
+    for i in range(0, trace.size // keep.size, ROWS):
+        for j in range(0, keep.size, lanes):
+            c, u, m, r = load(keep, j), load(write, j), load(gate, j), load(read, j)
+            for k in range(ROWS):
+                e = load(eligibility, o)
+                h = fma(m, e, clip(load(trace, o), old))
+                store(trace, o, h)
+                store(eligibility, o, fma(c, e, fill(trace, pre[i + k]) * u))
+                h = fma(load(layer.alpha, o), clip(h, new), load(layer.weight, o))
+                r = fma(fill(trace, post[i + k]), h, r)
+                o += lanes
+            store(read, j, r)
+
+
+@inner
+def rebuild(traces, eligibilities, pre, keep, write, gate, starts, old_limit, limit):
+    """Compute both traces of a segment again from the first of each; see `sweeps.rebuild`."""
+    lanes = lanes_of(traces)
+    o = 0
+    for i in range(0, traces.shape[1] // keep.shape[1], ROWS):
+        for j in range(0, keep.shape[1], lanes):
+            h0, h1, h2, h3 = tile(traces[0], o)
+            e0, e1, e2, e3 = tile(eligibilities[0], o)
+            for k in range(len(traces) - 1):
+                c, u, m = load(keep[k], j), load(write[k], j), load(gate[k], j)
+                if starts[k]:
+                    h0 = h1 = h2 = h3 = e0 = e1 = e2 = e3 = fill(keep, 0.0)
+                bound = fill(keep, old_limit if k == 0 else limit)
+                h0, h1 = fma(m, e0, clip(h0, bound)), fma(m, e1, clip(h1, bound))
+                h2, h3 = fma(m, e2, clip(h2, bound)), fma(m, e3, clip(h3, bound))
+                e0, e1 = fma(c, e0, fill(keep, pre[k, i]) * u), fma(c, e1, fill(keep, pre[k, i + 1]) * u)
+                e2, e3 = fma(c, e2, fill(keep, pre[k, i + 2]) * u), fma(c, e3, fill(keep, pre[k, i + 3]) * u)
+                store_tile(traces[k + 1], o, h0, h1, h2, h3)
+                store_tile(eligibilities[k + 1], o, e0, e1, e2, e3)
+            o += ROWS * lanes
+
+
+@inner
+def gather(adjoint, eligibility_adjoint, eligibility, pre, gate_sum, write_sum, keep_sum):
+    """Sum the gradients of a step's gate, write and keep over the presynaptic neurons."""
+    lanes = lanes_of(adjoint)
+    gate_sum[:] = 0
+    write_sum[:] = 0
+    keep_sum[:] = 0
+    o = 0
+    for i in range(0, adjoint.size // gate_sum.size, ROWS):
+        for j in range(0, gate_sum.size, lanes):
+            s, w, c = load(gate_sum, j), load(write_sum, j), load(keep_sum, j)
+            for k in range(ROWS):
+                e, g = load(eligibility, o), load(eligibility_adjoint, o)
+                s = fma(load(adjoint, o), e, s)
+                w = fma(fill(adjoint, pre[i + k]), g, w)
+                c = fma(e, g, c)
+                o += lanes
+            store(gate_sum, j, s)
+            store(write_sum, j, w)
+            store(keep_sum, j, c)
+
+
+@inner
+def retreat(
+    adjoint, eligibility_adjoint, trace, layer, alpha_gradient, pre, keep, write, gate, delta, pre_gradient, limit
+):  # fmt: skip
+    """Take both adjoints back over one step; see `sweeps.retreat`."""
+    lanes = lanes_of(trace)
+    bound = fill(trace, limit)
+    for i in range(trace.size // keep.size):
+        p, r = fill(trace, pre[i]), fill(trace, 0.0)
+        for j in range(0, keep.size, lanes):
+            o = (i // ROWS * keep.size + j) * ROWS + i % ROWS * lanes
+            v, a, d = load(trace, o), load(layer.alpha, o), load(delta, j)
+            g, f = load(adjoint, o), load(eligibility_adjoint, o)
+            h = clip(v, bound)
+            r = fma(load(write, j), f, fma(d, fma(a, h, load(layer.weight, o)), r))
+            s = p * d
+            store(alpha_gradient, o, fma(s, h, load(alpha_gradient, o)))
+            store(eligibility_adjoint, o, fma(load(keep, j), f, load(gate, j) * g))
+            store(adjoint, o, where_within(fma(a, s, g), v, bound))
+        pre_gradient[i] = total(r)
+
+
+@inner
+def cut(adjoint, trace, limit):
+    """Zero the adjoint of the final trace where the clip has cut."""
+    bound = fill(trace, limit)
+    for o in range(0, trace.size, lanes_of(trace)):
+        store(adjoint, o, where_within(load(adjoint, o), load(trace, o), bound))
+
+
+@inner
+def gates(layer, post, gate):
+    """Write gate[j] = M(t) * fan_out[j]."""
+    signal = modulation(layer, post)
+    for j in range(post.size):
+        gate[j] = signal * layer.fan_out[j]
+
+
+@inner
+def gates_backward(layer, post, gate_sum, gradient, gradients):
+    """Add to `gradient`, that of the activity, and to the layer's, given that of the gates."""
+    signal, signal_gradient = modulation(layer, post), post.dtype.type(0)
+    for j in range(post.size):
+        signal_gradient += gate_sum[j] * layer.fan_out[j]
+        gradients.fan_out[j] += gate_sum[j] * signal
+    modulation_backward(layer, post, signal, signal_gradient, gradient, gradients)
+
+
+@kernel
+def forward(
+    drive, starts, first, traces, layer, rule, limit, activity, checkpoints, every, vectors, thread, n_threads
+):  # fmt: skip
+    """Run the scan; see `kernels.forward`. Leading dimensions of two stand for trace and eligibility."""
+    n_steps, batch, n = drive.shape
+    work = vectors[thread]
+    pre, post, keep, write, read, gate = work[0], work[1], work[2], work[3], work[4], work[5]
+    for b in range(thread, batch, n_threads):
+        trace, eligibility = traces[0, b], traces[1, b]
+        pre[:] = 0
+        pre[:n] = first[b]
+        keep[:] = 1
+        write[:] = 0
+        gate[:] = 0
+        advance(trace, eligibility, layer, pre, pre, keep, write, gate, read, np.inf, np.inf)
+        for t in range(n_steps):
+            if starts[t, b]:
+                trace[:] = 0
+                eligibility[:] = 0
+                read[:] = 0
+                pre[:] = 0
+            if checkpoints.shape[1] and t % every == 0:
+                checkpoints[0, t // every, b] = trace
+                checkpoints[1, t // every, b] = eligibility
+            for j in range(n):
+                read[j] += drive[t, b, j]
+            squash(read, post)
+            activity[t, b] = post[:n]
+            coefficients(DECAY, layer, post, keep, write)
+            gates(layer, post, gate)
+            old_limit = np.inf if t == 0 else limit
+            advance(trace, eligibility, layer, pre, post, keep, write, gate, read, old_limit, limit)
+            pre, post = post, pre
+
+
+@kernel
+def backward(
+    activity, starts, first, activity_gradient, checkpoints, every, layer, rule, limit, adjoints, drive_gradient,
+    first_gradient, gradients, segments, rows, vectors, thread, n_threads,
+):  # fmt: skip
+    """Run the adjoint of the scan; see `kernels.backward`."""
+    n_steps, batch, n = activity.shape
+    work, own = vectors[thread], gradients_of(gradients, thread)
+    traces, eligibilities = segments[thread, 0], segments[thread, 1]
+    gradient, delta, write_sum, keep_sum, gate_sum = work[0], work[1], work[2], work[3], work[4]
+    for b in range(thread, batch, n_threads):
+        adjoint, eligibility_adjoint = adjoints[0, b], adjoints[1, b]
+        gradient[:] = 0
+        for segment in range(checkpoints.shape[1] - 1, -1, -1):
+            begin = segment * every
+            length = min(every, n_steps - begin)
+            pre, post = rows[thread, 0, : length + 1], rows[thread, 1, :length]
+            keep, write, gate = rows[thread, 2, :length], rows[thread, 3, :length], rows[thread, 4, :length]
+            load_segment(DECAY, layer, activity, first, starts, b, begin, pre, post, keep, write)
+            for k in range(length):
+                gates(layer, post[k], gate[k])
+            traces[0], eligibilities[0] = checkpoints[0, segment, b], checkpoints[1, segment, b]
+            rebuild(
+                traces[: length + 1], eligibilities[: length + 1], pre[1:], keep, write, gate,
+                starts[begin : begin + length, b], np.inf if begin == 0 else limit, limit,
+            )  # fmt: skip
+            if begin + length == n_steps:
+                cut(adjoint, traces[length], limit)
+            for k in range(length - 1, -1, -1):
+                t = begin + k
+                for j in range(n):
+                    gradient[j] += activity_gradient[t, b, j]
+                if starts[t, b]:
+                    eligibilities[k] = 0
+                gather(adjoint, eligibility_adjoint, eligibilities[k], pre[k + 1], gate_sum, write_sum, keep_sum)
+                for j in range(gradient.size):
+                    gradient[j] += layer.eta[j] * write_sum[j]
+                    own.eta[j] += post[k, j] * write_sum[j] - keep_sum[j]
+                gates_backward(layer, post[k], gate_sum, gradient, own)
+                through_tanh(gradient, post[k], delta)
+                drive_gradient[t, b] = delta[:n]
+                if starts[t, b]:
+                    adjoint[:] = 0
+                    eligibility_adjoint[:] = 0
+                    gradient[:] = 0
+                    continue
+                retreat(
+                    adjoint, eligibility_adjoint, traces[k], layer, own.alpha, pre[k + 1], keep[k], write[k], gate[k],
+                    delta, gradient, np.inf if t == 0 else limit,
+                )  # fmt: skip
+        first_gradient[b] = gradient[:n]

@@ -1,0 +1,120 @@
+"""One step of a rollout: the traces are updated where they lie.
+
+A step reads each trace once and writes it once, in the user's own layout: packing it would cost as much as the step.
+The loops are plain, since with so few arrays LLVM makes vectors of them by itself.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from plastic_rl.ops.arguments import ScanArguments
+from plastic_rl.ops.compiled import inner, kernel, run
+from plastic_rl.ops.kernels import DECAY, MODULATED, OJA
+
+RETROACTIVE = 3
+CODES = {"decay": DECAY, "oja": OJA, "neuromodulated": MODULATED, "retroactive": RETROACTIVE}
+# Below this many trace elements for each, a second thread costs more than it saves.
+_ELEMENTS_OF_A_THREAD = 1_000_000
+
+
+def step(arguments: ScanArguments) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Advance by one step, with drive (1, B, N), writing into the traces of the state where they are contiguous.
+
+    Returns:
+        Activity (1, B, N), and the state after the step.
+    """
+    a, p = arguments, arguments.parameters
+    pre = a.state[0].masked_fill(a.episode_starts[0].unsqueeze(1), 0)
+    received = torch.addmm(a.drive[0], pre, a.weight)
+    if a.alpha is None:
+        activity = received.tanh_()
+        return activity.unsqueeze(0), (activity,)
+    n = a.drive.shape[2]
+    traces = [trace.contiguous() for trace in a.state[1:]]
+    eta = a.drive.new_zeros(n) if a.eta is None else a.eta.expand(n)
+    signal = [p.get(name, a.drive.new_zeros(n)) for name in ("modulation_weight", "fan_out")]
+    if "fan_out" not in p:
+        signal[1] = a.drive.new_ones(n)
+    bias = p.get("modulation_bias", a.drive.new_zeros(())).reshape(1)
+    activity = torch.empty_like(received)
+    n_threads = max(1, min(torch.get_num_threads(), len(pre), traces[0].numel() // _ELEMENTS_OF_A_THREAD))
+    tensors = (a.episode_starts[0], pre, received, activity, traces[0], traces[-1], a.alpha.expand(n, n), eta, *signal, bias)
+    arrays: tuple[Any, ...] = tuple(tensor.contiguous().numpy() for tensor in tensors)
+    run(_step, n_threads, lambda thread: (CODES[a.rule.name], *arrays, thread, n_threads))
+    for trace in traces:
+        if not trace.is_inference():
+            torch.autograd.graph.increment_version(trace)
+    return activity.unsqueeze(0), (activity.clone(), *traces)
+
+
+@kernel
+def _step(
+    rule, starts, pre, received, activity, traces, eligibilities, alpha, eta, modulation_weight, fan_out,
+    modulation_bias, thread, n_threads,
+):  # fmt: skip
+    for b in range(thread, len(pre), n_threads):
+        trace, eligibility, post, total = traces[b], eligibilities[b], activity[b], received[b]
+        if starts[b]:
+            trace[:] = 0
+            eligibility[:] = 0
+        else:
+            _read(trace, alpha, pre[b], total)
+        for j in range(post.size):
+            post[j] = math.tanh(total[j])
+        if rule == DECAY:
+            for i in range(post.size):
+                _decay(trace[i], pre[b, i], post, eta)
+        elif rule == OJA:
+            for i in range(post.size):
+                _oja(trace[i], pre[b, i], post, eta)
+        else:
+            signal = modulation_bias[0]
+            for j in range(post.size):
+                signal += post[j] * modulation_weight[j]
+            signal = post.dtype.type(math.tanh(signal))
+            for i in range(post.size):
+                if rule == MODULATED:
+                    _modulated(trace[i], pre[b, i], post, signal, fan_out)
+                else:
+                    _retroactive(trace[i], eligibility[i], signal, fan_out)
+                    _decay(eligibility[i], pre[b, i], post, eta)
+
+
+@inner
+def _read(trace, alpha, pre, received):
+    for i in range(pre.size):
+        for j in range(pre.size):
+            received[j] += pre[i] * alpha[i, j] * trace[i, j]
+
+
+@inner
+def _decay(row, pre, post, eta):
+    one = row.dtype.type(1)
+    for j in range(row.size):
+        row[j] = (one - eta[j]) * row[j] + pre * (eta[j] * post[j])
+
+
+@inner
+def _oja(row, pre, post, eta):
+    for j in range(row.size):
+        row[j] += eta[j] * post[j] * (pre - post[j] * row[j])
+
+
+@inner
+def _modulated(row, pre, post, signal, fan_out):
+    for j in range(row.size):
+        row[j] = _clip(row[j] + pre * (signal * fan_out[j] * post[j]))
+
+
+@inner
+def _retroactive(row, eligibility, signal, fan_out):
+    for j in range(row.size):
+        row[j] = _clip(row[j] + signal * fan_out[j] * eligibility[j])
+
+
+@inner
+def _clip(x):
+    return type(x)(1) if x > 1 else (type(x)(-1) if x < -1 else x)
