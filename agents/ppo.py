@@ -47,20 +47,12 @@ class PlasticPPO(RecurrentRollouts, PPO):
         **kwargs: Any,
     ) -> None:
         self.ent_coef_final = ent_coef_final
-        # SB3's constructor wants a number before it knows the environments, and warns unless it divides the rollout.
-        placeholder = n_steps if batch_size is None else batch_size
+        # SB3's constructor wants a number before the environments are known.
         super().__init__(
-            policy,
-            env,
-            n_steps=n_steps,
-            batch_size=placeholder,
-            n_epochs=n_epochs,
-            _init_setup_model=False,
-            **kwargs,
+            policy, env, n_steps=n_steps, batch_size=n_steps, n_epochs=n_epochs, _init_setup_model=False, **kwargs
         )
         if self.env is not None:
-            if batch_size is None:
-                self.batch_size = n_steps * max(1, self.n_envs // MINIBATCHES)
+            self.batch_size = n_steps * max(1, self.n_envs // MINIBATCHES) if batch_size is None else batch_size
             _check_batch_size(self.batch_size, self.n_steps, self.n_envs)
         if _init_setup_model:
             self._setup_model()

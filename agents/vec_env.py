@@ -61,7 +61,8 @@ class GymVectorEnv(VecEnv):
             self.reset_infos[i] = infos[i]
             infos[i] = final_infos[i]
             infos[i]["terminal_observation"] = self.vector_infos["final_obs"][i]
-            infos[i]["TimeLimit.truncated"] = bool(truncated[i] and not terminated[i])
+        for info, cut in zip(infos, (truncated & ~terminated).tolist(), strict=True):
+            info["TimeLimit.truncated"] = cut
         return observations, rewards.astype(np.float32), dones, infos
 
     def _infos(self, infos: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,0 +1,44 @@
+"""Small environments with every kind of observation, action and ending, for the tests of the agents."""
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+
+class Echo(gym.Env):
+    """Shows a random bit each step; the reward is 1 for answering with the bit of the step before.
+
+    Args:
+        length: steps in an episode.
+        action_space: any; only `Discrete(2)` can earn.
+        kind: "vector", "dict" or "image" observations.
+        truncates: whether the end is a time limit.
+    """
+
+    def __init__(self, length=5, action_space=None, kind="vector", truncates=False):
+        self.length, self.kind, self.truncates = length, kind, truncates
+        self.action_space = action_space or spaces.Discrete(2)
+        vector, image = spaces.Box(-1, 1, (2,)), spaces.Box(0, 255, (36, 36, 3), np.uint8)
+        self.observation_space = {
+            "vector": vector,
+            "image": image,
+            "dict": spaces.Dict({"bit": vector, "step": spaces.Discrete(length + 1)}),
+        }[kind]
+
+    def _observe(self):
+        self.last, self.bit = self.bit, int(self.np_random.integers(2))
+        vector = np.array([2 * self.bit - 1, self.t / self.length], np.float32)
+        if self.kind == "image":
+            return np.full((36, 36, 3), 255 * self.bit, np.uint8)
+        return {"bit": vector, "step": self.t} if self.kind == "dict" else vector
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.t = self.bit = 0
+        return self._observe(), {}
+
+    def step(self, action):
+        reward = float(np.all(np.asarray(action) == self.last)) if self.t else 0.0
+        self.t += 1
+        over = self.t >= self.length
+        return self._observe(), reward, over and not self.truncates, over and self.truncates, {}

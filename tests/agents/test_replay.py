@@ -1,0 +1,87 @@
+"""Before any update, what `train()` computes from the buffer is what the rollout computed."""
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+from memory_envs import Echo
+from stable_baselines3.common.env_util import make_vec_env as make_sb3_vec_env
+
+from plastic_rl.agents import PlasticA2C, PlasticPPO, make_vec_env
+from plastic_rl.cores import registered_cores
+
+ACTION_SPACES = {
+    "discrete": spaces.Discrete(3),
+    "multi_discrete": spaces.MultiDiscrete([2, 3]),
+    "multi_binary": spaces.MultiBinary(4),
+    "box": spaces.Box(-1, 1, (2,)),
+}
+
+
+def rollout(algorithm, env, n_steps, n_rollouts=2, policy="MlpPolicy", **policy_kwargs):
+    policy_kwargs = {"core": "plastic", "core_kwargs": {"hidden_size": 8}, **policy_kwargs}
+    model = algorithm(policy, env, n_steps=n_steps, policy_kwargs=policy_kwargs, seed=1, device="cpu")
+    _, callback = model._setup_learn(10**6)
+    for _ in range(n_rollouts):
+        model.collect_rollouts(model.env, callback, model.rollout_buffer, n_steps)
+    return model
+
+
+def assert_replays(model, batch_size=None):
+    for data in model.rollout_buffer.get(batch_size):
+        actions = data.actions.long().flatten() if isinstance(model.action_space, spaces.Discrete) else data.actions
+        values, log_probs, _ = model.policy.evaluate_actions(data.observations, actions)
+        torch.testing.assert_close(values.flatten(), data.old_values, atol=2e-5, rtol=2e-5)
+        torch.testing.assert_close(log_probs, data.old_log_prob, atol=2e-5, rtol=2e-5)
+
+
+@pytest.mark.parametrize("n_steps", [5, 10, 3, 7])
+@pytest.mark.parametrize("core", registered_cores())
+@pytest.mark.parametrize("algorithm", [PlasticPPO, PlasticA2C])
+def test_every_core_and_length(algorithm, core, n_steps):
+    env = make_sb3_vec_env(lambda: Echo(length=5), 4)
+    assert_replays(rollout(algorithm, env, n_steps, core=core))
+
+
+@pytest.mark.parametrize("core", registered_cores())
+def test_staggered_episodes(core):
+    lengths = iter([3, 4, 5, 6])
+    env = make_sb3_vec_env(lambda: Echo(length=next(lengths)), 4)
+    assert_replays(rollout(PlasticPPO, env, 8, core=core), batch_size=8)
+
+
+@pytest.mark.parametrize("space", ACTION_SPACES)
+def test_every_action_space(space):
+    env = make_sb3_vec_env(lambda: Echo(action_space=ACTION_SPACES[space]), 2)
+    assert_replays(rollout(PlasticPPO, env, 5))
+
+
+@pytest.mark.parametrize(("kind", "policy"), [("dict", "MultiInputPolicy"), ("image", "CnnPolicy")])
+def test_every_observation_kind(kind, policy):
+    env = make_sb3_vec_env(lambda: Echo(kind=kind), 2)
+    assert_replays(rollout(PlasticPPO, env, 5, policy=policy), batch_size=5)
+
+
+def test_layers_after_the_core():
+    env = make_sb3_vec_env(Echo, 2)
+    assert_replays(rollout(PlasticPPO, env, 5, net_arch={"pi": [7], "vf": [6]}))
+
+
+def test_state_dependent_exploration():
+    env = make_sb3_vec_env(lambda: Echo(action_space=ACTION_SPACES["box"]), 2)
+    model = PlasticPPO("MlpPolicy", env, n_steps=5, use_sde=True, policy_kwargs={"core": "gru"}, device="cpu")
+    model.learn(20)
+
+
+def test_the_native_vector_env():
+    model = rollout(PlasticPPO, make_vec_env("plastic_rl/Maze-v0", 3, env_kwargs={"episode_steps": 6}), 9)
+    assert_replays(model)
+    assert model.rollout_buffer.episode_starts[3].all()  # steps 9 to 17: an episode of 6 starts at 12
+
+
+def test_minibatches_are_whole_environments_and_cover_all():
+    model = rollout(PlasticPPO, make_sb3_vec_env(Echo, 6), 5)
+    model.rollout_buffer.values[:] = np.arange(6)
+    seen = [data.old_values.reshape(5, 2).tolist() for data in model.rollout_buffer.get(10)]
+    assert all(row == rows[0] for rows in seen for row in rows)
+    assert sorted(v for rows in seen for v in rows[0]) == list(range(6))
