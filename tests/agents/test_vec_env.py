@@ -31,7 +31,7 @@ def test_equals_dummy_vec_env_step_by_step():
                 np.testing.assert_array_equal(a["terminal_observation"], b["terminal_observation"])
                 assert a["TimeLimit.truncated"] == b["TimeLimit.truncated"]
                 assert (a["episode"]["r"], a["episode"]["l"]) == (b["episode"]["r"], b["episode"]["l"])
-        for a, b in zip(native.reset_infos, dummy.reset_infos, strict=True):
+        for a, b in zip(native.unwrapped.reset_infos, dummy.reset_infos, strict=True):
             assert (a["target"], a["query"]) == (b["target"], b["query"])
 
 
