@@ -30,13 +30,14 @@ def kernel(function: Callable) -> Callable:
 
 
 class _Announcer(event.Listener):
-    def __init__(self) -> None:
-        self.silent = True
+    """Says once in a process what the first call waits for; code that is found on disk is not announced."""
+
+    said = False
 
     def on_start(self, event: Any) -> None:
-        if self.silent:
-            _log.warning("compiling the plastic scan for this machine, once: some seconds (kept on disk)")
-        self.silent = False
+        if not _Announcer.said:
+            _log.warning("compiling the plastic scan for this machine, once: it takes some seconds and is kept on disk")
+        _Announcer.said = True
 
     def on_end(self, event: Any) -> None:
         pass

@@ -21,7 +21,7 @@ def scan(arguments: ScanArguments) -> tuple[Tensor, tuple[Tensor, ...]]:
 
 class _Scan(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, drive: Tensor, weight: Tensor, first: Tensor, starts: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, drive: Tensor, weight: Tensor, first: Tensor, starts: Tensor) -> Tensor:
         activity = torch.empty_like(drive, memory_format=torch.contiguous_format)
         pre = torch.empty_like(activity)
         post = first
@@ -33,7 +33,7 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, activity_gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, activity_gradient: Tensor) -> tuple[Tensor | None, ...]:
         activity, pre, weight, starts = ctx.saved_tensors
         slope = 1 - activity * activity
         drive_gradient = torch.empty_like(activity)

@@ -5,7 +5,7 @@ to `columns`; matrices are packed to `size` (`sweeps`). A leading dimension of o
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,22 +19,22 @@ DECAY, OJA, MODULATED = 0, 1, 2
 class Layer(NamedTuple):
     """A layer's parameters as the kernels want them: matrices packed, vectors padded, what is missing zero."""
 
-    weight: np.ndarray
-    alpha: np.ndarray
-    eta: np.ndarray
-    modulation_weight: np.ndarray
-    modulation_bias: np.ndarray
-    fan_out: np.ndarray
+    weight: Any
+    alpha: Any
+    eta: Any
+    modulation_weight: Any
+    modulation_bias: Any
+    fan_out: Any
 
 
 class Gradients(NamedTuple):
     """The gradients that a thread sums over its samples, in the form of `Layer`."""
 
-    alpha: np.ndarray
-    eta: np.ndarray
-    modulation_weight: np.ndarray
-    modulation_bias: np.ndarray
-    fan_out: np.ndarray
+    alpha: Any
+    eta: Any
+    modulation_weight: Any
+    modulation_bias: Any
+    fan_out: Any
 
 
 @inner
@@ -172,8 +172,8 @@ def load_segment(rule, layer, activity, first, starts, b, begin, pre, post, keep
 def gradient_of_keep(trace, adjoint, start, keep, write, write_sum, trace_sum, keep_sum):
     """Write sum_i trace[i, j] * adjoint[i, j], the trace as it was before the step and the adjoint after.
 
-    The sweep has left `trace_sum`, the same sum with the trace after the step, which is keep * trace + pre * write. Where
-    `keep` is too small to divide by, the sum is done in full.
+    The sweep has left `trace_sum`, the same sum with the trace after the step, which is keep * trace + pre * write.
+    Where `keep` is too small to divide by, the sum is done in full.
     """
     if start:
         keep_sum[:] = 0
@@ -277,7 +277,7 @@ def backward(
                     trace_sum[:] = 0
                     continue
                 bound = limit
-                if limit is not None:
+                if limit is not None:  # noqa: SIM102 - numba drops it when compiling, and would not with `and`
                     if t == 0:
                         bound = np.inf
                 retreat(

@@ -81,7 +81,7 @@ def _n_threads(batch: int) -> int:
 
 class _Scan(torch.autograd.Function):
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         rule: str,
         trains: bool,
@@ -119,17 +119,17 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, activity_gradient: Tensor | None, *trace_gradients: Tensor | None) -> tuple[Any, ...]:  # type: ignore[override]
+    def backward(ctx: Any, activity_gradient: Tensor | None, *trace_gradients: Tensor | None) -> tuple[Any, ...]:
         activity, starts, first, checkpoints, *layer = ctx.saved_tensors
         n = activity.shape[2]
         adjoints = torch.stack(
             [checkpoints.new_zeros(checkpoints.shape[2:]) if g is None else pack(g) for g in trace_gradients]
         )
         drive_gradient, first_gradient = torch.empty_like(activity), torch.empty_like(activity[0])
-        gradients = _run_backward(
-            ctx, (activity, starts, first, torch.zeros_like(activity) if activity_gradient is None else activity_gradient),
-            checkpoints, layer, adjoints, drive_gradient, first_gradient,
-        )  # fmt: skip
+        if activity_gradient is None:
+            activity_gradient = torch.zeros_like(activity)
+        sequences = (activity, starts, first, activity_gradient)
+        gradients = _run_backward(ctx, sequences, checkpoints, layer, adjoints, drive_gradient, first_gradient)
         alpha, eta = unpack(gradients.alpha, n), gradients.eta[:n]
         results = (
             None, None, None, drive_gradient,

@@ -2,8 +2,8 @@
 
     trace <- clip(trace) + gate[j] * eligibility        eligibility <- keep[j] * eligibility + pre[i] * write[j]
 
-with gate[j] = M(t) * fan_out[j]. The adjoint takes two sweeps for a step, since the gate's gradient needs the eligibility
-of before the step.
+with gate[j] = M(t) * fan_out[j]. The adjoint takes two sweeps for a step, since the gate's gradient needs the
+eligibility of before the step.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
 """Explicit vectors for numba: what the fused kernels are written in.
 
-LLVM's own vectoriser gives up on loops that touch a dozen arrays, because it cannot prove that they do not overlap. Here
-a kernel says itself what is a vector: `load` and `store` move one between a flat array and a register, `fma` and the
-operators compute with it. A `Vector` lives only inside compiled code.
+LLVM's own vectoriser gives up on loops that touch a dozen arrays, because it cannot prove that they do not overlap.
+Here a kernel says itself what is a vector: `load` and `store` move one between a flat array and a register, `fma` and
+the operators compute with it. A `Vector` lives only inside compiled code.
 """
 
 import operator

@@ -41,8 +41,9 @@ def step(arguments: ScanArguments) -> tuple[Tensor, tuple[Tensor, ...]]:
     bias = p.get("modulation_bias", a.drive.new_zeros(())).reshape(1)
     activity = torch.empty_like(received)
     n_threads = max(1, min(torch.get_num_threads(), len(pre), traces[0].numel() // _ELEMENTS_OF_A_THREAD))
-    tensors = (a.episode_starts[0], pre, received, activity, traces[0], traces[-1], a.alpha.expand(n, n), eta, *signal, bias)
-    arrays: tuple[Any, ...] = tuple(tensor.contiguous().numpy() for tensor in tensors)
+    sequences = (a.episode_starts[0], pre, received, activity, traces[0], traces[-1])
+    layer = (a.alpha.expand(n, n), eta, *signal, bias)
+    arrays: tuple[Any, ...] = tuple(tensor.contiguous().numpy() for tensor in (*sequences, *layer))
     run(_step, n_threads, lambda thread: (CODES[a.rule.name], *arrays, thread, n_threads))
     for trace in traces:
         if not trace.is_inference():

@@ -1,9 +1,9 @@
 """The inner loops of the fused scan: one sweep over a sample's trace for each step, in either direction of time.
 
-Every rule with one trace has the same form, `trace <- keep[j] * clip(trace) + pre[i] * write[j]`, and differs only in the
-vectors `keep` and `write` (`kernels.coefficients`). A matrix is *packed*: tiles of ROWS rows by one vector of columns, tile after tile,
-so that a sweep reads each of its matrices from front to back. Traces are kept unclipped, and clipped where they are read:
-the gradient has to know what the clip cut off.
+Every rule with one trace has the same form, `trace <- keep[j] * clip(trace) + pre[i] * write[j]`, and differs only in
+the vectors `keep` and `write` (`kernels.coefficients`). A matrix is *packed*: tiles of ROWS rows by one vector of
+columns, tile after tile, so that a sweep reads each of its matrices from front to back. Traces are kept unclipped, and
+clipped where they are read: the gradient has to know what the clip cut off.
 
 `limit` is None for a rule that does not clip, and the code for it is then left out.
 """
@@ -112,8 +112,9 @@ def rebuild(traces, pre, keep, write, starts, old_limit, limit):
 
 @inner
 def retreat(
-    adjoint, trace, weight, alpha, alpha_gradient, pre, before, keep, write, delta, write_sum, trace_sum, pre_gradient, limit
-):
+    adjoint, trace, weight, alpha, alpha_gradient, pre, before, keep, write, delta, write_sum, trace_sum, pre_gradient,
+    limit,
+):  # fmt: skip
     """Take the trace's adjoint back over one step, and sum it for the step before in the same sweep.
 
     On entry `adjoint` is that of the trace after the step, zero where the clip cut; `delta` is the gradient of what the
