@@ -62,7 +62,6 @@ class RecurrentRollouts(OnPolicyAlgorithm):
         self, env: VecEnv, callback: BaseCallback, rollout_buffer: SequenceBuffer, n_rollout_steps: int
     ) -> bool:
         """Fill the buffer, as SB3's method of this name does, and carry the recurrent state along."""
-        assert self._last_obs is not None, "No previous observation was provided"
         self.policy.set_training_mode(False)
         rollout_buffer.reset()
         state = self._begin_rollout(env.num_envs)
@@ -84,6 +83,7 @@ class RecurrentRollouts(OnPolicyAlgorithm):
                 return False
             self._update_info_buffer(infos, dones)
             self._bootstrap_truncated(rewards, dones, infos, state)
+            assert self._last_obs is not None
             assert self._last_episode_starts is not None
             rollout_buffer.add(self._last_obs, actions, rewards, self._last_episode_starts, values, log_probs)
             self._last_obs = new_obs  # type: ignore[assignment]

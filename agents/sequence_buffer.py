@@ -48,7 +48,7 @@ class SequenceBuffer(RolloutBuffer):
 
     def add(
         self,
-        obs: Arrays,  # type: ignore[override]
+        obs: Arrays,
         action: np.ndarray,
         reward: np.ndarray,
         episode_start: np.ndarray,

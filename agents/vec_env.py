@@ -112,10 +112,10 @@ def has_vector_form(env_id: str) -> bool:
     module, _, name = env_id.rpartition(":")
     if module:
         import_module(module)
-    entry_point = gymnasium.spec(name).vector_entry_point
+    entry_point: Any = gymnasium.spec(name).vector_entry_point
     if isinstance(entry_point, str):
         entry_point = load_env_creator(entry_point)
-    return entry_point is not None and "autoreset_mode" in inspect.signature(entry_point).parameters
+    return callable(entry_point) and "autoreset_mode" in inspect.signature(entry_point).parameters
 
 
 def make_vec_env(
