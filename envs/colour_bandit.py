@@ -43,6 +43,9 @@ class ColourBandit(Task):
     1 for choosing the colour that pays, else 0. The oracle has 1 at each step. Whoever must find out has 0.5 at the
     first, so that `episode_steps - 0.5` is the best possible mean return, and a score of 0.99.
 
+    A policy without memory cannot beat 0.5 a step but for one trick, which PPO finds (a score of 1/3): take a certain
+    kind of colour after a reward, a random one after none. The previous reward then stands for the colour taken.
+
     ## Starting State
 
     Two colours, uniform in the RGB cube, at least 0.5 apart; fair coins say which one pays and the order at each step.

@@ -20,7 +20,7 @@ def score(env: Any, mean_return: float, **arguments: Any) -> float | None:
     """Return the score of a mean return: 0 for a random policy's, 1 for the oracle's.
 
     Args:
-        env: an id, an `EnvSpec`, an environment or a vector environment.
+        env: an id, an `EnvSpec`, an environment, a vector environment or a `VecEnv` of Stable-Baselines3.
         mean_return: undiscounted return of an episode, on average.
         arguments: of the environment, on top of the spec's own; only with an id or an `EnvSpec`.
 
@@ -37,7 +37,7 @@ def reference_returns(env: Any, **arguments: Any) -> ReferenceReturns | None:
     They are exact where the task can say, else measured, from a fixed seed, when first asked for.
 
     Args:
-        env: an id, an `EnvSpec`, an environment or a vector environment.
+        env: an id, an `EnvSpec`, an environment, a vector environment or a `VecEnv` of Stable-Baselines3.
         arguments: of the environment, on top of the spec's own; only with an id or an `EnvSpec`.
 
     Raises:
@@ -47,12 +47,9 @@ def reference_returns(env: Any, **arguments: Any) -> ReferenceReturns | None:
     while not isinstance(layer, (str, EnvSpec)):
         if hasattr(type(layer), "reference_returns"):
             return layer.reference_returns()
-        if not hasattr(layer, "env"):  # the innermost, or a SyncVectorEnv: its spec says what it is made of
-            layer = getattr(layer, "spec", None)
-            if layer is None:
-                return None
-        else:
-            layer = layer.env
+        layer = _beneath(layer)
+        if layer is None:
+            return None
     task = find_task(layer, **arguments)
     if task is None:
         return None
@@ -97,3 +94,13 @@ def _mean_return(task: Task, seed: int, oracle: bool) -> float:
         rewards, _ = task.advance(task.check_actions(task.target() if oracle else actions.sample()))
         total += rewards.mean().item()
     return total
+
+
+def _beneath(layer: Any) -> Any:
+    """Return what a wrapper wraps, the first of several copies, or else the spec; None at the end."""
+    for name in ("env", "venv"):
+        if hasattr(layer, name):
+            return getattr(layer, name)
+    if getattr(layer, "envs", None):
+        return layer.envs[0]
+    return getattr(layer, "spec", None)

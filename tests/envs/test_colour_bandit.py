@@ -25,6 +25,19 @@ def test_a_solver_that_sees_observations_alone_has_the_best_possible_return():
     assert score(env, total.mean()) == pytest.approx(0.99, abs=0.002)
 
 
+def test_what_a_policy_without_memory_gets_out_of_the_previous_reward():
+    """Take the redder colour after a reward, any after none: a third of the score, the published memoryless one."""
+    env = ColourBanditVectorEnv(2000)
+    observation, _ = env.reset(seed=0)
+    rng = np.random.default_rng(0)
+    total = np.zeros(2000)
+    for _ in range(100):
+        redder = (observation[:, 3] > observation[:, 0]).astype(int)
+        observation, reward, *_ = env.step(np.where(observation[:, 8] > 0, redder, rng.integers(2, size=2000)))
+        total += reward
+    assert score(env, total.mean()) == pytest.approx(1 / 3, abs=0.04)
+
+
 def test_both_colours_stay_for_life_and_change_places():
     env = ColourBanditEnv()
     observation, _ = env.reset(seed=0)

@@ -8,6 +8,8 @@ from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import DummyVecEnv
 
 from plastic_rl.envs import Task, TaskEnv, TaskVectorEnv, score
 
@@ -165,6 +167,19 @@ def test_a_task_without_exact_figures_is_played_for_its_score():
     assert score(EchoEnv(), 5 / 3) == pytest.approx(0, abs=0.05)
 
 
+def test_scores_are_found_through_wrappers_and_vectors():
+    spec = gym.spec("plastic_rl/Maze-v0")
+    assert score(spec, 100.0, episode_steps=100) == pytest.approx(0.47, abs=0.01)
+    for env in (
+        gym.wrappers.TransformReward(gym.make(spec, episode_steps=100), float),
+        gym.make_vec(spec, 2, episode_steps=100),
+        SyncVectorEnv([lambda: gym.make(spec, episode_steps=100)]),
+        DummyVecEnv([lambda: Monitor(gym.make(spec, episode_steps=100))]),
+    ):
+        assert score(env, 100.0) == score(spec, 100.0, episode_steps=100)
+
+
 def test_other_environments_have_no_score():
     assert score("CartPole-v1", 100.0) is None
+    assert score(SyncVectorEnv([lambda: gym.make("CartPole-v1")]), 100.0) is None
     assert score(gym.make("CartPole-v1"), 100.0) is None
