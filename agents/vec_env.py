@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium.envs.registration import load_env_creator
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from stable_baselines3.common.env_util import make_vec_env as make_sb3_vec_env
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 
@@ -42,7 +42,7 @@ class GymVectorEnv(VecEnv):
         """Begin an episode in every copy and return the observations."""
         seeds = None if all(seed is None for seed in self._seeds) else self._seeds
         observations, self.vector_infos = self.env.reset(seed=seeds)  # type: ignore[arg-type]
-        self.reset_infos = self._infos(self.vector_infos)
+        self.reset_infos = self._rows(self.vector_infos)
         self._reset_seeds()
         self._reset_options()
         return observations
@@ -55,25 +55,29 @@ class GymVectorEnv(VecEnv):
         """Take the step; infos carry `terminal_observation` and `TimeLimit.truncated` where an episode ended."""
         observations, rewards, terminated, truncated, self.vector_infos = self.env.step(self._actions)
         dones = np.logical_or(terminated, truncated)
-        infos = self._infos(self.vector_infos)
-        final_infos = self._infos(self.vector_infos.get("final_info", {}))
-        for i in np.flatnonzero(dones):
-            self.reset_infos[i] = infos[i]
-            infos[i] = final_infos[i]
-            infos[i]["terminal_observation"] = self.vector_infos["final_obs"][i]
+        infos = self._rows(self.vector_infos)
+        if dones.any():
+            final_infos = self._rows(self.vector_infos.get("final_info", {}))
+            for i in np.flatnonzero(dones):
+                self.reset_infos[i] = infos[i]
+                infos[i] = {**final_infos[i], "terminal_observation": self.vector_infos["final_obs"][i]}
         for info, cut in zip(infos, (truncated & ~terminated).tolist(), strict=True):
             info["TimeLimit.truncated"] = cut
         return observations, rewards.astype(np.float32), dones, infos
 
-    def _infos(self, infos: dict[str, Any]) -> list[dict[str, Any]]:
-        """Return a dict for each copy out of a dict of arrays with their masks."""
-        keys = [key for key in infos if not key.startswith("_") and key not in ("final_obs", "final_info")]
-        columns = {key: infos[key] for key in keys if f"_{key}" in infos}
-        if all(infos[f"_{key}"].all() for key in columns):
-            return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)] or [
-                {} for _ in range(self.num_envs)
-            ]
-        return [{k: v[i] for k, v in columns.items() if infos[f"_{k}"][i]} for i in range(self.num_envs)]
+    def _rows(self, columns: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return a dict for each copy out of Gymnasium's dict of columns, each with a mask under "_key"."""
+        rows: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        for key, column in columns.items():
+            if key in ("final_obs", "final_info") or f"_{key}" not in columns:
+                continue
+            mask = columns[f"_{key}"]
+            values = self._rows(column) if isinstance(column, dict) else column
+            if isinstance(values, np.ndarray) and values.ndim == 1:
+                values = values.tolist()  # Python's own numbers, as single environments give them
+            for i in range(self.num_envs) if mask.all() else np.flatnonzero(mask):
+                rows[i][key] = values[i]
+        return rows
 
     def close(self) -> None:
         """Close the environment."""
@@ -85,17 +89,33 @@ class GymVectorEnv(VecEnv):
         return frames
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """Return an attribute of the vector environment, once for each copy: they share it."""
-        return [getattr(self.env, attr_name) for _ in self._get_indices(indices)]
+        """Return an attribute of each copy; where they are one object, it is the same for all."""
+        if isinstance(self.env.unwrapped, SyncVectorEnv | AsyncVectorEnv):
+            values = self.env.unwrapped.get_attr(attr_name)
+        else:
+            values = (getattr(self.env.unwrapped, attr_name),) * self.num_envs
+        return [values[i] for i in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        """Set an attribute of the vector environment, for all copies at once."""
-        setattr(self.env.unwrapped, attr_name, value)
+        """Set an attribute of all copies.
+
+        Raises:
+            ValueError: `indices` names some of the copies only, which may be one object.
+        """
+        if len(list(self._get_indices(indices))) != self.num_envs:
+            raise ValueError(f"indices must be None, for all copies of a native vector environment, not {indices!r}")
+        if isinstance(self.env.unwrapped, SyncVectorEnv | AsyncVectorEnv):
+            self.env.unwrapped.set_attr(attr_name, [value] * self.num_envs)
+        else:
+            setattr(self.env.unwrapped, attr_name, value)
 
     def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
-        """Call a method of the vector environment and return its result once for each copy."""
-        result = getattr(self.env.unwrapped, method_name)(*method_args, **method_kwargs)
-        return [result for _ in self._get_indices(indices)]
+        """Call a method and return its result for each copy; where they are one object, it is called once."""
+        if isinstance(self.env.unwrapped, SyncVectorEnv | AsyncVectorEnv):
+            results = self.env.unwrapped.call(method_name, *method_args, **method_kwargs)
+        else:
+            results = (getattr(self.env.unwrapped, method_name)(*method_args, **method_kwargs),) * self.num_envs
+        return [results[i] for i in self._get_indices(indices)]
 
     def env_is_wrapped(self, wrapper_class: type[gymnasium.Wrapper], indices: Any = None) -> list[bool]:
         """Say that no copy is wrapped by itself."""
@@ -119,36 +139,37 @@ def has_vector_form(env_id: str) -> bool:
 
 
 def make_vec_env(
-    env_id: str,
+    env_id: str | Callable[..., gymnasium.Env],
     n_envs: int = 1,
     seed: int | None = None,
-    env_kwargs: dict[str, Any] | None = None,
-    wrapper_class: Callable[[gymnasium.Env], gymnasium.Env] | None = None,
+    start_index: int = 0,
     monitor_dir: str | None = None,
+    env_kwargs: dict[str, Any] | None = None,
     **kwargs: Any,
 ) -> VecEnv:
     """Make a vectorized environment: native where the id is registered with a vector form, else SB3's.
 
     Args:
-        env_id: a registered id, also in the form "module:id".
+        env_id: a registered id, also in the form "module:id", or what else SB3's `make_vec_env` takes.
         n_envs: number of copies.
-        seed: copy i is seeded seed + i.
-        env_kwargs: arguments of the environment.
-        wrapper_class: wraps each single environment; then there is no native vector form.
+        seed: copy i is seeded seed + start_index + i.
+        start_index: index of the first copy.
         monitor_dir: folder for SB3's monitor file(s); none is written by default.
-        kwargs: as in SB3's `make_vec_env` (`vec_env_cls`, `vec_env_kwargs`, ...); a `vec_env_cls` asks for SB3's.
+        env_kwargs: arguments of the environment.
+        kwargs: as in SB3's `make_vec_env` (`wrapper_class`, `vec_env_cls`, ...). Any that is set is about single
+            environments, and so asks for SB3's.
 
     Returns:
         An SB3 `VecEnv` with episode statistics in `info["episode"]`.
     """
-    if wrapper_class is not None or kwargs.get("vec_env_cls") is not None or not has_vector_form(env_id):
+    if any(kwargs.values()) or not isinstance(env_id, str) or not has_vector_form(env_id):
         return make_sb3_vec_env(
             env_id,
             n_envs,
             seed,
+            start_index,
+            monitor_dir,
             env_kwargs=env_kwargs,
-            wrapper_class=wrapper_class,
-            monitor_dir=monitor_dir,
             **kwargs,
         )
     native = gymnasium.make_vec(
@@ -158,6 +179,6 @@ def make_vec_env(
         autoreset_mode="SameStep",
         **(env_kwargs or {}),
     )
-    env = VecMonitor(GymVectorEnv(native), None if monitor_dir is None else f"{monitor_dir}/vector")
-    env.seed(seed)
+    env = VecMonitor(GymVectorEnv(native), None if monitor_dir is None else f"{monitor_dir}/{start_index}")
+    env.seed(None if seed is None else seed + start_index)
     return env

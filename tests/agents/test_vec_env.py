@@ -3,7 +3,10 @@
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from memory_envs import Echo
 from stable_baselines3.common.env_util import make_vec_env as make_sb3_vec_env
+from stable_baselines3.common.monitor import load_results
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
 from plastic_rl.agents import GymVectorEnv, make_vec_env
@@ -11,28 +14,77 @@ from plastic_rl.agents import GymVectorEnv, make_vec_env
 MAZE = {"size": 5, "episode_steps": 6}
 
 
-def test_equals_dummy_vec_env_step_by_step():
-    native = make_vec_env("plastic_rl/Maze-v0", 3, seed=7, env_kwargs=MAZE)
-    dummy = make_sb3_vec_env("plastic_rl/Maze-v0", 3, seed=7, env_kwargs=MAZE)
-    assert isinstance(native, VecMonitor)
-    assert isinstance(dummy, DummyVecEnv)
-    np.testing.assert_array_equal(native.reset(), dummy.reset())
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        actions = rng.integers(4, size=3)
+def assert_same_infos(ours, theirs):
+    assert ours.keys() == theirs.keys()
+    for key, value in theirs.items():
+        if key == "episode":
+            assert ours[key]["l"] == value["l"]
+            assert ours[key]["r"] == pytest.approx(value["r"], abs=1e-6)
+        elif isinstance(value, dict):
+            assert_same_infos(ours[key], value)
+        else:
+            np.testing.assert_array_equal(ours[key], value)
+
+
+def assert_same_steps(native, dummy, n_steps=20):
+    """Play the same random actions in both and compare all that they return."""
+    assert_same_infos({"o": native.reset()}, {"o": dummy.reset()})
+    native.action_space.seed(0)
+    for _ in range(n_steps):
+        actions = np.array([native.action_space.sample() for _ in range(native.num_envs)])
         ours, theirs = native.step(actions), dummy.step(actions)
         for a, b in zip(ours[:3], theirs[:3], strict=True):
-            np.testing.assert_array_equal(a, b)
-            assert a.dtype == b.dtype
+            assert_same_infos({"o": a}, {"o": b})
+        assert (ours[1].dtype, ours[2].dtype) == (theirs[1].dtype, theirs[2].dtype)
         for a, b in zip(ours[3], theirs[3], strict=True):
-            assert a.keys() == b.keys()
-            assert (a["target"], a["query"]) == (b["target"], b["query"])
-            if "terminal_observation" in a:
-                np.testing.assert_array_equal(a["terminal_observation"], b["terminal_observation"])
-                assert a["TimeLimit.truncated"] == b["TimeLimit.truncated"]
-                assert (a["episode"]["r"], a["episode"]["l"]) == (b["episode"]["r"], b["episode"]["l"])
+            assert_same_infos(a, b)
         for a, b in zip(native.unwrapped.reset_infos, dummy.reset_infos, strict=True):
-            assert (a["target"], a["query"]) == (b["target"], b["query"])
+            assert_same_infos(a, b)
+
+
+@pytest.mark.parametrize(
+    ("env_id", "env_kwargs"),
+    [
+        ("plastic_rl/Maze-v0", MAZE),
+        ("plastic_rl/PatternRecall-v0", {}),
+        ("plastic_rl/CueReward-v0", {}),
+        ("plastic_rl/ColourBandit-v0", {}),
+    ],
+)
+def test_equals_dummy_vec_env_step_by_step(env_id, env_kwargs):
+    native = make_vec_env(env_id, 3, seed=7, env_kwargs=env_kwargs)
+    dummy = make_sb3_vec_env(env_id, 3, seed=7, env_kwargs=env_kwargs)
+    assert isinstance(native, VecMonitor)
+    assert isinstance(dummy, DummyVecEnv)
+    assert_same_steps(native, dummy)
+
+
+class Told(gym.Wrapper):
+    """Adds infos of many forms, one of them at the end of an episode only."""
+
+    def step(self, action):
+        observation, reward, terminated, truncated, _ = self.env.step(action)
+        info = {"action": int(action), "nested": {"twice": 2 * int(action)}, "pair": np.array([action, action])}
+        if terminated or truncated:
+            info["last"] = "words"
+        return observation, reward, terminated, truncated, info
+
+
+@pytest.mark.parametrize("kind", ["vector", "dict"])
+@pytest.mark.parametrize("truncates", [False, True])
+def test_single_environments_side_by_side(kind, truncates):
+    lengths = (3, 4)
+    makers = [lambda n=n: Told(Echo(length=n, kind=kind, truncates=truncates)) for n in lengths]
+    if kind == "dict":
+        makers = [lambda: Told(Echo(length=3, kind=kind, truncates=truncates))] * 2
+    native = VecMonitor(GymVectorEnv(SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)))
+    dummy = VecMonitor(DummyVecEnv(makers))
+    for env in (native, dummy):
+        env.seed(5)
+    assert_same_steps(native, dummy)
+    assert native.get_attr("length") == dummy.get_attr("length")
+    assert native.get_attr("length", [1]) == dummy.get_attr("length", [1])
+    assert native.env_method("reset", seed=3)[0][1] == {}
 
 
 def test_native_where_there_is_a_vector_form():
@@ -56,3 +108,24 @@ def test_attributes_and_methods():
     assert env.get_attr("num_envs") == [2, 2]
     assert len(env.env_method("reference_returns")) == 2
     assert env.env_is_wrapped(gym.Wrapper) == [False, False]
+    env.set_attr("favourite", 3)
+    assert env.get_attr("favourite", 1) == [3]
+    with pytest.raises(ValueError, match="indices must be None"):
+        env.set_attr("favourite", 4, [0])
+    with pytest.raises(AttributeError):
+        env.get_attr("nothing_of_that_name")
+
+
+def test_a_wrapper_asks_for_single_environments():
+    env = make_vec_env("plastic_rl/Maze-v0", 2, wrapper_class=gym.wrappers.FlattenObservation)
+    assert isinstance(env.unwrapped, DummyVecEnv)
+
+
+def test_start_index_and_monitor_file(tmp_path):
+    env = make_vec_env("plastic_rl/Maze-v0", 2, seed=3, start_index=1, monitor_dir=str(tmp_path), env_kwargs=MAZE)
+    other = make_vec_env("plastic_rl/Maze-v0", 1, seed=5, env_kwargs=MAZE)
+    np.testing.assert_array_equal(env.reset()[1], other.reset()[0])
+    for _ in range(6):
+        env.step(np.zeros(2, int))
+    env.close()
+    assert len(load_results(str(tmp_path))) == 2
