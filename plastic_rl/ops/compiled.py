@@ -1,12 +1,16 @@
 """How the kernels are compiled, kept on disk and run on several threads."""
 
+import contextlib
+import hashlib
 import logging
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numba
 from numba.core import event
+from numba.core.caching import FunctionCache
 
 _log = logging.getLogger("plastic_rl")
 _ready: set[tuple[Any, ...]] = set()
@@ -17,16 +21,35 @@ def inner(function: Callable) -> Callable:
     return numba.njit(nogil=True, error_model="numpy")(function)
 
 
-def kernel(function: Callable) -> Callable:
+def kernel(function: Callable) -> Any:
     """Compile a kernel that Python calls, and keep the machine code on disk.
 
     Numba writes beside the source, or into the user's cache folder where that is read-only; with neither, the code is
     compiled again in each process.
     """
-    try:
-        return numba.njit(nogil=True, error_model="numpy", cache=True)(function)
-    except RuntimeError:
-        return inner(function)
+    dispatcher = inner(function)
+    with contextlib.suppress(RuntimeError):  # no folder can be written
+        dispatcher._cache = _Cache(function)  # type: ignore[attr-defined]
+    return dispatcher
+
+
+class _Cache(FunctionCache):
+    """Numba's cache, which by itself would not notice a change in the files that a kernel's file imports."""
+
+    def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
+        return (*super()._index_key(sig, codegen), _SOURCES)
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        with contextlib.suppress(OSError):  # a full disk is no reason not to compute
+            super().save_overload(sig, data)
+
+
+def _hash_of_sources() -> str:
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+_SOURCES = _hash_of_sources()
 
 
 class _Announcer(event.Listener):
