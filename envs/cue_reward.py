@@ -64,7 +64,7 @@ class CueReward(Task):
     * `n_trials` (20), `cue_steps` (1): at least 1.
     * `blank_steps` (1): at least 0.
 
-    Source: Miconi et al. (2019), "Backpropamine", section 4.1. Departs from the paper: both cues of a pair are shown
+    Source: Miconi et al. (2019), "Backpropamine", task 1. Departs from the paper: both cues of a pair are shown
     side by side, the answer says where the target was (so that no constant answer beats another), and trials have one
     length.
 

@@ -39,7 +39,7 @@ class Lives(gym.Wrapper, RecordConstructorArgs):
 
     Raises:
         ValueError: `episodes` is less than 1, or the observation has an entry of such a name already.
-    Source: Duan et al. (2016), "RL^2: Fast Reinforcement Learning via Slow Reinforcement Learning", section 2.2.
+    Source: Duan et al. (2016), "RL^2: Fast Reinforcement Learning via Slow Reinforcement Learning".
     """
 
     def __init__(self, env: gym.Env, episodes: int = 5) -> None:

@@ -63,7 +63,7 @@ class Maze(Task):
     * `reward` (10): more than 0.
     * `bump_penalty` (0.1): at least 0.
 
-    Source: Miconi, Clune & Stanley (2018), section 4.5, with 9x9 cells, and 200 steps in the larger ones.
+    Source: Miconi, Clune & Stanley (2018), "Differentiable plasticity", the maze exploration task.
 
     ## Version History
 

@@ -63,8 +63,8 @@ class PatternRecall(Task):
     several tries. With a GRU of 64 units, 256 lives an update and a discount of 0 (an answer changes nothing later),
     98% of the hidden bits were right after 370,000 lives (50 s); of 8 bits, 85% were.
 
-    Source: Miconi, Clune & Stanley (2018), section 4.1; `plastic_rl/PatternRecall1000-v0` has its size (5 patterns of
-    1,000 bits, 2 presentations of 6 steps, 4 blank, 6 query steps).
+    Source: Miconi, Clune & Stanley (2018), "Differentiable plasticity"; `plastic_rl/PatternRecall1000-v0` has
+    its size (5 patterns of 1,000 bits, 2 presentations of 6 steps, 4 blank, 6 query steps).
 
     ## Version History
 
