@@ -18,7 +18,8 @@ class PlasticPPO(RecurrentRollouts, PPO):
         policy: `"MlpPolicy"`, `"CnnPolicy"`, `"MultiInputPolicy"`, or a policy class.
         env: an environment id, a Gymnasium `Env` or `VectorEnv`, or an SB3 `VecEnv`.
         n_steps: length of a rollout; best a multiple of the length of an episode.
-        batch_size: steps in a minibatch, a multiple of `n_steps`; by default a quarter of the environments.
+        batch_size: steps in a minibatch, a multiple of `n_steps`; by default a quarter of the environments, however
+            many there are when training starts.
         n_epochs: passes over a rollout.
         ent_coef_final: if given, the entropy coefficient goes linearly from `ent_coef` to this at the end of training.
         kwargs: as in SB3's `PPO`. `policy_kwargs` takes, beside SB3's, `core` and `core_kwargs`; see
@@ -47,18 +48,32 @@ class PlasticPPO(RecurrentRollouts, PPO):
         **kwargs: Any,
     ) -> None:
         self.ent_coef_final = ent_coef_final
+        self.default_batch_size = batch_size is None
         # SB3's constructor wants a number before the environments are known.
         super().__init__(
-            policy, env, n_steps=n_steps, batch_size=n_steps, n_epochs=n_epochs, _init_setup_model=False, **kwargs
+            policy,
+            env,
+            n_steps=n_steps,
+            batch_size=max(n_steps, 2),
+            n_epochs=n_epochs,
+            _init_setup_model=False,
+            **kwargs,
         )
-        if self.env is not None:
-            self.batch_size = n_steps * max(1, self.n_envs // MINIBATCHES) if batch_size is None else batch_size
-            _check_batch_size(self.batch_size, self.n_steps, self.n_envs)
+        if batch_size is not None:
+            self.batch_size = batch_size
+            if self.env is not None:
+                _check_batch_size(batch_size, n_steps, self.n_envs)
         if _init_setup_model:
             self._setup_model()
 
+    def _setup_model(self) -> None:
+        # Also called by `load`, perhaps with another number of environments.
+        if self.default_batch_size:
+            self.batch_size = self.n_steps * max(1, self.n_envs // MINIBATCHES)
+        super()._setup_model()
+
     def _setup_learn(self, *args: Any, **kwargs: Any) -> Any:
-        # Checked again, because a saved model may be loaded with another number of environments.
+        # Checked here, too: a model loaded with other environments may predict with any batch size, but not learn.
         _check_batch_size(self.batch_size, self.n_steps, self.n_envs)
         return super()._setup_learn(*args, **kwargs)
 

@@ -80,6 +80,8 @@ class RecurrentRollouts(OnPolicyAlgorithm):
             self.num_timesteps += env.num_envs
             callback.update_locals(locals())
             if not callback.on_step():
+                # Observation, flags and state stay of one moment, so that learning can go on from here.
+                self._last_obs, self._last_episode_starts = new_obs, dones  # type: ignore[assignment]
                 return False
             self._update_info_buffer(infos, dones)
             self._bootstrap_truncated(rewards, dones, infos, state)

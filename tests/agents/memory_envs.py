@@ -11,7 +11,7 @@ class Echo(gym.Env):
     Args:
         length: steps in an episode.
         action_space: any; only `Discrete(2)` can earn.
-        kind: "vector", "dict" or "image" observations.
+        kind: "vector", "dict", "image", "discrete" or "multi_discrete" observations.
         truncates: whether the end is a time limit.
     """
 
@@ -23,6 +23,8 @@ class Echo(gym.Env):
             "vector": vector,
             "image": image,
             "dict": spaces.Dict({"bit": vector, "step": spaces.Discrete(length + 1)}),
+            "discrete": spaces.Discrete(2),
+            "multi_discrete": spaces.MultiDiscrete([2, length + 1]),
         }[kind]
 
     def _observe(self):
@@ -30,6 +32,10 @@ class Echo(gym.Env):
         vector = np.array([2 * self.bit - 1, self.t / self.length], np.float32)
         if self.kind == "image":
             return np.full((36, 36, 3), 255 * self.bit, np.uint8)
+        if self.kind == "discrete":
+            return self.bit
+        if self.kind == "multi_discrete":
+            return np.array([self.bit, self.t])
         return {"bit": vector, "step": self.t} if self.kind == "dict" else vector
 
     def reset(self, *, seed=None, options=None):

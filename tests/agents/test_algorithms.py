@@ -9,6 +9,7 @@ from stable_baselines3.common.callbacks import CheckpointCallback, EvalCallback
 from stable_baselines3.common.env_util import make_vec_env as make_sb3_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.vec_env import SubprocVecEnv, VecNormalize
 
 from plastic_rl.agents import PlasticA2C, PlasticPPO, make_vec_env
@@ -58,6 +59,23 @@ def test_loads_with_another_number_of_environments(tmp_path):
     make_model().save(tmp_path / "model")
     loaded = PlasticPPO.load(tmp_path / "model", env=make_sb3_vec_env(Echo, 1))
     loaded.predict(loaded.env.reset())
+    loaded.learn(10)
+
+
+def test_a_batch_size_that_does_not_fit_the_loaded_environments_says_so(tmp_path):
+    make_model(batch_size=10).save(tmp_path / "model")
+    loaded = PlasticPPO.load(tmp_path / "model", env=make_sb3_vec_env(Echo, 1))
+    loaded.predict(loaded.env.reset())
+    with pytest.raises(ValueError, match=r"evenly: 5$"):
+        loaded.learn(10)
+
+
+def test_the_recurrent_state_is_not_saved(tmp_path):
+    model = make_model()
+    model.learn(20)
+    model.save(tmp_path / "model")
+    data, _, _ = load_from_zip_file(tmp_path / "model")
+    assert "_last_states" not in data
 
 
 def test_a_policy_alone_saves_and_loads(tmp_path):
@@ -125,25 +143,6 @@ def test_entropy_coefficient_falls_to_its_end():
     model = make_model(ent_coef=0.1, ent_coef_final=0.02)
     model.learn(200)
     assert model.ent_coef == pytest.approx(0.02)
-
-
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_cut_off_life_is_bootstrapped_in_its_own_state(algorithm):
-    env = make_sb3_vec_env(lambda: Echo(length=4, truncates=True), 2, seed=3)
-    model = make_model(algorithm, env, n_steps=4)
-    _, callback = model._setup_learn(100)
-    seen = []
-    callback.on_step = lambda: seen.append((callback.locals["rewards"].copy(), callback.locals["infos"])) or True
-    model.collect_rollouts(model.env, callback, model.rollout_buffer, 4)
-    rewards, infos = seen[-1]
-    policy, buffer = model.policy, model.rollout_buffer
-    last = torch.as_tensor(np.stack([info["terminal_observation"] for info in infos]))
-    observations = torch.cat([torch.as_tensor(buffer.observations), last[None]])
-    starts = torch.zeros(5, 2, dtype=torch.bool)
-    with torch.no_grad():
-        outputs, _ = policy.core(observations, policy.initial_state(2), starts)
-        values = policy.value_net(outputs[-1]).flatten().numpy()
-    np.testing.assert_allclose(buffer.rewards[-1], rewards + model.gamma * values, rtol=1e-5)
 
 
 def test_with_the_tools_around(tmp_path):

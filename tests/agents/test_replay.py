@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from memory_envs import Echo
 from stable_baselines3.common.env_util import make_vec_env as make_sb3_vec_env
+from stable_baselines3.common.vec_env import VecNormalize
 
 from plastic_rl.agents import PlasticA2C, PlasticPPO, make_vec_env
+from plastic_rl.agents.sequence_buffer import SequenceBuffer
 from plastic_rl.cores import registered_cores
 
 ACTION_SPACES = {
@@ -56,10 +60,23 @@ def test_every_action_space(space):
     assert_replays(rollout(PlasticPPO, env, 5))
 
 
-@pytest.mark.parametrize(("kind", "policy"), [("dict", "MultiInputPolicy"), ("image", "CnnPolicy")])
+OBSERVATION_KINDS = [
+    ("dict", "MultiInputPolicy"),
+    ("image", "CnnPolicy"),
+    ("discrete", "MlpPolicy"),
+    ("multi_discrete", "MlpPolicy"),
+]
+
+
+@pytest.mark.parametrize(("kind", "policy"), OBSERVATION_KINDS)
 def test_every_observation_kind(kind, policy):
     env = make_sb3_vec_env(lambda: Echo(kind=kind), 2)
-    assert_replays(rollout(PlasticPPO, env, 5, policy=policy), batch_size=5)
+    assert_replays(rollout(PlasticPPO, env, 7, policy=policy), batch_size=7)
+
+
+def test_normalized_observations():
+    env = VecNormalize(make_sb3_vec_env(Echo, 4))
+    assert_replays(rollout(PlasticPPO, env, 7))
 
 
 def test_layers_after_the_core():
@@ -79,9 +96,26 @@ def test_the_native_vector_env():
     assert model.rollout_buffer.episode_starts[3].all()  # steps 9 to 17: an episode of 6 starts at 12
 
 
-def test_minibatches_are_whole_environments_and_cover_all():
-    model = rollout(PlasticPPO, make_sb3_vec_env(Echo, 6), 5)
-    model.rollout_buffer.values[:] = np.arange(6)
-    seen = [data.old_values.reshape(5, 2).tolist() for data in model.rollout_buffer.get(10)]
-    assert all(row == rows[0] for rows in seen for row in rows)
-    assert sorted(v for rows in seen for v in rows[0]) == list(range(6))
+@settings(max_examples=30, deadline=None)
+@given(n_envs=st.integers(1, 7), n_steps=st.integers(1, 5), size=st.integers(1, 7), seed=st.integers(0, 9))
+def test_minibatches_are_whole_environments_and_cover_all_once(n_envs, n_steps, size, seed):
+    buffer = SequenceBuffer(n_steps, spaces.Box(-1, 1, (2,)), spaces.Discrete(3), device="cpu", n_envs=n_envs)
+    buffer.initial_state = (torch.arange(n_envs),)
+    buffer.reset()
+    marks = np.arange(n_envs * n_steps).reshape(n_steps, n_envs)  # each step of each environment has its own
+    for row in marks:
+        obs, numbers = np.repeat(row[:, None], 2, axis=1), torch.as_tensor(row)
+        buffer.add(obs, row % 3, row, row % 2, numbers, numbers)
+    np.random.seed(seed)  # noqa: NPY002 - what the buffer shuffles with
+    seen = []
+    for data in buffer.get(size * n_steps):
+        sequences, stored = data.observations, data.old_values.reshape(n_steps, -1).numpy()
+        environments = stored[0].astype(int)
+        assert len(environments) <= size
+        np.testing.assert_array_equal(stored, marks[:, environments])
+        np.testing.assert_array_equal(sequences.state[0], environments)
+        np.testing.assert_array_equal(sequences.observations[:, 0], stored.flatten())
+        np.testing.assert_array_equal(sequences.episode_starts, stored % 2 == 1)
+        np.testing.assert_array_equal(data.actions.flatten(), stored.flatten() % 3)
+        seen.extend(environments)
+    assert sorted(seen) == list(range(n_envs))
