@@ -133,6 +133,17 @@ def test_an_unknown_core_says_so():
         make_model(policy_kwargs={"core": "plastik"})
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_seed_gives_the_same_training(algorithm):
+    def trained():
+        model = make_model(algorithm, make_vec_env("plastic_rl/Maze-v0", 4), seed=3)
+        return model.learn(60).policy.state_dict()
+
+    one, other = trained(), trained()
+    for name, value in one.items():
+        torch.testing.assert_close(value, other[name], rtol=0, atol=0)
+
+
 def test_leaves_policy_kwargs_alone():
     mine = {"core": "gru"}
     make_model(PlasticA2C, policy_kwargs=mine)
@@ -156,6 +167,15 @@ def test_with_the_tools_around(tmp_path):
     model.learn(80, callback=callbacks)
     assert list(tmp_path.glob("rl_model_*_steps.zip"))
     assert list((tmp_path / "tb").rglob("events.*"))
+
+
+def test_normalized_rewards_and_an_evaluation_on_the_native_form():
+    env = VecNormalize(make_vec_env("plastic_rl/Maze-v0", 4, env_kwargs={"episode_steps": 5}))
+    model = make_model(env=env)
+    model.learn(40)
+    returns, lengths = evaluate_policy(model, make_vec_env("plastic_rl/Maze-v0", 2), 4, return_episode_rewards=True)
+    assert len(returns) == 4
+    assert lengths == [250] * 4
 
 
 def test_subprocesses():
