@@ -111,7 +111,7 @@ class PlasticActorCriticPolicy(ActorCriticPolicy):
         features = self.extract_features(sequences.observations)
         assert isinstance(features, Tensor)
         shape = sequences.episode_starts.shape
-        outputs, _ = self.core(features.view(*shape, -1), sequences.state, sequences.episode_starts)
+        outputs, _ = self.core(features.reshape(*shape, -1), sequences.state, sequences.episode_starts)
         return outputs.flatten(0, 1)
 
     def evaluate_actions(  # type: ignore[override]

@@ -22,9 +22,10 @@ ACTION_SPACES = {
 }
 
 
-def rollout(algorithm, env, n_steps, n_rollouts=2, policy="MlpPolicy", **policy_kwargs):
+def rollout(algorithm, env, n_steps, n_rollouts=2, policy="MlpPolicy", algorithm_kwargs=None, **policy_kwargs):
     policy_kwargs = {"core": "plastic", "core_kwargs": {"hidden_size": 8}, **policy_kwargs}
-    model = algorithm(policy, env, n_steps=n_steps, policy_kwargs=policy_kwargs, seed=1, device="cpu")
+    algorithm_kwargs = {"seed": 1, "device": "cpu", **(algorithm_kwargs or {})}
+    model = algorithm(policy, env, n_steps=n_steps, policy_kwargs=policy_kwargs, **algorithm_kwargs)
     _, callback = model._setup_learn(10**6)
     for _ in range(n_rollouts):
         model.collect_rollouts(model.env, callback, model.rollout_buffer, n_steps)
@@ -84,10 +85,22 @@ def test_layers_after_the_core():
     assert_replays(rollout(PlasticPPO, env, 5, net_arch={"pi": [7], "vf": [6]}))
 
 
-def test_state_dependent_exploration():
+@pytest.mark.parametrize("squash_output", [False, True])
+def test_state_dependent_exploration(squash_output):
     env = make_sb3_vec_env(lambda: Echo(action_space=ACTION_SPACES["box"]), 2)
-    model = PlasticPPO("MlpPolicy", env, n_steps=5, use_sde=True, policy_kwargs={"core": "gru"}, device="cpu")
+    model = rollout(PlasticPPO, env, 5, algorithm_kwargs={"use_sde": True}, squash_output=squash_output)
+    assert_replays(model)
     model.learn(20)
+    action, _ = model.predict(model.env.reset())
+    assert model.action_space.contains(action[0])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("core", registered_cores())
+def test_on_cuda(core):
+    model = rollout(PlasticPPO, make_sb3_vec_env(Echo, 4), 7, algorithm_kwargs={"device": "cuda"}, core=core)
+    assert all(s.is_cuda for s in model.rollout_buffer.initial_state)
+    assert_replays(model)
 
 
 def test_the_native_vector_env():
