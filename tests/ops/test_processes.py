@@ -1,0 +1,90 @@
+"""The compiled scan in other processes and threads."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+
+from plastic_rl.cores import make_core
+from plastic_rl.ops import plastic_scan
+
+CODE = """
+import multiprocessing, torch
+from plastic_rl.cores import make_core
+from plastic_rl.ops import plastic_scan
+
+def gradient(_=None):
+    torch.manual_seed(0)
+    torch.set_num_threads(2)
+    drive, traces = torch.ones(5, 4, 8, requires_grad=True), torch.zeros(4, 8, 8)
+    activity, _ = plastic_scan(
+        drive, torch.rand(8, 8), torch.rand(8, 8), torch.rand(()), (drive[0].detach(), traces),
+        torch.zeros(5, 4, dtype=torch.bool), backend="numba",
+    )
+    activity.sum().backward()
+    return drive.grad.sum().item()
+
+if __name__ == "__main__":
+    expected = gradient()
+    with multiprocessing.get_context("{method}").Pool(2) as pool:
+        assert pool.map(gradient, range(4)) == [expected] * 4
+"""
+# The weights get no gradient above: torch's own matrix products, on OpenMP threads, hang in the child of a process that
+# has used them, with the reference as well.
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_in_a_subprocess(tmp_path, method):
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"this system cannot {method}")
+    program = tmp_path / "program.py"
+    program.write_text(CODE.replace("{method}", method))
+    subprocess.run([sys.executable, program], check=True, timeout=120, env=_environment())
+
+
+def _environment(**more):
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), **more}
+
+
+def test_from_several_threads_at_once(make_layer):
+    layers = [make_layer("oja", 30, 4, 16, seed=seed, requires_grad=False) for seed in range(8)]
+    expected = [plastic_scan(**layer)[0] for layer in layers]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda layer: plastic_scan(**layer)[0], layers))
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+def test_the_same_numbers_every_time(make_layer, tensors_of):
+    found = []
+    for _ in range(2):
+        layer = make_layer("oja", 30, 7, 16)
+        activity, _ = plastic_scan(**layer, backend="numba")
+        activity.pow(2).sum().backward()
+        found.append([tensor.grad for tensor in tensors_of(layer).values() if tensor.grad is not None])
+    torch.testing.assert_close(found[0], found[1], rtol=0, atol=0)
+
+
+def test_after_the_module_was_saved(tmp_path):
+    core = make_core("neuromodulated", 3, hidden_size=8)
+    arguments = (torch.ones(5, 4, 3), core.initial_state(4), torch.zeros(5, 4, dtype=torch.bool))
+    torch.save(core, tmp_path / "core.pt")
+    loaded = torch.load(tmp_path / "core.pt", weights_only=False)
+    torch.testing.assert_close(loaded(*arguments), core(*arguments))
+
+
+@pytest.mark.slow
+def test_compiling_is_announced_once_and_kept_on_disk(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(CODE.split("if __name__")[0] + "gradient(), gradient()")
+    environment = _environment(NUMBA_CACHE_DIR=str(tmp_path / "cache"))
+    said = [
+        subprocess.run(
+            [sys.executable, program], check=True, timeout=120, env=environment, capture_output=True, text=True
+        ).stderr.count("compiling the plastic scan")
+        for _ in range(2)
+    ]
+    assert said == [1, 0]
