@@ -3,8 +3,10 @@
 import contextlib
 import hashlib
 import logging
+import os
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -66,32 +68,41 @@ class _Announcer(event.Listener):
         pass
 
 
-def run(function: Callable, n_threads: int, arguments: Callable[[int], tuple]) -> None:
-    """Run a kernel once in each of some threads, with `arguments(thread)`, and wait for all.
+class _Workers:
+    """Threads that wait for kernels: starting them anew can take milliseconds in a process with much memory."""
 
-    The threads live as long as the call. Nothing global remains that a fork could lose or that two callers could share,
-    and starting them costs some ten microseconds.
+    def __init__(self) -> None:
+        self.forget()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.forget)  # threads do not survive a fork
+
+    def forget(self) -> None:
+        self._lock = threading.Lock()
+        self._pool: ThreadPoolExecutor | None = None
+
+    def submit(self, function: Callable, *arguments: Any) -> Future:
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="plastic_scan")
+        return self._pool.submit(function, *arguments)
+
+
+_workers = _Workers()
+
+
+def run(function: Callable, n_threads: int, arguments: Callable[[int], tuple]) -> None:
+    """Run a kernel once for each of some threads, with `arguments(thread)`, and wait for all.
+
+    The caller's thread takes part. Several callers at once share the workers and wait for their own only.
     """
     _compile(function, arguments(0))
-    if n_threads == 1:
+    others = [_workers.submit(function, *arguments(thread)) for thread in range(1, n_threads)]
+    try:
         function(*arguments(0))
-        return
-    failures: list[BaseException] = []
-
-    def work(thread: int) -> None:
-        try:
-            function(*arguments(thread))
-        except BaseException as failure:
-            failures.append(failure)
-
-    threads = [threading.Thread(target=work, args=(thread,)) for thread in range(1, n_threads)]
-    for thread in threads:
-        thread.start()
-    work(0)
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
+    finally:
+        wait(others)
+    for other in others:
+        other.result()
 
 
 def _compile(function: Any, arguments: tuple) -> None:

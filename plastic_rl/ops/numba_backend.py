@@ -15,6 +15,7 @@ from plastic_rl.ops.packing import columns_of, fresh, pack, padded, unpack
 from plastic_rl.ops.rules import RULES
 
 VECTORS, ROWS_OF_A_SEGMENT = 8, 5
+_CACHE_BYTES = 12 * 2**20
 
 
 class Fused(NamedTuple):
@@ -65,14 +66,16 @@ def scan(arguments: ScanArguments) -> tuple[Tensor, tuple[Tensor, ...]]:
     return activity, (activity[-1].clone(), *traces)
 
 
-def segment_length(n_steps: int, batch: int, n_threads: int) -> int:
-    """Return how many steps to recompute at a time.
+def segment_length(n_steps: int, batch: int, n_threads: int, trace_bytes: int) -> int:
+    """Return how many steps to recompute at a time, at least sqrt(T).
 
-    A thread holds the traces of one segment, and every sample those between segments: the sum is smallest, and of order
-    sqrt(T), where both are equal.
+    A thread holds the traces of one segment, and every sample those between segments. Memory is least where both are
+    equal, but the segments of all threads should also fit into the last cache.
     """
-    n_segments = max(1, round(math.sqrt(n_steps * n_threads / batch)))
-    return -(-n_steps // n_segments)
+    least_memory = math.isqrt(max(0, n_steps * batch // n_threads - 1)) + 1
+    in_cache = _CACHE_BYTES // (n_threads * trace_bytes)
+    length = max(math.isqrt(n_steps - 1) + 1, min(least_memory, in_cache))
+    return -(-n_steps // -(-n_steps // length))
 
 
 def _n_threads(batch: int) -> int:
@@ -100,7 +103,7 @@ class _Scan(torch.autograd.Function):
         fused, n_threads = FUSED[rule], _n_threads(batch)
         layer = _layer(drive, weight, alpha, eta, modulation_weight, modulation_bias, fan_out)
         packed = torch.stack([pack(trace) for trace in traces])
-        every = segment_length(n_steps, batch, n_threads)
+        every = segment_length(n_steps, batch, n_threads, packed[:, 0].nbytes)
         checkpoints = fresh(drive, len(traces), -(-n_steps // every) if trains else 0, *packed.shape[1:])
         activity = torch.empty_like(drive, memory_format=torch.contiguous_format)
         vectors = drive.new_empty(n_threads, VECTORS, columns_of(n, drive.dtype))
