@@ -44,6 +44,11 @@ class RecurrentRollouts(OnPolicyAlgorithm):
         super()._setup_model()
         self._last_states = None
 
+    @property
+    def last_states(self) -> State:
+        """The recurrent state after the last step, a tuple of (B, ...) tensors; of fresh lives before the first."""
+        return self._last_states or self.policy.initial_state(self.n_envs)
+
     def _maybe_recommend_cpu(self, mlp_class_name: str = "ActorCriticPolicy") -> None:
         """Say nothing: a plastic core profits from a GPU even without convolutions."""
 

@@ -3,7 +3,7 @@
 from plastic_rl.cores.base import RecurrentCore, State
 from plastic_rl.cores.gated import GRUCore, LSTMCore
 from plastic_rl.cores.plastic import PlasticCore
-from plastic_rl.cores.registry import make_core, register_core, registered_cores
+from plastic_rl.cores.registry import core_arguments, make_core, register_core, registered_cores
 
 register_core("plastic", PlasticCore)
 register_core("homogeneous", PlasticCore, alpha="shared")
@@ -19,6 +19,7 @@ __all__ = [
     "PlasticCore",
     "RecurrentCore",
     "State",
+    "core_arguments",
     "make_core",
     "register_core",
     "registered_cores",

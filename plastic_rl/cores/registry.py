@@ -46,16 +46,26 @@ def make_core(core: str | CoreFactory, input_size: int, **kwargs: Any) -> Recurr
         ValueError: no core has that name, or the core has no argument of that name; the message suggests the nearest.
     """
     factory, defaults = _find_core(core)
-    known = [
-        name
-        for name, parameter in inspect.signature(factory).parameters.items()
-        if parameter.kind is not inspect.Parameter.VAR_KEYWORD and name not in ("self", "input_size")
-    ]
+    known = core_arguments(core)
     takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in inspect.signature(factory).parameters.values())
     for name in kwargs:
         if name not in known and not takes_any:
             raise ValueError(f"core {core!r} has no argument {name!r}{_suggestion(name, known)}")
     return factory(input_size, **{**defaults, **kwargs})
+
+
+def core_arguments(core: str | CoreFactory) -> list[str]:
+    """Return the names of a core's own arguments, without `input_size`.
+
+    Raises:
+        ValueError: no core has that name.
+    """
+    factory, _ = _find_core(core)
+    return [
+        name
+        for name, parameter in inspect.signature(factory).parameters.items()
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD and name != "input_size"
+    ]
 
 
 def _find_core(core: str | CoreFactory) -> tuple[CoreFactory, dict[str, Any]]:

@@ -1,0 +1,60 @@
+"""What a training run prints at its end."""
+
+import os
+import shlex
+import sys
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from plastic_rl.envs import score
+
+
+def print_summary(
+    model: BaseAlgorithm,
+    env_id: str,
+    env_kwargs: dict[str, Any],
+    run: str,
+    tensorboard_log: str | None,
+    seconds: float,
+    n_episodes: int | None = None,
+) -> None:
+    """Print a short table of what was learned, and the commands to look further.
+
+    Args:
+        model: the trained model.
+        env_id: what it was trained on.
+        env_kwargs: the environment's arguments.
+        run: the run folder.
+        tensorboard_log: the folder of its TensorBoard events, if any.
+        seconds: how long it trained.
+        n_episodes: how many episodes ended in that time, if they were counted.
+    """
+    episodes = list(model.ep_info_buffer or [])
+    mean = float(np.mean([episode["r"] for episode in episodes])) if episodes else float("nan")
+    normalised = score(env_id, mean, **env_kwargs)
+    mean_return = f"{mean:.1f} over the last {len(episodes)} episodes" if episodes else "no episode ended"
+    table = Table(title=f"{type(model).__name__} on {env_id}", show_header=False)
+    table.add_column(justify="left")
+    table.add_column(justify="right")
+    table.add_row(
+        "mean return", f"{mean:.1f} over the last {len(episodes)} episodes" if episodes else "no episode ended"
+    )
+    if normalised is not None:
+        table.add_row("score (random 0, oracle 1)", f"{normalised:.2f}")
+    if n_episodes is not None:
+        table.add_row("episodes", f"{n_episodes:,}")
+    table.add_row("steps", f"{model.num_timesteps:,}")
+    table.add_row("steps per second", f"{model.num_timesteps / max(seconds, 1e-9):,.0f}")
+    table.add_row("time", f"{seconds:.0f} s")
+    console = Console()
+    console.print(table)
+    python = shlex.quote(os.path.relpath(sys.executable))
+    evaluate = f"{python} -m plastic_rl.scripts.evaluate {shlex.quote(run)}"
+    commands = [evaluate, f"{evaluate} --render {shlex.quote(run + '/life.gif')}", f"{evaluate} --render ansi"]
+    if tensorboard_log is not None:
+        commands.insert(0, f"{python} -m tensorboard.main --logdir {shlex.quote(tensorboard_log)}")
+    print("Look further:", *commands, sep="\n  ")

@@ -1,0 +1,118 @@
+"""Train a policy: `python -m plastic_rl.scripts.train --algo plastic_ppo --env plastic_rl/Maze-v0 -P`.
+
+Every option of RL Baselines3 Zoo's `train` works, for our algorithms and for its own. Added or different here:
+
+    --core NAME               recurrent core of the policy: plastic, homogeneous, rnn, gru, lstm, ..., or my_module:MyCore
+    --core-kwargs KEY:VALUE   arguments of the core, such as hidden_size:100 rule:oja
+    -f, --log-folder          default: runs
+    -tb, --tensorboard-log    default: runs/tb
+    --num-threads             default: 1, the fastest for networks of this size
+    --eval-freq               default: -1, no evaluation while training
+"""
+
+import argparse
+import ast
+import sys
+from typing import Any
+
+from plastic_rl.scripts.names import check_name, refuse
+
+DEFAULTS = {
+    "--algo": "plastic_ppo",
+    "--env": "plastic_rl/Maze-v0",
+    "--log-folder": "runs",
+    "--tensorboard-log": "runs/tb",
+    "--num-threads": "1",
+    "--eval-freq": "-1",
+}
+SHORT = {"-f": "--log-folder", "-tb": "--tensorboard-log"}
+
+
+class StoreSettings(argparse.Action):
+    """Store `key:value` pairs as a dict; a value that is no Python literal is a string."""
+
+    def __call__(
+        self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: str | None = None
+    ) -> None:
+        """Store the pairs."""
+        setattr(namespace, self.dest, dict(_setting(value) for value in values))
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    key, colon, value = text.partition(":")
+    if not colon:
+        refuse(f"--core-kwargs takes KEY:VALUE pairs such as hidden_size:100, not {text!r}")
+    try:
+        return key, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return key, value
+
+
+def own_parser() -> argparse.ArgumentParser:
+    """Return a parser of what this command adds to the Zoo's, and of the names that are checked first."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--core")
+    parser.add_argument("--core-kwargs", nargs="+", action=StoreSettings, default={})
+    return parser
+
+
+def _check_names(argv: list[str], core: str | None, core_kwargs: dict[str, Any]) -> None:
+    import gymnasium as gym
+    import rl_zoo3
+
+    from plastic_rl.cores import core_arguments
+    from plastic_rl.scripts.zoo import ALGORITHMS, known_hyperparams
+
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--algo", default=DEFAULTS["--algo"])
+    parser.add_argument("--env", default=DEFAULTS["--env"])
+    parser.add_argument("--gym-packages", nargs="+", default=[])
+    parser.add_argument("-params", "--hyperparams", nargs="+", default=[])
+    parser.add_argument("-conf", "--conf-file", default=None)
+    names, _ = parser.parse_known_args(argv)
+    for package in names.gym_packages:
+        try:
+            __import__(package)
+        except ImportError as error:
+            refuse(f"--gym-packages {package!r} cannot be imported: {error}")
+    check_name("algorithm", names.algo, rl_zoo3.ALGOS)
+    check_name("environment", names.env, gym.registry)
+    for pair in names.hyperparams:
+        key, _, value = pair.partition(":")
+        check_name("hyperparameter", key, known_hyperparams(names.algo))
+        try:
+            eval(value)  # as the Zoo will
+        except (NameError, SyntaxError):
+            refuse(f"hyperparameter {key!r} must be a Python expression, not {value!r}; quote strings: {key}:\"'...'\"")
+    if core is None and not core_kwargs:
+        return
+    if names.algo not in ALGORITHMS:
+        refuse(f"--core is for {', '.join(ALGORITHMS)}; {names.algo} has none")
+    try:
+        known = core_arguments(core or "plastic")
+    except ValueError as error:
+        refuse(str(error))
+    for name in core_kwargs:
+        check_name("core argument", name, known)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Train as the command line says."""
+    argv = sys.argv[1:] if argv is None else argv
+    if "-h" in argv or "--help" in argv:
+        print(__doc__)
+    own, zoo_argv = own_parser().parse_known_args(argv)
+    given = {SHORT.get(word, word).partition("=")[0] for word in zoo_argv}
+    if given & {"-P", "--progress"} and "--verbose" not in given:
+        zoo_argv += ["--verbose", "0"]  # tables would tear the progress bar
+    zoo_argv = [part for name, value in DEFAULTS.items() if name not in given for part in (name, value)] + zoo_argv
+
+    from plastic_rl.scripts import zoo
+
+    zoo.register_algorithms()
+    _check_names(zoo_argv, own.core, own.core_kwargs)
+    zoo.train(zoo_argv, own.core, own.core_kwargs)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""RL Baselines3 Zoo with our algorithms in its tables and our vector environments in place of its own."""
+
+import argparse
+import inspect
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import rl_zoo3
+import rl_zoo3.train
+from rl_zoo3.exp_manager import ExperimentManager
+from rl_zoo3.hyperparams_opt import HYPERPARAMS_CONVERTER, HYPERPARAMS_SAMPLER
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.preprocessing import is_image_space
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+
+from plastic_rl import agents
+from plastic_rl.agents.callbacks import PlasticityCallback
+from plastic_rl.agents.vec_env import has_vector_form, make_vec_env
+from plastic_rl.cores import core_arguments
+from plastic_rl.scripts.names import refuse
+from plastic_rl.scripts.summary import print_summary
+
+ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"plastic_ppo": agents.PlasticPPO, "plastic_a2c": agents.PlasticA2C}
+HYPERPARAMS = Path(__file__).parent / "hyperparams"
+
+
+def register_algorithms() -> None:
+    """Put our algorithms into the Zoo's tables, which all of its commands share."""
+    rl_zoo3.ALGOS.update(ALGORITHMS)
+    for name in ALGORITHMS:
+        HYPERPARAMS_SAMPLER[name] = sample_hyperparams
+        HYPERPARAMS_CONVERTER[name] = dict.copy
+
+
+def train(argv: list[str], core: str | None, core_kwargs: dict[str, Any]) -> None:
+    """Run the Zoo's `train` on a command line, with our experiment manager in place of its own."""
+    manager = partial(PlasticExperimentManager, core=core, core_kwargs=core_kwargs)
+    rl_zoo3.train.ExperimentManager = manager  # type: ignore[assignment,misc]
+    sys.argv = [sys.argv[0], *argv]
+    rl_zoo3.train.train()
+
+
+def sample_hyperparams(trial: Any, n_actions: int, n_envs: int, additional_args: dict[str, Any]) -> dict[str, Any]:
+    """Draw hyperparameters for one trial of `-optimize`; rollouts keep their length, which is the task's."""
+    return {
+        "learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True),
+        "gamma": 1 - trial.suggest_float("one_minus_gamma", 1e-3, 0.3, log=True),
+        "gae_lambda": 1 - trial.suggest_float("one_minus_gae_lambda", 1e-3, 0.3, log=True),
+        "ent_coef": trial.suggest_float("ent_coef", 1e-4, 0.1, log=True),
+        "max_grad_norm": trial.suggest_float("max_grad_norm", 0.3, 2.0),
+    }
+
+
+class PlasticExperimentManager(ExperimentManager):
+    """The Zoo's experiment manager, with native vector environments, our hyperparameters, and a summary at the end."""
+
+    def __init__(
+        self,
+        args: argparse.Namespace,
+        algo: str,
+        *more: Any,
+        core: str | None = None,
+        core_kwargs: dict[str, Any] | None = None,
+        config: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if algo in ALGORITHMS and config is None:
+            config = str(HYPERPARAMS / f"{algo}.yml")
+        self.core, self.core_kwargs = core, core_kwargs or {}
+        self.seconds = 0.0
+        self.plasticity: PlasticityCallback | None = None
+        super().__init__(args, algo, *more, config=config, **kwargs)  # type: ignore[misc]
+
+    def setup_experiment(self) -> tuple[BaseAlgorithm, dict[str, Any]] | None:
+        """Set up as the Zoo does; an argument that cannot be is one line and exit code 2."""
+        try:
+            return super().setup_experiment()
+        except (ValueError, TypeError, FileNotFoundError) as error:
+            refuse(str(error))
+
+    def read_hyperparameters(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Read the YAML, then choose the policy for the observations where it names none, and the core asked for."""
+        hyperparams, saved = super().read_hyperparameters()
+        if self.algo in ALGORITHMS:
+            for settings in (hyperparams, saved):
+                settings.setdefault("policy", policy_for(self.env_name.gym_id, self.env_kwargs))
+                settings["policy_kwargs"] = self._policy_kwargs(settings.get("policy_kwargs", {}))
+        return hyperparams, saved
+
+    def _policy_kwargs(self, policy_kwargs: str | dict[str, Any]) -> dict[str, Any]:
+        # As in the Zoo: a string of Python, such as "dict(core='plastic')", from the user's own file or command line.
+        chosen = dict(eval(policy_kwargs) if isinstance(policy_kwargs, str) else policy_kwargs)
+        core_kwargs = dict(chosen.get("core_kwargs", {}))
+        if self.core is not None and self.core != chosen.get("core"):
+            chosen["core"] = self.core
+            known = core_arguments(self.core)
+            core_kwargs = {name: value for name, value in core_kwargs.items() if name in known}
+        chosen["core_kwargs"] = {**core_kwargs, **self.core_kwargs}
+        return chosen
+
+    def _preprocess_hyperparams(self, hyperparams: dict[str, Any]) -> Any:
+        processed = super()._preprocess_hyperparams(hyperparams)
+        if self._eval_env_kwargs_args is None:  # the Zoo leaves out what the YAML says
+            self.eval_env_kwargs = self.env_kwargs
+        return processed
+
+    def create_envs(self, n_envs: int, eval_env: bool = False, no_log: bool = False) -> VecEnv:
+        """Make the native vector environment where there is one, and else the Zoo's."""
+        env_id = self.env_name.gym_id
+        plain = self.env_wrapper is None and self.frame_stack is None and self.vec_env_class is DummyVecEnv
+        if not (plain and has_vector_form(env_id)):
+            return super().create_envs(n_envs, eval_env, no_log)
+        env: VecEnv = make_vec_env(
+            env_id,
+            n_envs,
+            self.seed,
+            env_kwargs=self.eval_env_kwargs if eval_env else self.env_kwargs,
+            monitor_dir=None if eval_env or no_log else self.save_path,
+        )
+        if self.vec_env_wrapper is not None:
+            env = self.vec_env_wrapper(env)
+        return self._maybe_normalize(env, eval_env)
+
+    def learn(self, model: BaseAlgorithm) -> None:
+        """Train, and remember for how long."""
+        if self.algo in ALGORITHMS:
+            self.plasticity = PlasticityCallback()
+            self.callbacks.append(self.plasticity)
+        begin = time.perf_counter()
+        super().learn(model)
+        self.seconds = time.perf_counter() - begin
+
+    def save_trained_model(self, model: BaseAlgorithm) -> None:
+        """Save as the Zoo does, then print what was learned and how to look further."""
+        super().save_trained_model(model)
+        print_summary(
+            model,
+            self.env_name.gym_id,
+            self.env_kwargs,
+            self.save_path,
+            self.tensorboard_log,
+            self.seconds,
+            self.plasticity.n_episodes if self.plasticity else None,
+        )
+
+
+def policy_for(env_id: str, env_kwargs: dict[str, Any]) -> str:
+    """Return the name of the policy that reads an environment's observations."""
+    env = gym.make(env_id, **env_kwargs)
+    space = env.observation_space
+    env.close()
+    if isinstance(space, gym.spaces.Dict):
+        return "MultiInputPolicy"
+    return "CnnPolicy" if is_image_space(space) else "MlpPolicy"
+
+
+def known_hyperparams(algo: str) -> list[str]:
+    """Return the names that `--hyperparams` may set: the algorithm's arguments and the Zoo's own keys."""
+    names = {"normalize", "n_envs", "n_timesteps", "env_wrapper", "vec_env_wrapper", "frame_stack", "callback"}
+    names |= {"monitor_kwargs", "env_kwargs"}
+    for cls in rl_zoo3.ALGOS[algo].__mro__:
+        if cls is not object and "__init__" in vars(cls):
+            names |= set(inspect.signature(vars(cls)["__init__"]).parameters) - {"self", "args", "kwargs", "env"}
+    return sorted(name for name in names if not name.startswith("_"))
