@@ -31,7 +31,7 @@ class PlasticityCallback(BaseCallback):
         n_episodes: episodes that have ended so far.
     """
 
-    model: "RecurrentRollouts"  # type: ignore[assignment]
+    model: "RecurrentRollouts"
 
     def __init__(self, every: int = 20, verbose: int = 0) -> None:
         super().__init__(verbose)

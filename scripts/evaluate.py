@@ -46,7 +46,7 @@ def evaluate(run: Any, episodes: int, seed: int, device: str, deterministic: boo
     }
 
 
-def curve(rewards: list[float], width: int = 50) -> str:
+def curve(rewards: list[float], width: int = 32) -> str:
     """Draw mean rewards by time as one line of bars, from zero or the lowest to the highest."""
     means = [float(part.mean()) for part in np.array_split(np.array(rewards), min(width, len(rewards)))]
     low, high = min(0.0, *means), max(means)
@@ -55,15 +55,15 @@ def curve(rewards: list[float], width: int = 50) -> str:
 
 
 def print_table(results: list[dict[str, Any]]) -> None:
-    """Print the figures of all runs as one table, and the curves below."""
+    """Print one run's figures as a table, and the curves below."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("run", "actions", "episodes", "mean return (95%)", "score", "reward per step, quarter 1 to 4")
+    table = Table("actions", "episodes", "mean return (95%)", "score", "reward/step by quarter")
+    table.title = results[0]["run"]
     for result in results:
         low, high = result["interval"]
         table.add_row(
-            result["run"],
             result["actions"],
             str(result["episodes"]),
             f"{result['mean_return']:.1f} ({low:.1f} to {high:.1f})",
@@ -73,8 +73,7 @@ def print_table(results: list[dict[str, Any]]) -> None:
     console = Console()
     console.print(table)
     for result in results:
-        console.print(f"{result['run']}, {result['actions']}: reward by time in the life")
-        console.print(f"  {curve(result['reward_by_time'])}")
+        console.print(f"reward by time in the life, {result['actions']:>13} actions  {curve(result['reward_by_time'])}")
 
 
 def render(run: Any, mode: str, seed: int, device: str, deterministic: bool) -> None:
@@ -89,7 +88,7 @@ def render(run: Any, mode: str, seed: int, device: str, deterministic: bool) -> 
     frames: list[Any] = []
 
     def show() -> None:
-        picture = env.render()
+        picture = env.env_method("render")[0]
         if to_file:
             frames.append(picture)
         elif mode == "ansi":
@@ -122,13 +121,13 @@ def _write(path: Path, frames: list[Any]) -> None:
 
 def print_reference(env_id: str, episodes: int) -> None:
     """Play a random policy and the oracle and print the figures that fix a task's score."""
-    import plastic_rl.envs.score as scoring
+    from plastic_rl.envs.score import find_task, measure_returns, reference_returns
     from plastic_rl.scripts.names import refuse
 
-    task = scoring.find_task(env_id)
+    task = find_task(env_id)
     if task is None:
         refuse(f"{env_id} is no task of this package: it has no oracle")
-    exact, played = scoring.reference_returns(env_id), scoring.measure_returns(*task, episodes=episodes)
+    exact, played = reference_returns(env_id), measure_returns(*task, episodes=episodes)
     assert exact is not None
     print(f"{env_id}: mean returns of a random policy and of the oracle")
     print(f"  the score uses   {exact.random:10.3f} {exact.oracle:10.3f}")
@@ -174,11 +173,10 @@ def main(argv: list[str] | None = None) -> None:
         render(runs[0], args.render, args.seed, args.device, args.deterministic)
         return
     ways = [False] if args.stochastic else [True] if args.deterministic else [False, True]
-    results = [evaluate(run, args.episodes, args.seed, args.device, way) for run in runs for way in ways]
     for run in runs:
-        mine = [result for result in results if result["run"] == str(run.folder)]
-        (run.folder / "evaluation.json").write_text(json.dumps(mine, indent=1))
-    print_table(results)
+        results = [evaluate(run, args.episodes, args.seed, args.device, way) for way in ways]
+        (run.folder / "evaluation.json").write_text(json.dumps(results, indent=1))
+        print_table(results)
 
 
 if __name__ == "__main__":

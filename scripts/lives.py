@@ -49,11 +49,11 @@ def play(model: Any, env: VecEnv, n_episodes: int, deterministic: bool) -> Lives
         observations, rewards, starts, _ = env.step(actions)
         for i, reward in enumerate(rewards.tolist()):
             running[i].append(reward)
-        for i in np.flatnonzero(starts):
-            if finished[i] < each:
-                episodes.append(running[i])
-            finished[i] += 1
-            running[i] = []
+        for copy in np.flatnonzero(starts):
+            if finished[copy] < each:
+                episodes.append(running[copy])
+            finished[copy] += 1
+            running[copy] = []
     return Lives(np.array([sum(rewards) for rewards in episodes]), _mean_by_time(episodes))
 
 

@@ -1,7 +1,9 @@
 """What a training run prints at its end."""
 
 import os
+import os
 import shlex
+import sys
 import sys
 from typing import Any
 
@@ -40,9 +42,7 @@ def print_summary(
     table = Table(title=f"{type(model).__name__} on {env_id}", show_header=False)
     table.add_column(justify="left")
     table.add_column(justify="right")
-    table.add_row(
-        "mean return", f"{mean:.1f} over the last {len(episodes)} episodes" if episodes else "no episode ended"
-    )
+    table.add_row("mean return", mean_return)
     if normalised is not None:
         table.add_row("score (random 0, oracle 1)", f"{normalised:.2f}")
     if n_episodes is not None:
@@ -52,6 +52,8 @@ def print_summary(
     table.add_row("time", f"{seconds:.0f} s")
     console = Console()
     console.print(table)
+    python = shlex.quote(os.path.relpath(sys.executable))
+    evaluate = f"{python} -m plastic_rl.scripts.evaluate {shlex.quote(run)}"
     python = shlex.quote(os.path.relpath(sys.executable))
     evaluate = f"{python} -m plastic_rl.scripts.evaluate {shlex.quote(run)}"
     commands = [evaluate, f"{evaluate} --render {shlex.quote(run + '/life.gif')}", f"{evaluate} --render ansi"]

@@ -2,7 +2,7 @@
 
 Every option of RL Baselines3 Zoo's `train` works, for our algorithms and for its own. Added or different here:
 
-    --core NAME               recurrent core of the policy: plastic, homogeneous, rnn, gru, lstm, ..., or my_module:MyCore
+    --core NAME               recurrent core: plastic, homogeneous, rnn, gru, lstm, ..., or my_module:MyCore
     --core-kwargs KEY:VALUE   arguments of the core, such as hidden_size:100 rule:oja
     -f, --log-folder          default: runs
     -tb, --tensorboard-log    default: runs/tb
