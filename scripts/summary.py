@@ -1,9 +1,7 @@
 """What a training run prints at its end."""
 
 import os
-import os
 import shlex
-import sys
 import sys
 from typing import Any
 

@@ -33,7 +33,7 @@ def register_algorithms() -> None:
     rl_zoo3.ALGOS.update(ALGORITHMS)
     for name in ALGORITHMS:
         HYPERPARAMS_SAMPLER[name] = sample_hyperparams
-        HYPERPARAMS_CONVERTER[name] = dict[str, Any]
+        HYPERPARAMS_CONVERTER[name] = dict  # type: ignore[assignment]
 
 
 def train(argv: list[str], core: str | None, core_kwargs: dict[str, Any]) -> None:
