@@ -1,7 +1,7 @@
 """Forward and backward of plastic_scan beside its reference and torch's recurrent layers of the same width.
 
-Everything runs interleaved in one process, medians over repeats, so that the ratios survive a noisy machine. Peak memory
-is what one run adds to the process (Linux only).
+Everything runs interleaved in one process, medians over repeats, so that the ratios survive a noisy machine. Peak
+memory is what one run adds to the process (Linux only).
 """
 
 import argparse
@@ -45,7 +45,8 @@ def run(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     print(f"torch {torch.__version__}, {arguments.threads} threads, {arguments.device}, float32")
-    results = {size: measure_size(size, arguments) for size in arguments.sizes}
+    arguments.backends = backends(arguments)
+    results = {size: measure(lanes_of(size, arguments), arguments) for size in arguments.sizes}
     for size, lanes in results.items():
         print("\n" + table(size, lanes))
     growth = {} if arguments.skip_growth else measure_growth(arguments)
@@ -66,7 +67,7 @@ def lanes_of(size: Size, arguments: argparse.Namespace) -> dict[str, Callable[[]
     """Return one forward and backward of everything to be measured, by name."""
     lanes: dict[str, Callable[[], None]] = {}
     for rule in arguments.rules:
-        for backend in [*backends(arguments), "reference"]:
+        for backend in [*arguments.backends, "reference"]:
             lanes[f"{rule} {backend}"] = plastic_lane(size, rule, backend, arguments.device)
     for name, layer in LAYERS.items():
         lanes[name] = torch_lane(size, layer, arguments.device)
@@ -136,11 +137,6 @@ class Measured:
         return median(self.seconds)
 
 
-def measure_size(size: Size, arguments: argparse.Namespace) -> dict[str, Measured]:
-    """Measure everything at one size, in turn."""
-    return measure(lanes_of(size, arguments), arguments)
-
-
 def measure(lanes: dict[str, Callable[[], None]], arguments: argparse.Namespace) -> dict[str, Measured]:
     """Run each lane twice for its memory, the first time to compile, and then all in turn for their time."""
     results = {}
@@ -186,7 +182,7 @@ def table(size: Size, lanes: dict[str, Measured]) -> str:
 
 def measure_growth(arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Return fitted exponents of time in T, B and N, and of memory in T, for the fastest backend and the LSTM."""
-    backend = backends(arguments)[0]
+    backend, device = arguments.backends[0], arguments.device
     exponents: dict[str, dict[str, float]] = {}
     for letter, sizes in GROWTH.items():
         measured = []
