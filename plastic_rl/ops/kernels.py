@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from plastic_rl.ops.compiled import inner, kernel
-from plastic_rl.ops.simd import lanes_of
+from plastic_rl.ops.simd import fill, fma, lanes_of, least, load, lower, store
 from plastic_rl.ops.sweeps import ROWS, advance, begin_retreat, rebuild, retreat, squash
 
 DECAY, OJA, MODULATED = 0, 1, 2
@@ -49,43 +49,46 @@ def modulation(layer, post):
 @inner
 def coefficients(rule, layer, post, keep, write):
     """Write the step's `keep` and `write`: trace <- keep[j] * trace + pre[i] * write[j]."""
-    eta, one = layer.eta, post.dtype.type(1)
-    if rule == DECAY:
-        for j in range(post.size):
-            keep[j] = one - eta[j]
-            write[j] = eta[j] * post[j]
-    elif rule == OJA:
-        for j in range(post.size):
-            keep[j] = one - eta[j] * post[j] * post[j]
-            write[j] = eta[j] * post[j]
-    else:
-        signal = modulation(layer, post)
-        for j in range(post.size):
-            keep[j] = one
-            write[j] = signal * layer.fan_out[j] * post[j]
+    one = fill(post, 1.0)
+    signal = fill(post, modulation(layer, post) if rule == MODULATED else 0.0)
+    for j in range(0, post.size, lanes_of(post)):
+        x, eta = load(post, j), load(layer.eta, j)
+        if rule == DECAY:
+            store(keep, j, one - eta)
+            store(write, j, eta * x)
+        elif rule == OJA:
+            store(keep, j, one - eta * x * x)
+            store(write, j, eta * x)
+        else:
+            store(keep, j, one)
+            store(write, j, signal * load(layer.fan_out, j) * x)
 
 
 @inner
 def coefficients_backward(rule, layer, post, write_sum, keep_sum, gradient, gradients):
     """Add to `gradient`, that of the activity, and to the layer's, given those of `write` and `keep`."""
-    eta, two = layer.eta, post.dtype.type(2)
-    if rule == DECAY:
-        for j in range(post.size):
-            gradient[j] += eta[j] * write_sum[j]
-            gradients.eta[j] += post[j] * write_sum[j] - keep_sum[j]
-    elif rule == OJA:
-        for j in range(post.size):
-            gradient[j] += eta[j] * (write_sum[j] - two * post[j] * keep_sum[j])
-            gradients.eta[j] += post[j] * (write_sum[j] - post[j] * keep_sum[j])
-    else:
-        signal = modulation(layer, post)
-        signal_gradient = post.dtype.type(0)
-        for j in range(post.size):
-            written = layer.fan_out[j] * post[j]
-            signal_gradient += write_sum[j] * written
-            gradients.fan_out[j] += write_sum[j] * signal * post[j]
-            gradient[j] += write_sum[j] * signal * layer.fan_out[j]
-        modulation_backward(layer, post, signal, signal_gradient, gradient, gradients)
+    two = fill(post, 2.0)
+    for j in range(0, post.size, lanes_of(post)):
+        x, eta, u, c = load(post, j), load(layer.eta, j), load(write_sum, j), load(keep_sum, j)
+        if rule == DECAY:
+            store(gradient, j, fma(eta, u, load(gradient, j)))
+            store(gradients.eta, j, load(gradients.eta, j) + (x * u - c))
+        elif rule == OJA:
+            store(gradient, j, fma(eta, u - two * x * c, load(gradient, j)))
+            store(gradients.eta, j, fma(x, u - x * c, load(gradients.eta, j)))
+    if rule == MODULATED:
+        modulated_backward(layer, post, write_sum, gradient, gradients)
+
+
+@inner
+def modulated_backward(layer, post, write_sum, gradient, gradients):
+    """Do `coefficients_backward` for write[j] = M(t) * fan_out[j] * post[j]."""
+    signal, signal_gradient = modulation(layer, post), post.dtype.type(0)
+    for j in range(post.size):
+        signal_gradient += write_sum[j] * layer.fan_out[j] * post[j]
+        gradients.fan_out[j] += write_sum[j] * signal * post[j]
+        gradient[j] += write_sum[j] * signal * layer.fan_out[j]
+    modulation_backward(layer, post, signal, signal_gradient, gradient, gradients)
 
 
 @inner
@@ -140,7 +143,8 @@ def forward(
             for j in range(n):
                 read[j] += drive[t, b, j]
             squash(read, post)
-            activity[t, b] = post[:n]
+            for j in range(n):
+                activity[t, b, j] = post[j]
             coefficients(rule, layer, post, keep, write)
             advance(trace, layer.weight, layer.alpha, pre, post, keep, write, read, old_limit, limit)
             pre, post = post, pre
@@ -158,13 +162,14 @@ def load_segment(rule, layer, activity, first, starts, b, begin, pre, post, keep
     for k in range(len(pre)):
         t = begin + k - 1
         pre[k] = 0
-        if t == 0 and not starts[t, b]:
-            pre[k, :n] = first[b]
-        elif t > 0 and not starts[t, b]:
-            pre[k, :n] = activity[t - 1, b]
+        if t >= 0 and not starts[t, b]:
+            row = first[b] if t == 0 else activity[t - 1, b]
+            for j in range(n):
+                pre[k, j] = row[j]
     for k in range(len(post)):
         post[k] = 0
-        post[k, :n] = activity[begin + k, b]
+        for j in range(n):
+            post[k, j] = activity[begin + k, b, j]
         coefficients(rule, layer, post[k], keep[k], write[k])
 
 
@@ -178,11 +183,10 @@ def gradient_of_keep(trace, adjoint, start, keep, write, write_sum, trace_sum, k
     if start:
         keep_sum[:] = 0
         return
-    enough = True
-    for j in range(keep.size):
-        enough &= keep[j] > 0.25
-        keep_sum[j] = (trace_sum[j] - write[j] * write_sum[j]) / keep[j]
-    if enough:
+    for j in range(0, keep.size, lanes_of(keep)):
+        difference = load(trace_sum, j) - load(write, j) * load(write_sum, j)
+        store(keep_sum, j, difference / load(keep, j))
+    if smallest(keep) > 0.25:
         return
     lanes = lanes_of(trace)
     rows, columns = trace.size // keep.size, keep.size
@@ -193,6 +197,51 @@ def gradient_of_keep(trace, adjoint, start, keep, write, write_sum, trace_sum, k
         for i in range(rows):
             o = (i // ROWS * (columns // lanes) + j // lanes) * ROWS * lanes + i % ROWS * lanes + j % lanes
             keep_sum[j] += trace[o] * adjoint[o]
+
+
+@inner
+def smallest(vector):
+    """Return the smallest number of a vector."""
+    found = load(vector, 0)
+    for j in range(0, vector.size, lanes_of(vector)):
+        found = lower(found, load(vector, j))
+    return least(found)
+
+
+@inner
+def choose_slots(keep, starts, clipped, last, slots):
+    """Choose which traces of a segment to keep: `slots[k]` is where to write the one before step k, or -1.
+
+    The others are found by undoing the step on the trace after it. That cannot be done where the trace is clipped or an
+    episode starts, whose trace nobody reads, and it multiplies the rounding error by 1 / keep: before that has grown
+    eight times, a trace is kept.
+    """
+    n_steps = len(keep)
+    used = 0
+    slots[n_steps] = -1
+    if last:
+        slots[n_steps] = used
+        used += 1
+    growth = np.inf
+    for k in range(n_steps - 1, -1, -1):
+        growth = growth / smallest(keep[k])
+        slots[k] = -1
+        if starts[k]:
+            growth = np.inf
+        elif clipped or not 0 < growth < 8:
+            slots[k] = used
+            used += 1
+            growth = 1.0
+
+
+@inner
+def undo(keep, write, grow, shift):
+    """Write the vectors with which `retreat` undoes a step."""
+    one = fill(keep, 1.0)
+    for j in range(0, keep.size, lanes_of(keep)):
+        inverse = one / load(keep, j)
+        store(grow, j, inverse)
+        store(shift, j, inverse * load(write, j))
 
 
 @inner
@@ -210,9 +259,10 @@ def gradients_of(gradients, thread):
 @inner
 def through_tanh(gradient, post, delta):
     """Write the gradient of what the neurons received, given that of post = tanh(received)."""
-    one = post.dtype.type(1)
-    for j in range(post.size):
-        delta[j] = gradient[j] * (one - post[j] * post[j])
+    one = fill(post, 1.0)
+    for j in range(0, post.size, lanes_of(post)):
+        x = load(post, j)
+        store(delta, j, load(gradient, j) * (one - x * x))
 
 
 @kernel
@@ -245,43 +295,56 @@ def backward(
     n_steps, batch, n = activity.shape
     work, traces, own = vectors[thread], segments[thread, 0], gradients_of(gradients, thread)
     gradient, delta, write_sum, trace_sum, keep_sum = work[0], work[1], work[2], work[3], work[4]
+    grow, shift = work[5], work[6]
+    slots = np.empty(every + 1, np.int64)
     for b in range(thread, batch, n_threads):
         adjoint = adjoints[0, b]
         gradient[:] = 0
         for segment in range(checkpoints.shape[1] - 1, -1, -1):
             begin = segment * every
             length = min(every, n_steps - begin)
+            start = starts[begin : begin + length, b]
             pre, post = rows[thread, 0, : length + 1], rows[thread, 1, :length]
             keep, write = rows[thread, 2, :length], rows[thread, 3, :length]
             load_segment(rule, layer, activity, first, starts, b, begin, pre, post, keep, write)
-            traces[0] = checkpoints[0, segment, b]
+            last = begin + length == n_steps
+            choose_slots(keep, start, limit is not None, last, slots[: length + 1])
             old_limit = np.inf if begin == 0 else 1.0
-            rebuild(traces[: length + 1], pre[1:], keep, write, starts[begin : begin + length, b], old_limit, limit)
-            if begin + length == n_steps:
-                begin_retreat(adjoint, traces[length], pre[length], write_sum, trace_sum, limit)
+            rebuild(checkpoints[0, segment, b], traces, slots, pre[1:], keep, write, start, old_limit, limit)
+            trace = traces[0]
+            if last:
+                begin_retreat(adjoint, trace, pre[length], write_sum, trace_sum, limit)
             for k in range(length - 1, -1, -1):
                 t = begin + k
+                if slots[k] >= 0:
+                    trace = traces[slots[k]]
                 for j in range(n):
                     gradient[j] += activity_gradient[t, b, j]
                 if limit is None:
-                    gradient_of_keep(
-                        traces[k], adjoint, starts[t, b], keep[k], write[k], write_sum, trace_sum, keep_sum
-                    )
+                    gradient_of_keep(trace, adjoint, start[k], keep[k], write[k], write_sum, trace_sum, keep_sum)
                 coefficients_backward(rule, layer, post[k], write_sum, keep_sum, gradient, own)
                 through_tanh(gradient, post[k], delta)
-                drive_gradient[t, b] = delta[:n]
-                if starts[t, b]:
+                for j in range(n):
+                    drive_gradient[t, b, j] = delta[j]
+                if start[k]:
                     adjoint[:] = 0
                     gradient[:] = 0
                     write_sum[:] = 0
                     trace_sum[:] = 0
                     continue
-                bound = limit
-                if limit is not None:  # noqa: SIM102 - numba drops it when compiling, and would not with `and`
-                    if t == 0:
-                        bound = np.inf
+                if limit is None:  # known when compiling: the branch that is not taken is not compiled
+                    if k > 0 and slots[k - 1] < 0 and not start[k - 1]:
+                        undo(keep[k - 1], write[k - 1], grow, shift)
+                        retreat(
+                            adjoint, trace, layer.weight, layer.alpha, own.alpha, pre[k + 1], pre[k], keep[k], write[k],
+                            delta, write_sum, trace_sum, gradient, None, grow, shift,
+                        )  # fmt: skip
+                        continue
+                    bound = None
+                else:
+                    bound = limit if t > 0 else np.inf
                 retreat(
-                    adjoint, traces[k], layer.weight, layer.alpha, own.alpha, pre[k + 1], pre[k], keep[k], write[k],
-                    delta, write_sum, trace_sum, gradient, bound,
+                    adjoint, trace, layer.weight, layer.alpha, own.alpha, pre[k + 1], pre[k], keep[k], write[k],
+                    delta, write_sum, trace_sum, gradient, bound, None, None,
                 )  # fmt: skip
         first_gradient[b] = gradient[:n]

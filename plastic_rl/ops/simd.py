@@ -119,6 +119,26 @@ def total(typingctx, vector):
 
 
 @intrinsic
+def least(typingctx, vector):
+    """Return the smallest of a vector's numbers; NaN is passed over."""
+
+    def codegen(context, builder, signature, args):
+        return _call(builder, "vector.reduce.fmin", vector, args[0].type.element, args)
+
+    return vector.dtype(vector), codegen
+
+
+@intrinsic
+def lower(typingctx, a, b):
+    """Return the smaller of two vectors, place by place; NaN in `a` is passed over."""
+
+    def codegen(context, builder, signature, args):
+        return builder.select(builder.fcmp_ordered("<", *args), *args)
+
+    return a(a, b), codegen
+
+
+@intrinsic
 def clip(typingctx, vector, limit):
     """Return a vector kept in [-limit, limit]; NaN stays NaN."""
 

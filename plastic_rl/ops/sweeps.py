@@ -86,18 +86,23 @@ def store_tile(matrix, o, v0, v1, v2, v3):
 
 
 @inner
-def rebuild(traces, pre, keep, write, starts, old_limit, limit):
-    """Compute the traces of a segment again from its first, `traces[0]`, each packed and as it is before its step.
+def rebuild(checkpoint, traces, slots, pre, keep, write, starts, old_limit, limit):
+    """Compute the traces of a segment again from its first, each packed and as it is before its step.
 
-    The activity is known, so a tile takes all its steps in registers. `pre`, `keep` and `write` have a row for a step.
+    The activity is known, so a tile takes all its steps in registers. The trace before step k is written to
+    `traces[slots[k]]` unless `slots[k]` is negative. `pre`, `keep` and `write` have a row for a step.
     """
-    n_steps, columns = len(traces), keep.shape[1]
+    n_steps, columns = keep.shape
     lanes = lanes_of(traces)
     o = 0
-    for i in range(0, traces.shape[1] // columns, ROWS):
+    for i in range(0, checkpoint.size // columns, ROWS):
         for j in range(0, columns, lanes):
-            h0, h1, h2, h3 = tile(traces[0], o)
-            for k in range(n_steps - 1):
+            h0, h1, h2, h3 = tile(checkpoint, o)
+            for k in range(n_steps + 1):
+                if slots[k] >= 0:
+                    store_tile(traces[slots[k]], o, h0, h1, h2, h3)
+                if k == n_steps:
+                    break
                 c, u = load(keep[k], j), load(write[k], j)
                 if starts[k]:
                     h0 = h1 = h2 = h3 = fill(keep, 0.0)
@@ -106,14 +111,13 @@ def rebuild(traces, pre, keep, write, starts, old_limit, limit):
                     h0, h1, h2, h3 = clip(h0, bound), clip(h1, bound), clip(h2, bound), clip(h3, bound)
                 h0, h1 = fma(c, h0, fill(keep, pre[k, i]) * u), fma(c, h1, fill(keep, pre[k, i + 1]) * u)
                 h2, h3 = fma(c, h2, fill(keep, pre[k, i + 2]) * u), fma(c, h3, fill(keep, pre[k, i + 3]) * u)
-                store_tile(traces[k + 1], o, h0, h1, h2, h3)
             o += ROWS * lanes
 
 
 @inner
 def retreat(
     adjoint, trace, weight, alpha, alpha_gradient, pre, before, keep, write, delta, write_sum, trace_sum, pre_gradient,
-    limit,
+    limit, grow, shift,
 ):  # fmt: skip
     """Take the trace's adjoint back over one step, and sum it for the step before in the same sweep.
 
@@ -123,7 +127,8 @@ def retreat(
         pre_gradient[i] = sum_j delta[j] * (weight + alpha * trace)[i, j] + write[j] * adjoint_after[i, j]
         write_sum[j] = sum_i before[i] * adjoint[i, j]       trace_sum[j] = sum_i trace[i, j] * adjoint[i, j]
 
-    are what the step before needs before it knows its own delta (`before` is its `pre`).
+    are what the step before needs before it knows its own delta (`before` is its `pre`). Unless `grow` and `shift` are
+    None, that step is also undone in `trace`: trace <- grow[j] * trace - before[i] * shift[j].
     """
     lanes = lanes_of(trace)
     write_sum[:] = 0
@@ -157,6 +162,9 @@ def retreat(
             store_tile(adjoint, o, g0, g1, g2, g3)
             store(write_sum, j, fma(b0, g0, load(write_sum, j)) + fma(b1, g1, fma(b2, g2, b3 * g3)))
             store(trace_sum, j, fma(h0, g0, load(trace_sum, j)) + fma(h1, g1, fma(h2, g2, h3 * g3)))
+            if grow is not None:
+                f, m = load(grow, j), load(shift, j)
+                store_tile(trace, o, f * h0 - b0 * m, f * h1 - b1 * m, f * h2 - b2 * m, f * h3 - b3 * m)
             o += ROWS * lanes
         pre_gradient[i], pre_gradient[i + 1] = total(r0), total(r1)
         pre_gradient[i + 2], pre_gradient[i + 3] = total(r2), total(r3)

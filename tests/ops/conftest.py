@@ -7,7 +7,7 @@ from plastic_rl.ops import get_rule
 
 
 def _make_layer(rule, T, B, N, *, seed=0, dtype=torch.float64, alpha="per_connection", per_neuron=True, fan_out=True,
-                starts=0.2, requires_grad=True):  # fmt: skip
+                starts=0.2, rate=1.0, requires_grad=True):  # fmt: skip
     """Return keyword arguments of `plastic_scan`, random and of a size at which gradients stay tame."""
     generator = torch.Generator().manual_seed(seed)
     rule = get_rule(rule)
@@ -19,7 +19,7 @@ def _make_layer(rule, T, B, N, *, seed=0, dtype=torch.float64, alpha="per_connec
     def make_alpha():
         return {"per_connection": normal(N, N, scale=0.5), "shared": normal(scale=0.3), "none": None}[alpha]
 
-    eta = torch.rand((N,) if per_neuron else (), generator=generator, dtype=torch.float64)
+    eta = rate * torch.rand((N,) if per_neuron else (), generator=generator, dtype=torch.float64)
     names = [*rule.parameters, *rule.optional_parameters] if fan_out else rule.parameters
     shapes = {"modulation_weight": (N,), "modulation_bias": (), "fan_out": (N,)}
     traces = rule.traces if alpha != "none" else ()

@@ -42,7 +42,7 @@ def assert_close(found, expected, tolerance):
 @given(
     T=st.integers(1, 14), B=st.integers(1, 5), N=st.integers(1, 37), seed=st.integers(0, 10**6),
     alpha=st.sampled_from(ALPHAS), per_neuron=st.booleans(), fan_out=st.booleans(), of_state=st.booleans(),
-    starts=st.sampled_from([0.0, 0.2, 1.0]),
+    starts=st.sampled_from([0.0, 0.2, 1.0]), rate=st.sampled_from([0.05, 1.0]),
 )  # fmt: skip
 def test_agrees_with_the_reference(make_layer, tensors_of, backend, rule, T, B, N, seed, of_state, **options):
     layer = make_layer(rule, T, B, N, seed=seed, **options)
@@ -101,9 +101,10 @@ def test_gradcheck(make_layer, tensors_of, rule, alpha):
     assert torch.autograd.gradcheck(scan, tuple(tensors.values()), fast_mode=True)
 
 
+@pytest.mark.parametrize("rate", [0.03, 0.3])
 @pytest.mark.parametrize("rule", RULES)
-def test_long_sequences_cross_segments_on_several_threads(make_layer, tensors_of, rule):
-    layer = make_layer(rule, 61, 5, 7, starts=0.05)
+def test_long_sequences_cross_segments_on_several_threads(make_layer, tensors_of, rule, rate):
+    layer = make_layer(rule, 61, 5, 7, starts=0.05, rate=rate)
     tensors = tensors_of(layer)
     expected = results(layer, tensors, "reference")
     before = torch.get_num_threads()
