@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from plastic_rl.ops import numba_backend, recompute, reference, stepping
+from plastic_rl.ops import numba_backend, recompute, reference, stepping, triton_backend
 from plastic_rl.ops.arguments import ScanArguments, checked_arguments, compute_dtype
 from plastic_rl.ops.rules import Rule, get_rule
 
@@ -34,6 +34,7 @@ def _none(arguments: ScanArguments) -> str | None:
 # In order of preference: the first without an obstacle is chosen. The reference is chosen by name only.
 BACKENDS: dict[str, Backend] = {
     "numba": Backend(numba_backend.scan, numba_backend.obstacle, stepping.step),
+    "triton": Backend(triton_backend.scan, triton_backend.obstacle, reference.scan),
     "recompute": Backend(recompute.scan, _none),
     "reference": Backend(reference.scan, _none),
 }

@@ -1,0 +1,197 @@
+"""The fused scan on CUDA: autograd around the Triton kernels.
+
+With TRITON_INTERPRET=1 the kernels run on the CPU, slowly, for tests.
+"""
+
+import math
+import os
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from plastic_rl.ops import elman
+from plastic_rl.ops.arguments import ScanArguments
+from plastic_rl.ops.rules import RULES
+
+CODES = {"decay": 0, "oja": 1, "neuromodulated": 2, "retroactive": 3}
+CLIPPED = ("neuromodulated", "retroactive")
+# Elements of the tile that a program works on at a time: the largest whose backward eight warps hold in registers.
+TILE_ELEMENTS = 64 * 64
+
+
+@cache
+def _installed() -> bool:
+    return find_spec("triton") is not None
+
+
+def obstacle(arguments: ScanArguments) -> str | None:
+    """Say why these arguments cannot be run here, or return None."""
+    device, dtype, rule = arguments.drive.device.type, arguments.drive.dtype, arguments.rule
+    if device != "cuda" and not (device == "cpu" and os.environ.get("TRITON_INTERPRET") == "1"):
+        return f"it runs on CUDA, and the tensors are on {arguments.drive.device}"
+    if not _installed():
+        return "the package triton is not installed"
+    if dtype not in (torch.float32, torch.float64):
+        return f"it computes in float32 or float64, not {dtype}"
+    if arguments.alpha is not None and (rule.name not in CODES or rule != RULES[rule.name]):
+        return f"it knows the rules {', '.join(CODES)}, not {rule.name!r}"
+    return None
+
+
+def scan(arguments: ScanArguments) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Run the layer over a sequence.
+
+    Returns:
+        Activity (T, B, N), and the state after the last step.
+    """
+    if arguments.alpha is None:
+        return elman.scan(arguments)
+    if arguments.drive.shape[1] == 0:
+        return arguments.drive.clone(), tuple(s.clone() for s in arguments.state)
+    a, p = arguments, arguments.parameters
+    modulation = (p.get(name) for name in ("modulation_weight", "modulation_bias", "fan_out"))
+    trains = torch.is_grad_enabled() and any(t.requires_grad for t in a.tensors().values())
+    activity, *traces = _Scan.apply(
+        a.rule.name, trains, a.episode_starts, a.drive, a.weight, a.alpha, a.eta, *modulation, *a.state
+    )
+    return activity, (activity[-1].clone(), *traces)
+
+
+def _tiling(n: int) -> dict[str, Any]:
+    rows = 1 << (n - 1).bit_length()
+    cols = max(1, min(rows, TILE_ELEMENTS // rows))
+    n_tiles = -(-n // cols)
+    return {"ROWS": rows, "COLS": cols, "N_TILES": n_tiles, "RESIDENT": n_tiles == 1}
+
+
+def _warps(tiling: dict[str, Any]) -> int:
+    return max(1, min(8, tiling["ROWS"] * tiling["COLS"] // 1024))
+
+
+class _Scan(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        rule: str,
+        trains: bool,
+        starts: Tensor,
+        drive: Tensor,
+        weight: Tensor,
+        alpha: Tensor,
+        eta: Tensor | None,
+        modulation_weight: Tensor | None,
+        modulation_bias: Tensor | None,
+        fan_out: Tensor | None,
+        first: Tensor,
+        *initial: Tensor,
+    ) -> tuple[Tensor, ...]:
+        from plastic_rl.ops import triton_kernels
+
+        n_steps, batch, n = drive.shape
+        every = math.isqrt(n_steps - 1) + 1
+        n_segments = -(-n_steps // every) if trains else 0
+        layer = _layer(drive, weight, alpha, eta, modulation_weight, modulation_bias, fan_out)
+        traces = torch.stack(initial).contiguous()
+        sequences = [x.contiguous() for x in (drive, starts.to(torch.int8), first)]
+        activity, signals = torch.empty_like(sequences[0]), drive.new_empty(n_steps, batch)
+        checkpoints = drive.new_empty(len(initial), n_segments, batch, n, n)
+        tiling = _tiling(n)
+        with torch.cuda.device_of(drive):
+            triton_kernels.forward[(batch,)](
+                *sequences, traces, *layer, activity, signals, checkpoints, n_steps, batch, n, every, n_segments,
+                RULE=CODES[rule], num_warps=_warps(tiling), **tiling,
+            )  # fmt: skip
+        clipped = rule in CLIPPED
+        ctx.save_for_backward(
+            activity, *sequences[1:], signals, checkpoints, traces[0] if clipped else traces[0, :0], *layer
+        )
+        ctx.set_materialize_grads(False)
+        ctx.rule, ctx.every, ctx.alpha_shape, ctx.eta_shape = rule, every, alpha.shape, getattr(eta, "shape", None)
+        finals = [trace.clone() for trace in traces]
+        if clipped:
+            finals[0].clamp_(-1, 1)
+        return activity, *finals
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, activity_gradient: Tensor | None, *trace_gradients: Tensor | None) -> tuple[Any, ...]:
+        activity, starts, first, signals, checkpoints, unclipped, *layer = ctx.saved_tensors
+        if activity_gradient is None:
+            activity_gradient = torch.zeros_like(activity)
+        adjoints = torch.stack([activity.new_zeros(checkpoints.shape[2:]) if g is None else g for g in trace_gradients])
+        if ctx.rule in CLIPPED:
+            adjoints[0].masked_fill_(~(unclipped.abs() <= 1), 0)
+        carried, drive_gradient = torch.zeros_like(first), torch.empty_like(activity)
+        sequences = (activity, starts, first, signals)
+        gradients = _run_backward(
+            ctx, sequences, checkpoints, adjoints, activity_gradient.contiguous(), drive_gradient, carried, layer
+        )
+        alpha, eta, modulation_weight, modulation_bias, fan_out = (g.sum(0) for g in gradients)
+        results = (
+            None, None, None, drive_gradient,
+            _weight_gradient(activity, starts, first, drive_gradient) if ctx.needs_input_grad[4] else None,
+            alpha.sum() if ctx.alpha_shape == () else alpha,
+            eta.sum() if ctx.eta_shape == () else eta,
+            modulation_weight, modulation_bias, fan_out, carried, *adjoints,
+        )  # fmt: skip
+        return tuple(r if needed else None for r, needed in zip(results, ctx.needs_input_grad, strict=True))
+
+
+def _run_backward(
+    ctx: Any,
+    sequences: tuple[Tensor, ...],
+    checkpoints: Tensor,
+    adjoints: Tensor,
+    activity_gradient: Tensor,
+    drive_gradient: Tensor,
+    carried: Tensor,
+    layer: list[Tensor],
+) -> tuple[Tensor, ...]:
+    """Run the segments from the last to the first, and return the layer's gradients for each sample."""
+    from plastic_rl.ops import triton_kernels
+
+    activity, starts, first, signals = sequences
+    n_steps, batch, n = activity.shape
+    weight, alpha, eta, modulation_weight, _, fan_out = layer
+    gradients = tuple(activity.new_zeros(batch, *shape) for shape in ((n, n), (n,), (n,), (), (n,)))
+    traces = activity.new_empty(len(adjoints), ctx.every, batch, n, n)
+    sums = activity.new_empty(batch, 3, n)
+    tiling = _tiling(n)
+    code, warps = CODES[ctx.rule], _warps(tiling)
+    tile = {"ROWS": tiling["ROWS"], "COLS": tiling["COLS"]}
+    with torch.cuda.device_of(activity):
+        for segment in range(checkpoints.shape[1] - 1, -1, -1):
+            begin = segment * ctx.every
+            span = (begin, min(ctx.every, n_steps - begin), ctx.every, batch, n)
+            triton_kernels.rebuild[(batch, tiling["N_TILES"])](
+                checkpoints[0, segment], checkpoints[-1, segment], traces, activity, first, starts, eta, fan_out,
+                signals, *span, RULE=code, num_warps=warps, **tile,
+            )  # fmt: skip
+            triton_kernels.backward[(batch,)](
+                activity, starts, first, signals, traces, adjoints, activity_gradient, drive_gradient, carried, sums,
+                weight, alpha, eta, modulation_weight, fan_out, *gradients, *span,
+                RULE=code, num_warps=warps, **tiling,
+            )  # fmt: skip
+    return gradients
+
+
+def _layer(drive: Tensor, weight: Tensor, alpha: Tensor, *vectors: Tensor | None) -> tuple[Tensor, ...]:
+    n = drive.shape[2]
+    eta, modulation_weight, modulation_bias, fan_out = vectors
+    return (
+        weight.contiguous(),
+        alpha.expand(n, n).contiguous(),
+        drive.new_zeros(n) if eta is None else eta.expand(n).contiguous(),
+        drive.new_zeros(n) if modulation_weight is None else modulation_weight.contiguous(),
+        drive.new_zeros(()) if modulation_bias is None else modulation_bias,
+        drive.new_ones(n) if fan_out is None else fan_out.contiguous(),
+    )
+
+
+def _weight_gradient(activity: Tensor, starts: Tensor, first: Tensor, drive_gradient: Tensor) -> Tensor:
+    pre = torch.cat([first.unsqueeze(0), activity[:-1]]).masked_fill_(starts.bool().unsqueeze(2), 0)
+    return pre.flatten(0, 1).T @ drive_gradient.flatten(0, 1)

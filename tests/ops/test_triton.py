@@ -1,0 +1,82 @@
+"""The Triton kernels against the reference: on CUDA, or in Triton's interpreter where there is none."""
+
+import os
+
+import pytest
+import torch
+
+from plastic_rl.ops import RULES, plastic_scan, triton_backend
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+if DEVICE == "cpu":
+    os.environ["TRITON_INTERPRET"] = "1"  # read when triton is imported
+pytest.importorskip("triton")
+
+
+def results(layer, tensors, backend, *, of_state=True):
+    activity, state = plastic_scan(**layer, backend=backend)
+    outputs = (activity, *state) if of_state else (activity,)
+    loss = sum((value * torch.linspace(-1, 2, value.numel()).to(value).view_as(value)).sum() for value in outputs)
+    return (activity, *state), torch.autograd.grad(loss, list(tensors.values()), allow_unused=True)
+
+
+def on_device(layer):
+    def move(value):
+        if isinstance(value, torch.Tensor):
+            value = value.detach().to(DEVICE)
+            return value.requires_grad_() if value.is_floating_point() else value
+        if isinstance(value, tuple):
+            return tuple(map(move, value))
+        return {k: move(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+    return move(layer)
+
+
+@pytest.mark.parametrize("tile", [4096, 16])
+@pytest.mark.parametrize("alpha", ["per_connection", "shared", "none"])
+@pytest.mark.parametrize("rule", RULES)
+def test_agrees_with_the_reference(make_layer, tensors_of, monkeypatch, rule, alpha, tile):
+    monkeypatch.setattr(triton_backend, "TILE_ELEMENTS", tile)
+    layer = on_device(make_layer(rule, 7, 2, 6, alpha=alpha, fan_out=tile == 16, per_neuron=tile == 16))
+    tensors = tensors_of(layer)
+    expected = results(layer, tensors, "reference")
+    torch.testing.assert_close(results(layer, tensors, "triton"), expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_agrees_in_float32_at_a_size_that_is_no_power_of_two(make_layer, tensors_of, rule):
+    layer = on_device(make_layer(rule, 5, 2, 19, dtype=torch.float32))
+    tensors = tensors_of(layer)
+    expected = results(layer, tensors, "reference", of_state=False)
+    found = results(layer, tensors, "triton", of_state=False)
+    for a, b in zip([*found[0], *found[1]], [*expected[0], *expected[1]], strict=True):
+        assert (a is None) == (b is None)
+        if a is not None:
+            assert (a - b).norm() <= 1e-4 * max(b.norm().item(), 1e-2)
+
+
+def test_bfloat16_with_a_float32_trace(make_layer):
+    layer = on_device(make_layer("oja", 4, 2, 5, dtype=torch.float32))
+    expected, _ = plastic_scan(**layer, backend="reference")
+    activity, state = plastic_scan(**layer | {"drive": layer["drive"].detach().bfloat16()}, backend="triton")
+    assert (activity.dtype, state[1].dtype) == (torch.bfloat16, torch.float32)
+    torch.testing.assert_close(activity.float(), expected, atol=0.05, rtol=0.05)
+
+
+def test_nothing_crosses_an_episode_start(make_layer):
+    layer = on_device(make_layer("neuromodulated", 4, 2, 5, starts=0.0))
+    layer["episode_starts"][0] = True
+    clean, _ = plastic_scan(**layer, backend="triton")
+    spoilt = tuple(torch.full_like(s, float("nan")) for s in layer["state"])
+    torch.testing.assert_close(plastic_scan(**layer | {"state": spoilt}, backend="triton")[0], clean)
+
+
+@pytest.mark.skipif(DEVICE == "cpu", reason="needs CUDA")
+def test_in_a_cuda_graph(make_layer):
+    layer = on_device(make_layer("oja", 5, 2, 6, requires_grad=False))
+    expected, _ = plastic_scan(**layer)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        activity, _ = plastic_scan(**layer)
+    graph.replay()
+    torch.testing.assert_close(activity, expected)
