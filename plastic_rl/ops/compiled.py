@@ -5,6 +5,7 @@ import hashlib
 import logging
 import os
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -90,15 +91,24 @@ class _Workers:
 _workers = _Workers()
 
 
-def run(function: Callable, n_threads: int, arguments: Callable[[int], tuple]) -> None:
-    """Run a kernel once for each of some threads, with `arguments(thread)`, and wait for all.
+def run(function: Callable, n_threads: int, n_jobs: int, arguments: Callable[[int, int], tuple]) -> None:
+    """Run a kernel for each of some jobs, with `arguments(job, thread)`, on some threads, and wait for all.
 
-    The caller's thread takes part. Several callers at once share the workers and wait for their own only.
+    A thread takes the next job when it is done with one: torch's own threads spin for some milliseconds after they have
+    worked, and a worker that finds its core taken begins late. Which thread does a job must not change the result. The
+    caller's thread takes part. Several callers at once share the workers and wait for their own only.
     """
-    _compile(function, arguments(0))
-    others = [_workers.submit(function, *arguments(thread)) for thread in range(1, n_threads)]
+    _compile(function, arguments(0, 0))
+    jobs = deque(range(n_jobs))
+
+    def work(thread: int) -> None:
+        with contextlib.suppress(IndexError):
+            while True:
+                function(*arguments(jobs.popleft(), thread))
+
+    others = [_workers.submit(work, thread) for thread in range(1, min(n_threads, n_jobs))]
     try:
-        function(*arguments(0))
+        work(0)
     finally:
         wait(others)
     for other in others:

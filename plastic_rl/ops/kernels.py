@@ -1,6 +1,6 @@
 """The fused scan of the rules with one trace: sample by sample, time inside, the trace in the core's own cache.
 
-Each kernel takes the samples `thread`, `thread + n_threads`, ... of a batch. Vectors of N numbers are padded with zeros
+Each kernel takes the samples `job`, `job + n_jobs`, ... of a batch. Vectors of N numbers are padded with zeros
 to `columns`; matrices are packed to `size` (`sweeps`). A leading dimension of one stands for the one trace.
 """
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from plastic_rl.ops.compiled import inner, kernel
 from plastic_rl.ops.simd import fill, fma, lanes_of, least, load, lower, store
-from plastic_rl.ops.sweeps import ROWS, advance, begin_retreat, rebuild, retreat, squash
+from plastic_rl.ops.sweeps import ROWS, advance, begin_retreat, clip_all, pack, rebuild, retreat, squash, unpack
 
 DECAY, OJA, MODULATED = 0, 1, 2
 
@@ -28,7 +28,7 @@ class Layer(NamedTuple):
 
 
 class Gradients(NamedTuple):
-    """The gradients that a thread sums over its samples, in the form of `Layer`."""
+    """The gradients that a job sums over its samples, in the form of `Layer`."""
 
     alpha: Any
     eta: Any
@@ -103,7 +103,8 @@ def modulation_backward(layer, post, signal, signal_gradient, gradient, gradient
 
 @kernel
 def forward(
-    drive, starts, first, traces, layer, rule, limit, activity, checkpoints, every, vectors, thread, n_threads
+    drive, starts, first, initial, final, layer, rule, limit, activity, checkpoints, every, packed, vectors,
+    job, n_jobs, thread,
 ):  # fmt: skip
     """Run the scan, with the trace saved before every `every`-th step if there are `checkpoints`.
 
@@ -111,22 +112,26 @@ def forward(
         drive: (T, B, N).
         starts: (T, B) bool.
         first: (B, N) the activity before.
-        traces: (1, B, size) the traces before and, unclipped, after.
+        initial: the traces before, (B, N * N) each.
+        final: the traces after, written.
         layer: a `Layer`.
         rule: DECAY, OJA or MODULATED.
         limit: where the trace is clipped, or None.
         activity: (T, B, N), written.
         checkpoints: (1, T / every, B, size), written, or none.
         every: steps of a segment.
+        packed: (n_threads, 1, size) to work in.
         vectors: (n_threads, 8, columns) to work in.
-        thread: the first sample.
-        n_threads: the distance between samples.
+        job: the first sample.
+        n_jobs: the distance between samples.
+        thread: whose space to work in.
     """
     n_steps, batch, n = drive.shape
     work = vectors[thread]
     pre, post, keep, write, read = work[0], work[1], work[2], work[3], work[4]
-    for b in range(thread, batch, n_threads):
-        trace = traces[0, b]
+    trace = packed[thread, 0]
+    for b in range(job, batch, n_jobs):
+        pack(initial[0][b], n, trace, keep.size)
         pre[:] = 0
         pre[:n] = first[b]
         keep[:] = 1
@@ -150,6 +155,9 @@ def forward(
             pre, post = post, pre
             if limit is not None:
                 old_limit = limit
+        unpack(trace, n, final[0][b], keep.size)
+        if limit is not None:
+            clip_all(final[0][b], limit)
 
 
 @inner
@@ -245,15 +253,24 @@ def undo(keep, write, grow, shift):
 
 
 @inner
-def gradients_of(gradients, thread):
-    """Return one thread's share."""
+def gradients_of(gradients, job):
+    """Return one job's share."""
     return Gradients(
-        gradients.alpha[thread],
-        gradients.eta[thread],
-        gradients.modulation_weight[thread],
-        gradients.modulation_bias[thread],
-        gradients.fan_out[thread],
+        gradients.alpha[job],
+        gradients.eta[job],
+        gradients.modulation_weight[job],
+        gradients.modulation_bias[job],
+        gradients.fan_out[job],
     )
+
+
+@inner
+def load_adjoint(final_gradient, b, n, adjoint, columns):
+    """Pack a sample's gradient of the final trace; an empty array stands for zeros."""
+    if len(final_gradient):
+        pack(final_gradient[b], n, adjoint, columns)
+    else:
+        adjoint[:] = 0
 
 
 @inner
@@ -267,8 +284,8 @@ def through_tanh(gradient, post, delta):
 
 @kernel
 def backward(
-    activity, starts, first, activity_gradient, checkpoints, every, layer, rule, limit, adjoints, drive_gradient,
-    first_gradient, gradients, segments, rows, vectors, thread, n_threads,
+    activity, starts, first, activity_gradient, checkpoints, every, layer, rule, limit, final_gradients,
+    initial_gradients, drive_gradient, first_gradient, gradients, segments, packed, rows, vectors, job, n_jobs, thread,
 ):  # fmt: skip
     """Run the adjoint of the scan, segment by segment from the last.
 
@@ -282,23 +299,26 @@ def backward(
         layer: a `Layer`.
         rule: DECAY, OJA or MODULATED.
         limit: where the trace is clipped, or None.
-        adjoints: (1, B, size) the gradient of the final traces, which becomes that of the first.
+        final_gradients: of the final traces, (B, N * N) each, or empty for zeros.
+        initial_gradients: of the initial traces, written unless empty.
         drive_gradient: written.
         first_gradient: written.
-        gradients: `Gradients` with a row for each thread, added to.
+        gradients: `Gradients` with a row for each job, added to.
         segments: (n_threads, 1, every + 1, size) for the traces of a segment.
+        packed: (n_threads, 1, size) to work in.
         rows: (n_threads, 5, every + 1, columns) for its activity and coefficients.
         vectors: (n_threads, 8, columns) to work in.
-        thread: the first sample.
-        n_threads: the distance between samples.
+        job: the first sample.
+        n_jobs: the distance between samples.
+        thread: whose space to work in.
     """
     n_steps, batch, n = activity.shape
-    work, traces, own = vectors[thread], segments[thread, 0], gradients_of(gradients, thread)
+    work, traces, own = vectors[thread], segments[thread, 0], gradients_of(gradients, job)
     gradient, delta, write_sum, trace_sum, keep_sum = work[0], work[1], work[2], work[3], work[4]
-    grow, shift = work[5], work[6]
+    grow, shift, adjoint = work[5], work[6], packed[thread, 0]
     slots = np.empty(every + 1, np.int64)
-    for b in range(thread, batch, n_threads):
-        adjoint = adjoints[0, b]
+    for b in range(job, batch, n_jobs):
+        load_adjoint(final_gradients[0], b, n, adjoint, gradient.size)
         gradient[:] = 0
         for segment in range(checkpoints.shape[1] - 1, -1, -1):
             begin = segment * every
@@ -348,3 +368,5 @@ def backward(
                     delta, write_sum, trace_sum, gradient, bound, None, None,
                 )  # fmt: skip
         first_gradient[b] = gradient[:n]
+        if len(initial_gradients[0]):
+            unpack(adjoint, n, initial_gradients[0][b], gradient.size)

@@ -1,9 +1,10 @@
 """The fused scan on the CPU: autograd around the kernels."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -11,7 +12,7 @@ from torch.autograd.function import once_differentiable
 from plastic_rl.ops import elman, kernels, retroactive
 from plastic_rl.ops.arguments import ScanArguments
 from plastic_rl.ops.compiled import run
-from plastic_rl.ops.packing import columns_of, fresh, pack, padded, unpack
+from plastic_rl.ops.packing import columns_of, fresh, pack, padded, size_of, unpack
 from plastic_rl.ops.rules import RULES
 
 VECTORS, ROWS_OF_A_SEGMENT = 8, 5
@@ -78,8 +79,16 @@ def segment_length(n_steps: int, batch: int, n_threads: int, trace_bytes: int) -
     return -(-n_steps // -(-n_steps // length))
 
 
-def _n_threads(batch: int) -> int:
-    return max(1, min(torch.get_num_threads(), batch))
+def number_of_jobs(n_steps: int, batch: int, n: int) -> int:
+    """Return into how many parts to cut a batch: enough to share out, each worth its own call and gradients.
+
+    The number of threads plays no part in it, so that they all give the same sums to the last bit.
+    """
+    return max(1, min(batch, 16, n_steps * batch * n * n // 1_000_000))
+
+
+def _n_threads(n_jobs: int) -> int:
+    return max(1, min(torch.get_num_threads(), n_jobs))
 
 
 class _Scan(torch.autograd.Function):
@@ -97,78 +106,85 @@ class _Scan(torch.autograd.Function):
         modulation_bias: Tensor | None,
         fan_out: Tensor | None,
         first: Tensor,
-        *traces: Tensor,
+        *initial: Tensor,
     ) -> tuple[Tensor, ...]:
         n_steps, batch, n = drive.shape
-        fused, n_threads = FUSED[rule], _n_threads(batch)
+        fused, n_jobs = FUSED[rule], number_of_jobs(n_steps, batch, n)
+        n_threads, size = _n_threads(n_jobs), size_of(drive)
         layer = _layer(drive, weight, alpha, eta, modulation_weight, modulation_bias, fan_out)
-        packed = torch.stack([pack(trace) for trace in traces])
-        every = segment_length(n_steps, batch, n_threads, packed[:, 0].nbytes)
-        checkpoints = fresh(drive, len(traces), -(-n_steps // every) if trains else 0, *packed.shape[1:])
+        every = segment_length(n_steps, batch, n_threads, len(initial) * size * drive.dtype.itemsize)
+        checkpoints = fresh(drive, len(initial), -(-n_steps // every) if trains else 0, batch, size)
         activity = torch.empty_like(drive, memory_format=torch.contiguous_format)
-        vectors = drive.new_empty(n_threads, VECTORS, columns_of(n, drive.dtype))
+        final = tuple(torch.empty_like(trace, memory_format=torch.contiguous_format) for trace in initial)
+        packed = fresh(drive, n_threads, len(initial), size)
+        vectors = fresh(drive, n_threads, VECTORS, columns_of(drive))
         arguments = (
-            *_arrays(drive, starts, first, packed), kernels.Layer(*_arrays(*layer)), fused.code, fused.limit,
-            *_arrays(activity, checkpoints), every, *_arrays(vectors),
+            *_arrays(drive, starts, first), _flat(initial), _flat(final), kernels.Layer(*_arrays(*layer)), fused.code,
+            fused.limit, *_arrays(activity, checkpoints), every, *_arrays(packed, vectors),
         )  # fmt: skip
-        run(fused.forward, n_threads, lambda thread: (*arguments, thread, n_threads))
+        run(fused.forward, n_threads, n_jobs, lambda job, thread: (*arguments, job, n_jobs, thread))
         ctx.save_for_backward(activity, starts, first, checkpoints, *layer)
         ctx.set_materialize_grads(False)
         ctx.fused, ctx.every, ctx.alpha_shape, ctx.eta_shape = fused, every, alpha.shape, getattr(eta, "shape", None)
-        final = [unpack(trace, n) for trace in packed]
-        if fused.limit is not None:
-            final[0].clamp_(-fused.limit, fused.limit)
         return activity, *final
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, activity_gradient: Tensor | None, *trace_gradients: Tensor | None) -> tuple[Any, ...]:
+    def backward(ctx: Any, activity_gradient: Tensor | None, *final_gradients: Tensor | None) -> tuple[Any, ...]:
         activity, starts, first, checkpoints, *layer = ctx.saved_tensors
-        n = activity.shape[2]
-        adjoints = torch.stack(
-            [checkpoints.new_zeros(checkpoints.shape[2:]) if g is None else pack(g) for g in trace_gradients]
-        )
-        drive_gradient, first_gradient = torch.empty_like(activity), torch.empty_like(activity[0])
+        _, batch, n = activity.shape
         if activity_gradient is None:
             activity_gradient = torch.zeros_like(activity)
-        sequences = (activity, starts, first, activity_gradient)
-        gradients = _run_backward(ctx, sequences, checkpoints, layer, adjoints, drive_gradient, first_gradient)
+        missing = activity.new_empty(0, 0, 0)
+        needed = ctx.needs_input_grad
+        initial_gradients = [activity.new_empty(batch, n, n) if wanted else missing for wanted in needed[11:]]
+        drive_gradient, first_gradient = torch.empty_like(activity), torch.empty_like(activity[0])
+        gradients = _run_backward(
+            ctx,
+            (activity, starts, first, activity_gradient, checkpoints),
+            layer,
+            [missing if g is None else g for g in final_gradients],
+            (initial_gradients, drive_gradient, first_gradient),
+        )
         alpha, eta = unpack(gradients.alpha, n), gradients.eta[:n]
         results = (
             None, None, None, drive_gradient,
-            _weight_gradient(activity, starts, first, drive_gradient) if ctx.needs_input_grad[4] else None,
+            _weight_gradient(activity, starts, first, drive_gradient) if needed[4] else None,
             alpha.sum() if ctx.alpha_shape == () else alpha,
             eta.sum() if ctx.eta_shape == () else eta,
             gradients.modulation_weight[:n], gradients.modulation_bias[0], gradients.fan_out[:n],
-            first_gradient, *unpack(adjoints, n),
+            first_gradient, *initial_gradients,
         )  # fmt: skip
-        return tuple(r if needed else None for r, needed in zip(results, ctx.needs_input_grad, strict=True))
+        return tuple(result if wanted else None for result, wanted in zip(results, needed, strict=True))
 
 
 def _run_backward(
     ctx: Any,
     sequences: tuple[Tensor, ...],
-    checkpoints: Tensor,
     layer: list[Tensor],
-    adjoints: Tensor,
-    drive_gradient: Tensor,
-    first_gradient: Tensor,
+    final_gradients: list[Tensor],
+    results: tuple[list[Tensor], Tensor, Tensor],
 ) -> kernels.Gradients:
-    """Run the backward kernel and return the layer's gradients, summed over threads."""
-    n_traces, batch, size = adjoints.shape
-    columns, n_threads = len(layer[2]), _n_threads(batch)
-    own = (drive_gradient.new_zeros(n_threads, k) for k in (size, columns, columns, 1, columns))
-    gradients = kernels.Gradients(*own)
-    segments = fresh(adjoints, n_threads, n_traces, ctx.every + 1, size)
-    rows = adjoints.new_empty(n_threads, ROWS_OF_A_SEGMENT, ctx.every + 1, columns)
-    vectors = adjoints.new_empty(n_threads, VECTORS, columns)
+    """Run the backward kernel, which writes the results, and return the layer's gradients, summed over jobs."""
+    activity = sequences[0]
+    n_traces, columns, size = len(final_gradients), columns_of(activity), size_of(activity)
+    n_jobs = number_of_jobs(*activity.shape)
+    n_threads = _n_threads(n_jobs)
+    shapes = ((n_jobs, k) for k in (size, columns, columns, 1, columns))
+    gradients = kernels.Gradients(*(np.zeros(shape, _dtype(activity)) for shape in shapes))
+    space = (
+        fresh(activity, n_threads, n_traces, ctx.every + 1, size),
+        fresh(activity, n_threads, n_traces, size),
+        fresh(activity, n_threads, ROWS_OF_A_SEGMENT, ctx.every + 1, columns),
+        fresh(activity, n_threads, VECTORS, columns),
+    )
+    initial_gradients, *written = results
     arguments = (
-        *_arrays(*sequences, checkpoints), ctx.every, kernels.Layer(*_arrays(*layer)), ctx.fused.code, ctx.fused.limit,
-        *_arrays(adjoints, drive_gradient, first_gradient), kernels.Gradients(*_arrays(*gradients)),
-        *_arrays(segments, rows, vectors),
+        *_arrays(*sequences), ctx.every, kernels.Layer(*_arrays(*layer)), ctx.fused.code, ctx.fused.limit,
+        _flat(final_gradients), _flat(initial_gradients), *_arrays(*written), gradients, *_arrays(*space),
     )  # fmt: skip
-    run(ctx.fused.backward, n_threads, lambda thread: (*arguments, thread, n_threads))
-    return kernels.Gradients(*(g.sum(0) for g in gradients))
+    run(ctx.fused.backward, n_threads, n_jobs, lambda job, thread: (*arguments, job, n_jobs, thread))
+    return kernels.Gradients(*(torch.from_numpy(g.sum(0)) for g in gradients))
 
 
 def _layer(drive: Tensor, weight: Tensor, alpha: Tensor, *vectors: Tensor | None) -> tuple[Tensor, ...]:
@@ -184,8 +200,17 @@ def _layer(drive: Tensor, weight: Tensor, alpha: Tensor, *vectors: Tensor | None
     )
 
 
+def _dtype(tensor: Tensor) -> Any:
+    return tensor.detach().numpy().dtype
+
+
 def _arrays(*tensors: Tensor) -> tuple[Any, ...]:
     return tuple(tensor.detach().contiguous().numpy() for tensor in tensors)
+
+
+def _flat(matrices: Sequence[Tensor]) -> tuple[Any, ...]:
+    """Return (B, N, N) tensors as (B, N * N) arrays."""
+    return _arrays(*(matrix.flatten(1) for matrix in matrices))
 
 
 def _weight_gradient(activity: Tensor, starts: Tensor, first: Tensor, drive_gradient: Tensor) -> Tensor:

@@ -1,10 +1,12 @@
-"""Tensors in the form that the fused kernels read, and back."""
+"""Tensors in the form that the fused kernels read, and back.
+
+Through numpy, on one thread: torch's own threads would keep spinning on the cores that the kernels want next.
+"""
 
 import math
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from plastic_rl.ops.simd import BYTES
@@ -24,35 +26,43 @@ def fresh(like: Tensor, *shape: int) -> Tensor:
     return torch.from_numpy(memory[begin : begin + n_bytes]).view(like.dtype).view(shape)
 
 
-def columns_of(n: int, dtype: torch.dtype) -> int:
-    """Return N padded to whole vectors."""
-    lanes = BYTES // dtype.itemsize
-    return -(-n // lanes) * lanes
+def columns_of(like: Tensor) -> int:
+    """Return N, a tensor's last dimension, padded to whole vectors."""
+    lanes = BYTES // like.dtype.itemsize
+    return -(-like.shape[-1] // lanes) * lanes
+
+
+def size_of(like: Tensor) -> int:
+    """Return how many numbers a packed N x N matrix has, N a tensor's last dimension."""
+    return -(-like.shape[-1] // ROWS) * ROWS * columns_of(like)
 
 
 def pack(matrix: Tensor) -> Tensor:
-    """Return (..., N, N) as (..., size): padded with zeros and cut into tiles of ROWS rows by one vector of columns."""
-    *batch, n, _ = matrix.shape
-    lanes = BYTES // matrix.dtype.itemsize
-    columns = columns_of(n, matrix.dtype)
-    padded = F.pad(matrix, (0, columns - n, 0, -n % ROWS))
-    tiles = padded.view(*batch, -1, ROWS, columns // lanes, lanes).transpose(-2, -3)
-    return tiles.reshape(*batch, -1)
+    """Return (N, N) as (size,): padded with zeros and cut into tiles of ROWS rows by one vector of columns."""
+    n, columns = len(matrix), columns_of(matrix)
+    padded = np.zeros((-(-n // ROWS) * ROWS, columns), matrix.detach().numpy().dtype)
+    padded[:n, :n] = matrix.detach().numpy()
+    packed = fresh(matrix, padded.size)
+    packed.numpy()[:] = _tiles(padded, columns, matrix.dtype).transpose(0, 2, 1, 3).reshape(-1)
+    return packed
 
 
 def unpack(packed: Tensor, n: int) -> Tensor:
-    """Return (..., size), packed, as contiguous (..., N, N)."""
-    batch = packed.shape[:-1]
+    """Return (size,), packed, as (N, N)."""
     lanes = BYTES // packed.dtype.itemsize
-    columns = columns_of(n, packed.dtype)
-    rows = packed.view(*batch, -1, columns // lanes, ROWS, lanes).transpose(-2, -3)
-    return rows.reshape(*batch, -1, columns)[..., :n, :n].contiguous()
+    columns = -(-n // lanes) * lanes
+    tiles = packed.numpy().reshape(-1, columns // lanes, ROWS, lanes).transpose(0, 2, 1, 3)
+    return torch.from_numpy(tiles.reshape(-1, columns)[:n, :n].copy())
+
+
+def _tiles(matrix: np.ndarray, columns: int, dtype: torch.dtype) -> np.ndarray:
+    lanes = BYTES // dtype.itemsize
+    return matrix.reshape(-1, ROWS, columns // lanes, lanes)
 
 
 def padded(vector: Tensor | None, like: Tensor) -> Tensor:
     """Return (N,) or a number as a vector of whole registers, zeros if None; `like` (..., N) gives N and dtype."""
-    n = like.shape[-1]
-    result = like.new_zeros(columns_of(n, like.dtype))
+    result = like.new_zeros(columns_of(like))
     if vector is not None:
-        result[:n] = vector
+        result[: like.shape[-1]] = vector.detach()
     return result

@@ -13,13 +13,14 @@ from plastic_rl.ops.kernels import (
     DECAY,
     coefficients,
     gradients_of,
+    load_adjoint,
     load_segment,
     modulation,
     modulation_backward,
     through_tanh,
 )
 from plastic_rl.ops.simd import clip, fill, fma, lanes_of, load, store, total, where_within
-from plastic_rl.ops.sweeps import ROWS, squash, store_tile, tile
+from plastic_rl.ops.sweeps import ROWS, clip_all, pack, squash, store_tile, tile, unpack
 
 
 @inner
@@ -138,14 +139,17 @@ def gates_backward(layer, post, gate_sum, gradient, gradients):
 
 @kernel
 def forward(
-    drive, starts, first, traces, layer, rule, limit, activity, checkpoints, every, vectors, thread, n_threads
+    drive, starts, first, initial, final, layer, rule, limit, activity, checkpoints, every, packed, vectors,
+    job, n_jobs, thread,
 ):  # fmt: skip
-    """Run the scan; see `kernels.forward`. Leading dimensions of two stand for trace and eligibility."""
+    """Run the scan; see `kernels.forward`. Tuples and leading dimensions of two are trace and eligibility."""
     n_steps, batch, n = drive.shape
     work = vectors[thread]
     pre, post, keep, write, read, gate = work[0], work[1], work[2], work[3], work[4], work[5]
-    for b in range(thread, batch, n_threads):
-        trace, eligibility = traces[0, b], traces[1, b]
+    trace, eligibility = packed[thread, 0], packed[thread, 1]
+    for b in range(job, batch, n_jobs):
+        pack(initial[0][b], n, trace, keep.size)
+        pack(initial[1][b], n, eligibility, keep.size)
         pre[:] = 0
         pre[:n] = first[b]
         keep[:] = 1
@@ -170,20 +174,25 @@ def forward(
             old_limit = np.inf if t == 0 else limit
             advance(trace, eligibility, layer, pre, post, keep, write, gate, read, old_limit, limit)
             pre, post = post, pre
+        unpack(trace, n, final[0][b], keep.size)
+        clip_all(final[0][b], limit)
+        unpack(eligibility, n, final[1][b], keep.size)
 
 
 @kernel
 def backward(
-    activity, starts, first, activity_gradient, checkpoints, every, layer, rule, limit, adjoints, drive_gradient,
-    first_gradient, gradients, segments, rows, vectors, thread, n_threads,
+    activity, starts, first, activity_gradient, checkpoints, every, layer, rule, limit, final_gradients,
+    initial_gradients, drive_gradient, first_gradient, gradients, segments, packed, rows, vectors, job, n_jobs, thread,
 ):  # fmt: skip
     """Run the adjoint of the scan; see `kernels.backward`."""
     n_steps, batch, n = activity.shape
-    work, own = vectors[thread], gradients_of(gradients, thread)
+    work, own = vectors[thread], gradients_of(gradients, job)
     traces, eligibilities = segments[thread, 0], segments[thread, 1]
+    adjoint, eligibility_adjoint = packed[thread, 0], packed[thread, 1]
     gradient, delta, write_sum, keep_sum, gate_sum = work[0], work[1], work[2], work[3], work[4]
-    for b in range(thread, batch, n_threads):
-        adjoint, eligibility_adjoint = adjoints[0, b], adjoints[1, b]
+    for b in range(job, batch, n_jobs):
+        load_adjoint(final_gradients[0], b, n, adjoint, gradient.size)
+        load_adjoint(final_gradients[1], b, n, eligibility_adjoint, gradient.size)
         gradient[:] = 0
         for segment in range(checkpoints.shape[1] - 1, -1, -1):
             begin = segment * every
@@ -223,3 +232,7 @@ def backward(
                     delta, gradient, np.inf if t == 0 else limit,
                 )  # fmt: skip
         first_gradient[b] = gradient[:n]
+        if len(initial_gradients[0]):
+            unpack(adjoint, n, initial_gradients[0][b], gradient.size)
+        if len(initial_gradients[1]):
+            unpack(eligibility_adjoint, n, initial_gradients[1][b], gradient.size)

@@ -44,7 +44,7 @@ def step(arguments: ScanArguments) -> tuple[Tensor, tuple[Tensor, ...]]:
     sequences = (a.episode_starts[0], pre, received, activity, traces[0], traces[-1])
     layer = (a.alpha.expand(n, n), eta, *signal, bias)
     arrays: tuple[Any, ...] = tuple(tensor.contiguous().numpy() for tensor in (*sequences, *layer))
-    run(_step, n_threads, lambda thread: (CODES[a.rule.name], *arrays, thread, n_threads))
+    run(_step, n_threads, n_threads, lambda job, _: (CODES[a.rule.name], *arrays, job, n_threads))
     for trace in traces:
         if not trace.is_inference():
             torch.autograd.graph.increment_version(trace)
@@ -54,9 +54,9 @@ def step(arguments: ScanArguments) -> tuple[Tensor, tuple[Tensor, ...]]:
 @kernel
 def _step(
     rule, starts, pre, received, activity, traces, eligibilities, alpha, eta, modulation_weight, fan_out,
-    modulation_bias, thread, n_threads,
+    modulation_bias, job, n_jobs,
 ):  # fmt: skip
-    for b in range(thread, len(pre), n_threads):
+    for b in range(job, len(pre), n_jobs):
         trace, eligibility, post, total = traces[b], eligibilities[b], activity[b], received[b]
         if starts[b]:
             trace[:] = 0

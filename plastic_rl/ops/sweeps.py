@@ -69,6 +69,40 @@ def advance(trace, weight, alpha, pre, post, keep, write, read, old_limit, limit
 
 
 @inner
+def pack(flat, n, packed, columns):
+    """Copy an N x N matrix, flat, into a packed one, whose padding becomes zero."""
+    lanes = lanes_of(flat)
+    packed[:] = 0
+    for i in range(n):
+        o = i // ROWS * ROWS * columns + i % ROWS * lanes
+        whole = n // lanes * lanes
+        for j in range(0, whole, lanes):
+            store(packed, o + j * ROWS, load(flat, i * n + j))
+        for j in range(whole, n):
+            packed[o + whole * ROWS + j - whole] = flat[i * n + j]
+
+
+@inner
+def unpack(packed, n, flat, columns):
+    """Copy a packed matrix into an N x N one, flat."""
+    lanes = lanes_of(flat)
+    for i in range(n):
+        o = i // ROWS * ROWS * columns + i % ROWS * lanes
+        whole = n // lanes * lanes
+        for j in range(0, whole, lanes):
+            store(flat, i * n + j, load(packed, o + j * ROWS))
+        for j in range(whole, n):
+            flat[i * n + j] = packed[o + whole * ROWS + j - whole]
+
+
+@inner
+def clip_all(flat, limit):
+    """Clip every number of an array."""
+    for i in range(flat.size):
+        flat[i] = limit if flat[i] > limit else (-limit if flat[i] < -limit else flat[i])
+
+
+@inner
 def tile(matrix, o):
     """Return the ROWS vectors of a packed matrix's tile."""
     lanes = lanes_of(matrix)
