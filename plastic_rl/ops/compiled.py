@@ -21,7 +21,7 @@ _ready: set[tuple[Any, ...]] = set()
 
 def inner(function: Callable) -> Callable:
     """Compile a function that is called by kernels."""
-    return numba.njit(nogil=True, error_model="numpy")(function)
+    return numba.njit(nogil=True, error_model="numpy", forceinline=True)(function)
 
 
 def kernel(function: Callable) -> Any:

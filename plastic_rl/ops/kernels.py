@@ -161,10 +161,10 @@ def forward(
 
 
 @inner
-def load_segment(rule, layer, activity, first, starts, b, begin, pre, post, keep, write):
+def load_segment(rule, layer, activity, first, starts, b, begin, received, pre, post, keep, write):
     """Fill the rows of a segment: `post[k]` the activity of step begin + k, `pre[k]` what that step reads.
 
-    `pre` has a row more in front: that of the step before the segment.
+    `pre` has a row more in front, that of the step before the segment. `received` takes the others, for all segments.
     """
     n = activity.shape[2]
     for k in range(len(pre)):
@@ -174,6 +174,9 @@ def load_segment(rule, layer, activity, first, starts, b, begin, pre, post, keep
             row = first[b] if t == 0 else activity[t - 1, b]
             for j in range(n):
                 pre[k, j] = row[j]
+        if k > 0:
+            for j in range(n):
+                received[t, b, j] = pre[k, j]
     for k in range(len(post)):
         post[k] = 0
         for j in range(n):
@@ -285,7 +288,8 @@ def through_tanh(gradient, post, delta):
 @kernel
 def backward(
     activity, starts, first, activity_gradient, checkpoints, every, layer, rule, limit, final_gradients,
-    initial_gradients, drive_gradient, first_gradient, gradients, segments, packed, rows, vectors, job, n_jobs, thread,
+    initial_gradients, drive_gradient, first_gradient, received, gradients, segments, packed, rows, vectors,
+    job, n_jobs, thread,
 ):  # fmt: skip
     """Run the adjoint of the scan, segment by segment from the last.
 
@@ -303,6 +307,7 @@ def backward(
         initial_gradients: of the initial traces, written unless empty.
         drive_gradient: written.
         first_gradient: written.
+        received: (T, B, N) the activity that each step has read, written.
         gradients: `Gradients` with a row for each job, added to.
         segments: (n_threads, 1, every + 1, size) for the traces of a segment.
         packed: (n_threads, 1, size) to work in.
@@ -326,7 +331,7 @@ def backward(
             start = starts[begin : begin + length, b]
             pre, post = rows[thread, 0, : length + 1], rows[thread, 1, :length]
             keep, write = rows[thread, 2, :length], rows[thread, 3, :length]
-            load_segment(rule, layer, activity, first, starts, b, begin, pre, post, keep, write)
+            load_segment(rule, layer, activity, first, starts, b, begin, received, pre, post, keep, write)
             last = begin + length == n_steps
             choose_slots(keep, start, limit is not None, last, slots[: length + 1])
             old_limit = np.inf if begin == 0 else 1.0

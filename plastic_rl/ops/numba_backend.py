@@ -139,17 +139,18 @@ class _Scan(torch.autograd.Function):
         needed = ctx.needs_input_grad
         initial_gradients = [activity.new_empty(batch, n, n) if wanted else missing for wanted in needed[11:]]
         drive_gradient, first_gradient = torch.empty_like(activity), torch.empty_like(activity[0])
+        received = fresh(activity, *activity.shape)
         gradients = _run_backward(
             ctx,
             (activity, starts, first, activity_gradient, checkpoints),
             layer,
             [missing if g is None else g for g in final_gradients],
-            (initial_gradients, drive_gradient, first_gradient),
+            (initial_gradients, drive_gradient, first_gradient, received),
         )
         alpha, eta = unpack(gradients.alpha, n), gradients.eta[:n]
         results = (
             None, None, None, drive_gradient,
-            _weight_gradient(activity, starts, first, drive_gradient) if needed[4] else None,
+            received.flatten(0, 1).T @ drive_gradient.flatten(0, 1) if needed[4] else None,
             alpha.sum() if ctx.alpha_shape == () else alpha,
             eta.sum() if ctx.eta_shape == () else eta,
             gradients.modulation_weight[:n], gradients.modulation_bias[0], gradients.fan_out[:n],
@@ -163,7 +164,7 @@ def _run_backward(
     sequences: tuple[Tensor, ...],
     layer: list[Tensor],
     final_gradients: list[Tensor],
-    results: tuple[list[Tensor], Tensor, Tensor],
+    results: tuple[list[Tensor], Tensor, Tensor, Tensor],
 ) -> kernels.Gradients:
     """Run the backward kernel, which writes the results, and return the layer's gradients, summed over jobs."""
     activity = sequences[0]
@@ -211,10 +212,3 @@ def _arrays(*tensors: Tensor) -> tuple[Any, ...]:
 def _flat(matrices: Sequence[Tensor]) -> tuple[Any, ...]:
     """Return (B, N, N) tensors as (B, N * N) arrays."""
     return _arrays(*(matrix.flatten(1) for matrix in matrices))
-
-
-def _weight_gradient(activity: Tensor, starts: Tensor, first: Tensor, drive_gradient: Tensor) -> Tensor:
-    pre = fresh(activity, *activity.shape)
-    pre[0], pre[1:] = first, activity[:-1]
-    pre.masked_fill_(starts.unsqueeze(2), 0)
-    return pre.flatten(0, 1).T @ drive_gradient.flatten(0, 1)

@@ -182,7 +182,8 @@ def forward(
 @kernel
 def backward(
     activity, starts, first, activity_gradient, checkpoints, every, layer, rule, limit, final_gradients,
-    initial_gradients, drive_gradient, first_gradient, gradients, segments, packed, rows, vectors, job, n_jobs, thread,
+    initial_gradients, drive_gradient, first_gradient, received, gradients, segments, packed, rows, vectors,
+    job, n_jobs, thread,
 ):  # fmt: skip
     """Run the adjoint of the scan; see `kernels.backward`."""
     n_steps, batch, n = activity.shape
@@ -199,7 +200,7 @@ def backward(
             length = min(every, n_steps - begin)
             pre, post = rows[thread, 0, : length + 1], rows[thread, 1, :length]
             keep, write, gate = rows[thread, 2, :length], rows[thread, 3, :length], rows[thread, 4, :length]
-            load_segment(DECAY, layer, activity, first, starts, b, begin, pre, post, keep, write)
+            load_segment(DECAY, layer, activity, first, starts, b, begin, received, pre, post, keep, write)
             for k in range(length):
                 gates(layer, post[k], gate[k])
             traces[0], eligibilities[0] = checkpoints[0, segment, b], checkpoints[1, segment, b]
