@@ -12,11 +12,12 @@ from torch.autograd.function import once_differentiable
 from plastic_rl.ops import elman, kernels, retroactive
 from plastic_rl.ops.arguments import ScanArguments
 from plastic_rl.ops.compiled import run
+from plastic_rl.ops.layer import DECAY, MODULATED, OJA, Gradients, Layer
 from plastic_rl.ops.packing import columns_of, fresh, pack, padded, size_of, unpack
 from plastic_rl.ops.rules import RULES
 
 VECTORS, ROWS_OF_A_SEGMENT = 8, 5
-_CACHE_BYTES = 12 * 2**20
+_CACHE_BYTES = 6 * 2**20
 
 
 class Fused(NamedTuple):
@@ -29,10 +30,10 @@ class Fused(NamedTuple):
 
 
 FUSED = {
-    "decay": Fused(kernels.forward, kernels.backward, kernels.DECAY, None),
-    "oja": Fused(kernels.forward, kernels.backward, kernels.OJA, None),
-    "neuromodulated": Fused(kernels.forward, kernels.backward, kernels.MODULATED, 1.0),
-    "retroactive": Fused(retroactive.forward, retroactive.backward, kernels.DECAY, 1.0),
+    "decay": Fused(kernels.forward, kernels.backward, DECAY, None),
+    "oja": Fused(kernels.forward, kernels.backward, OJA, None),
+    "neuromodulated": Fused(kernels.forward, kernels.backward, MODULATED, 1.0),
+    "retroactive": Fused(retroactive.forward, retroactive.backward, DECAY, 1.0),
 }
 
 
@@ -67,15 +68,14 @@ def scan(arguments: ScanArguments) -> tuple[Tensor, tuple[Tensor, ...]]:
     return activity, (activity[-1].clone(), *traces)
 
 
-def segment_length(n_steps: int, batch: int, n_threads: int, trace_bytes: int) -> int:
+def segment_length(n_steps: int, batch: int, trace_bytes: int) -> int:
     """Return how many steps to recompute at a time, at least sqrt(T).
 
     A thread holds the traces of one segment, and every sample those between segments. Memory is least where both are
-    equal, but the segments of all threads should also fit into the last cache.
+    equal, but a thread's segment should also fit into its share of the last cache.
     """
-    least_memory = math.isqrt(max(0, n_steps * batch // n_threads - 1)) + 1
-    in_cache = _CACHE_BYTES // (n_threads * trace_bytes)
-    length = max(math.isqrt(n_steps - 1) + 1, min(least_memory, in_cache))
+    least_memory = math.isqrt(max(0, n_steps * batch - 1)) + 1
+    length = max(math.isqrt(n_steps - 1) + 1, min(least_memory, _CACHE_BYTES // trace_bytes))
     return -(-n_steps // -(-n_steps // length))
 
 
@@ -112,14 +112,14 @@ class _Scan(torch.autograd.Function):
         fused, n_jobs = FUSED[rule], number_of_jobs(n_steps, batch, n)
         n_threads, size = _n_threads(n_jobs), size_of(drive)
         layer = _layer(drive, weight, alpha, eta, modulation_weight, modulation_bias, fan_out)
-        every = segment_length(n_steps, batch, n_threads, len(initial) * size * drive.dtype.itemsize)
+        every = segment_length(n_steps, batch, len(initial) * size * drive.dtype.itemsize)
         checkpoints = fresh(drive, len(initial), -(-n_steps // every) if trains else 0, batch, size)
         activity = torch.empty_like(drive, memory_format=torch.contiguous_format)
         final = tuple(torch.empty_like(trace, memory_format=torch.contiguous_format) for trace in initial)
         packed = fresh(drive, n_threads, len(initial), size)
         vectors = fresh(drive, n_threads, VECTORS, columns_of(drive))
         arguments = (
-            *_arrays(drive, starts, first), _flat(initial), _flat(final), kernels.Layer(*_arrays(*layer)), fused.code,
+            *_arrays(drive, starts, first), _flat(initial), _flat(final), Layer(*_arrays(*layer)), fused.code,
             fused.limit, *_arrays(activity, checkpoints), every, *_arrays(packed, vectors),
         )  # fmt: skip
         run(fused.forward, n_threads, n_jobs, lambda job, thread: (*arguments, job, n_jobs, thread))
@@ -165,14 +165,14 @@ def _run_backward(
     layer: list[Tensor],
     final_gradients: list[Tensor],
     results: tuple[list[Tensor], Tensor, Tensor, Tensor],
-) -> kernels.Gradients:
+) -> Gradients:
     """Run the backward kernel, which writes the results, and return the layer's gradients, summed over jobs."""
     activity = sequences[0]
     n_traces, columns, size = len(final_gradients), columns_of(activity), size_of(activity)
     n_jobs = number_of_jobs(*activity.shape)
     n_threads = _n_threads(n_jobs)
     shapes = ((n_jobs, k) for k in (size, columns, columns, 1, columns))
-    gradients = kernels.Gradients(*(np.zeros(shape, _dtype(activity)) for shape in shapes))
+    gradients = Gradients(*(np.zeros(shape, _dtype(activity)) for shape in shapes))
     space = (
         fresh(activity, n_threads, n_traces, ctx.every + 1, size),
         fresh(activity, n_threads, n_traces, size),
@@ -181,15 +181,15 @@ def _run_backward(
     )
     initial_gradients, *written = results
     arguments = (
-        *_arrays(*sequences), ctx.every, kernels.Layer(*_arrays(*layer)), ctx.fused.code, ctx.fused.limit,
+        *_arrays(*sequences), ctx.every, Layer(*_arrays(*layer)), ctx.fused.code, ctx.fused.limit,
         _flat(final_gradients), _flat(initial_gradients), *_arrays(*written), gradients, *_arrays(*space),
     )  # fmt: skip
     run(ctx.fused.backward, n_threads, n_jobs, lambda job, thread: (*arguments, job, n_jobs, thread))
-    return kernels.Gradients(*(torch.from_numpy(g.sum(0)) for g in gradients))
+    return Gradients(*(torch.from_numpy(g.sum(0)) for g in gradients))
 
 
 def _layer(drive: Tensor, weight: Tensor, alpha: Tensor, *vectors: Tensor | None) -> tuple[Tensor, ...]:
-    """Return the tensors of a `kernels.Layer`."""
+    """Return the tensors of a `Layer`."""
     eta, modulation_weight, modulation_bias, fan_out = vectors
     return (
         pack(weight),

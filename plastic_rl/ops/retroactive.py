@@ -9,16 +9,8 @@ eligibility of before the step.
 import numpy as np
 
 from plastic_rl.ops.compiled import inner, kernel
-from plastic_rl.ops.kernels import (
-    DECAY,
-    coefficients,
-    gradients_of,
-    load_adjoint,
-    load_segment,
-    modulation,
-    modulation_backward,
-    through_tanh,
-)
+from plastic_rl.ops.kernels import load_adjoint, load_segment
+from plastic_rl.ops.layer import DECAY, coefficients, gradients_of, modulation, modulation_backward, through_tanh
 from plastic_rl.ops.simd import clip, fill, fma, lanes_of, load, store, total, where_within
 from plastic_rl.ops.sweeps import ROWS, clip_all, pack, squash, store_tile, tile, unpack
 

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from plastic_rl.ops.arguments import ScanArguments
 from plastic_rl.ops.compiled import inner, kernel, run
-from plastic_rl.ops.kernels import DECAY, MODULATED, OJA
+from plastic_rl.ops.layer import DECAY, MODULATED, OJA
+from plastic_rl.ops.sweeps import squash
 
 RETROACTIVE = 3
 CODES = {"decay": DECAY, "oja": OJA, "neuromodulated": MODULATED, "retroactive": RETROACTIVE}
@@ -63,8 +64,7 @@ def _step(
             eligibility[:] = 0
         else:
             _read(trace, alpha, pre[b], total)
-        for j in range(post.size):
-            post[j] = math.tanh(total[j])
+        squash(total, post)
         if rule == DECAY:
             for i in range(post.size):
                 _decay(trace[i], pre[b, i], post, eta)
@@ -86,8 +86,14 @@ def _step(
 
 @inner
 def _read(trace, alpha, pre, received):
-    for i in range(pre.size):
-        for j in range(pre.size):
+    n = pre.size
+    for i in range(0, n // 4 * 4, 4):
+        for j in range(n):
+            r = pre[i] * alpha[i, j] * trace[i, j] + pre[i + 1] * alpha[i + 1, j] * trace[i + 1, j]
+            r += pre[i + 2] * alpha[i + 2, j] * trace[i + 2, j] + pre[i + 3] * alpha[i + 3, j] * trace[i + 3, j]
+            received[j] += r
+    for i in range(n // 4 * 4, n):
+        for j in range(n):
             received[j] += pre[i] * alpha[i, j] * trace[i, j]
 
 

@@ -1,7 +1,7 @@
 """The inner loops of the fused scan: one sweep over a sample's trace for each step, in either direction of time.
 
 Every rule with one trace has the same form, `trace <- keep[j] * clip(trace) + pre[i] * write[j]`, and differs only in
-the vectors `keep` and `write` (`kernels.coefficients`). A matrix is *packed*: tiles of ROWS rows by one vector of
+the vectors `keep` and `write` (`layer.coefficients`). A matrix is *packed*: tiles of ROWS rows by one vector of
 columns, tile after tile, so that a sweep reads each of its matrices from front to back. Traces are kept unclipped, and
 clipped where they are read: the gradient has to know what the clip cut off.
 
@@ -21,19 +21,18 @@ _Q = (7.776593649821852e-07, 3.2856415809611369e-04, 2.587699859006884e-02, 0.46
 
 
 @inner
-def squash(drive, result):
-    """Write tanh(drive) into result: vectors for float32, the C library for float64."""
-    if drive.itemsize == 8:
-        for j in range(drive.size):
-            result[j] = math.tanh(drive[j])
-        return
-    for j in range(0, drive.size, lanes_of(drive)):
-        x = clip(load(drive, j), fill(drive, 9.0))
+def squash(received, post):
+    """Write tanh(received) into post: vectors for float32, the C library for float64 and for what is left over."""
+    whole = 0 if received.itemsize == 8 else received.size // lanes_of(received) * lanes_of(received)
+    for j in range(0, whole, lanes_of(received)):
+        x = clip(load(received, j), fill(received, 9.0))
         s = x * x
-        p, q = fill(drive, _P[0]), fill(drive, _Q[0])
+        p, q = fill(received, _P[0]), fill(received, _Q[0])
         for k in range(1, 5):
-            p, q = fma(p, s, fill(drive, _P[k])), fma(q, s, fill(drive, _Q[k]))
-        store(result, j, clip(x * p / q, fill(drive, 1.0)))
+            p, q = fma(p, s, fill(received, _P[k])), fma(q, s, fill(received, _Q[k]))
+        store(post, j, clip(x * p / q, fill(received, 1.0)))
+    for j in range(whole, received.size):
+        post[j] = math.tanh(received[j])
 
 
 @inner

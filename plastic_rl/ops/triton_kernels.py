@@ -4,7 +4,7 @@
 A program works through the trace in tiles of all rows by COLS columns. Where one tile is enough (RESIDENT) the trace,
 its adjoint and the layer's matrices stay in registers through time; otherwise they go through the caches.
 Traces of the clipped rules are kept unclipped and clipped where they are read, as in `sweeps`. RULE is a number of
-`kernels` or RETROACTIVE; the second trace is there for the latter only.
+`layer` or RETROACTIVE; the second trace is there for the latter only.
 """
 
 import triton
