@@ -22,9 +22,9 @@ GROWTH = {"T": ((32, 100, 50), (32, 100, 100), (32, 100, 200), (32, 100, 400)),
           "B": ((8, 100, 100), (16, 100, 100), (32, 100, 100), (64, 100, 100)),
           "N": ((16, 64, 50), (16, 128, 50), (16, 256, 50), (16, 512, 50))}  # fmt: skip
 LAYERS = {"RNN": torch.nn.RNN, "GRU": torch.nn.GRU, "LSTM": torch.nn.LSTM}
-# For each trace element and step of the decay rule, forward and backward: multiply-adds, and bytes between the sweeps'
-# registers and the cache (trace and adjoint read and written, weight, alpha and alpha's gradient).
-FMA_PER_ELEMENT, BYTES_PER_ELEMENT = 4 + 2 + 9, 16 + 8 + 28
+# For each trace element and step of the decay rule: multiply-adds of the forward sweep, of the recomputation and of the
+# backward sweep; and bytes that the sweeps read and write (trace, adjoint and alpha's gradient twice, weight and alpha).
+FMA_PER_ELEMENT, BYTES_PER_ELEMENT = 4 + 2 + 11, 16 + 0 + 32
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -112,7 +112,7 @@ def plastic_lane(size: Size, rule_name: str, backend: str, device: str) -> Calla
     return lane
 
 
-def torch_lane(size: Size, layer: type[torch.nn.RNNBase], device: str) -> Callable[[], None]:
+def torch_lane(size: Size, layer: Callable[[int, int], torch.nn.Module], device: str) -> Callable[[], None]:
     """Return a function that runs one of torch's recurrent layers and its gradient once."""
     batch, n, steps = size
     module = layer(n, n).to(device)
@@ -187,10 +187,8 @@ def measure_growth(arguments: argparse.Namespace) -> dict[str, dict[str, float]]
     for letter, sizes in GROWTH.items():
         measured = []
         for size in sizes:
-            lanes = {
-                f"{rule} {backend}": plastic_lane(size, rule, backend, arguments.device) for rule in arguments.rules
-            }
-            measured.append(measure(lanes | {"LSTM": torch_lane(size, torch.nn.LSTM, arguments.device)}, arguments))
+            lanes = {f"{rule} {backend}": plastic_lane(size, rule, backend, device) for rule in arguments.rules}
+            measured.append(measure(lanes | {"LSTM": torch_lane(size, torch.nn.LSTM, device)}, arguments))
         values = [size["BNT".index(letter)] for size in sizes]
         for name in measured[0]:
             times = [lanes[name].median for lanes in measured]
