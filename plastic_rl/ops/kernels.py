@@ -9,7 +9,18 @@ import numpy as np
 from plastic_rl.ops.compiled import inner, kernel
 from plastic_rl.ops.layer import coefficients, coefficients_backward, gradients_of, through_tanh
 from plastic_rl.ops.simd import fill, lanes_of, least, load, lower, store
-from plastic_rl.ops.sweeps import ROWS, advance, begin_retreat, clip_all, pack, rebuild, retreat, squash, unpack
+from plastic_rl.ops.sweeps import (
+    ROWS,
+    add_products,
+    advance,
+    begin_retreat,
+    clip_all,
+    pack,
+    rebuild,
+    retreat,
+    squash,
+    unpack,
+)
 
 
 @kernel
@@ -72,10 +83,10 @@ def forward(
 
 
 @inner
-def load_segment(rule, layer, activity, first, starts, b, begin, received, pre, post, keep, write):
+def load_segment(rule, layer, activity, first, starts, b, begin, pre, post, keep, write):
     """Fill the rows of a segment: `post[k]` the activity of step begin + k, `pre[k]` what that step reads.
 
-    `pre` has a row more in front, that of the step before the segment. `received` takes the others, for all segments.
+    `pre` has a row more in front: that of the step before the segment.
     """
     n = activity.shape[2]
     for k in range(len(pre)):
@@ -85,9 +96,6 @@ def load_segment(rule, layer, activity, first, starts, b, begin, received, pre, 
             row = first[b] if t == 0 else activity[t - 1, b]
             for j in range(n):
                 pre[k, j] = row[j]
-        if k > 0:
-            for j in range(n):
-                received[t, b, j] = pre[k, j]
     for k in range(len(post)):
         post[k] = 0
         for j in range(n):
@@ -178,8 +186,7 @@ def load_adjoint(final_gradient, b, n, adjoint, columns):
 @kernel
 def backward(
     activity, starts, first, activity_gradient, checkpoints, every, layer, rule, limit, final_gradients,
-    initial_gradients, drive_gradient, first_gradient, received, gradients, segments, packed, rows, vectors,
-    job, n_jobs, thread,
+    initial_gradients, drive_gradient, first_gradient, gradients, segments, packed, rows, vectors, job, n_jobs, thread,
 ):  # fmt: skip
     """Run the adjoint of the scan, segment by segment from the last.
 
@@ -197,11 +204,10 @@ def backward(
         initial_gradients: of the initial traces, written unless empty.
         drive_gradient: written.
         first_gradient: written.
-        received: (T, B, N) the activity that each step has read, written.
         gradients: `Gradients` with a row for each job, added to.
         segments: (n_threads, 1, every + 1, size) for the traces of a segment.
         packed: (n_threads, 1, size) to work in.
-        rows: (n_threads, 5, every + 1, columns) for its activity and coefficients.
+        rows: (n_threads, 6, every + 1, columns) for its activity and coefficients.
         vectors: (n_threads, 8, columns) to work in.
         job: the first sample.
         n_jobs: the distance between samples.
@@ -209,8 +215,8 @@ def backward(
     """
     n_steps, batch, n = activity.shape
     work, traces, own = vectors[thread], segments[thread, 0], gradients_of(gradients, job)
-    gradient, delta, write_sum, trace_sum, keep_sum = work[0], work[1], work[2], work[3], work[4]
-    grow, shift, adjoint = work[5], work[6], packed[thread, 0]
+    gradient, write_sum, trace_sum, keep_sum = work[0], work[1], work[2], work[3]
+    grow, shift, adjoint = work[4], work[5], packed[thread, 0]
     slots = np.empty(every + 1, np.int64)
     for b in range(job, batch, n_jobs):
         load_adjoint(final_gradients[0], b, n, adjoint, gradient.size)
@@ -220,8 +226,8 @@ def backward(
             length = min(every, n_steps - begin)
             start = starts[begin : begin + length, b]
             pre, post = rows[thread, 0, : length + 1], rows[thread, 1, :length]
-            keep, write = rows[thread, 2, :length], rows[thread, 3, :length]
-            load_segment(rule, layer, activity, first, starts, b, begin, received, pre, post, keep, write)
+            keep, write, delta = rows[thread, 2, :length], rows[thread, 3, :length], rows[thread, 4, :length]
+            load_segment(rule, layer, activity, first, starts, b, begin, pre, post, keep, write)
             last = begin + length == n_steps
             choose_slots(keep, start, limit is not None, last, slots[: length + 1])
             old_limit = np.inf if begin == 0 else 1.0
@@ -238,9 +244,9 @@ def backward(
                 if limit is None:
                     gradient_of_keep(trace, adjoint, start[k], keep[k], write[k], write_sum, trace_sum, keep_sum)
                 coefficients_backward(rule, layer, post[k], write_sum, keep_sum, gradient, own)
-                through_tanh(gradient, post[k], delta)
+                through_tanh(gradient, post[k], delta[k])
                 for j in range(n):
-                    drive_gradient[t, b, j] = delta[j]
+                    drive_gradient[t, b, j] = delta[k, j]
                 if start[k]:
                     adjoint[:] = 0
                     gradient[:] = 0
@@ -252,7 +258,7 @@ def backward(
                         undo(keep[k - 1], write[k - 1], grow, shift)
                         retreat(
                             adjoint, trace, layer.weight, layer.alpha, own.alpha, pre[k + 1], pre[k], keep[k], write[k],
-                            delta, write_sum, trace_sum, gradient, None, grow, shift,
+                            delta[k], write_sum, trace_sum, gradient, None, grow, shift,
                         )  # fmt: skip
                         continue
                     bound = None
@@ -260,8 +266,9 @@ def backward(
                     bound = limit if t > 0 else np.inf
                 retreat(
                     adjoint, trace, layer.weight, layer.alpha, own.alpha, pre[k + 1], pre[k], keep[k], write[k],
-                    delta, write_sum, trace_sum, gradient, bound, None, None,
+                    delta[k], write_sum, trace_sum, gradient, bound, None, None,
                 )  # fmt: skip
+            add_products(own.weight, pre[1:], delta)
         first_gradient[b] = gradient[:n]
         if len(initial_gradients[0]):
             unpack(adjoint, n, initial_gradients[0][b], gradient.size)

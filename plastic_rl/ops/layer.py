@@ -23,6 +23,7 @@ class Layer(NamedTuple):
 class Gradients(NamedTuple):
     """The gradients that a job sums over its samples, in the form of `Layer`."""
 
+    weight: Any
     alpha: Any
     eta: Any
     modulation_weight: Any
@@ -98,6 +99,7 @@ def modulation_backward(layer, post, signal, signal_gradient, gradient, gradient
 def gradients_of(gradients, job):
     """Return one job's share."""
     return Gradients(
+        gradients.weight[job],
         gradients.alpha[job],
         gradients.eta[job],
         gradients.modulation_weight[job],

@@ -16,7 +16,7 @@ from plastic_rl.ops.layer import DECAY, MODULATED, OJA, Gradients, Layer
 from plastic_rl.ops.packing import columns_of, fresh, pack, padded, size_of, unpack
 from plastic_rl.ops.rules import RULES
 
-VECTORS, ROWS_OF_A_SEGMENT = 8, 5
+VECTORS, ROWS_OF_A_SEGMENT = 8, 6
 _CACHE_BYTES = 6 * 2**20
 
 
@@ -68,14 +68,16 @@ def scan(arguments: ScanArguments) -> tuple[Tensor, tuple[Tensor, ...]]:
     return activity, (activity[-1].clone(), *traces)
 
 
-def segment_length(n_steps: int, batch: int, trace_bytes: int) -> int:
+def segment_length(n_steps: int, batch: int, trace_bytes: int, clipped: bool) -> int:
     """Return how many steps to recompute at a time, at least sqrt(T).
 
-    A thread holds the traces of one segment, and every sample those between segments. Memory is least where both are
-    equal, but a thread's segment should also fit into its share of the last cache.
+    Every sample keeps the traces between segments, and a thread has room for those of one segment: memory is least where
+    both are equal. A clipped rule does use that room, which should also fit into the thread's share of the last cache.
     """
-    least_memory = math.isqrt(max(0, n_steps * batch - 1)) + 1
-    length = max(math.isqrt(n_steps - 1) + 1, min(least_memory, _CACHE_BYTES // trace_bytes))
+    length = math.isqrt(max(0, n_steps * batch - 1)) + 1
+    if clipped:
+        length = min(length, _CACHE_BYTES // trace_bytes)
+    length = max(length, math.isqrt(n_steps - 1) + 1)
     return -(-n_steps // -(-n_steps // length))
 
 
@@ -112,7 +114,8 @@ class _Scan(torch.autograd.Function):
         fused, n_jobs = FUSED[rule], number_of_jobs(n_steps, batch, n)
         n_threads, size = _n_threads(n_jobs), size_of(drive)
         layer = _layer(drive, weight, alpha, eta, modulation_weight, modulation_bias, fan_out)
-        every = segment_length(n_steps, batch, len(initial) * size * drive.dtype.itemsize)
+        trace_bytes = len(initial) * size * drive.dtype.itemsize
+        every = segment_length(n_steps, batch, trace_bytes, fused.limit is not None)
         checkpoints = fresh(drive, len(initial), -(-n_steps // every) if trains else 0, batch, size)
         activity = torch.empty_like(drive, memory_format=torch.contiguous_format)
         final = tuple(torch.empty_like(trace, memory_format=torch.contiguous_format) for trace in initial)
@@ -139,18 +142,17 @@ class _Scan(torch.autograd.Function):
         needed = ctx.needs_input_grad
         initial_gradients = [activity.new_empty(batch, n, n) if wanted else missing for wanted in needed[11:]]
         drive_gradient, first_gradient = torch.empty_like(activity), torch.empty_like(activity[0])
-        received = fresh(activity, *activity.shape)
         gradients = _run_backward(
             ctx,
             (activity, starts, first, activity_gradient, checkpoints),
             layer,
             [missing if g is None else g for g in final_gradients],
-            (initial_gradients, drive_gradient, first_gradient, received),
+            (initial_gradients, drive_gradient, first_gradient),
         )
         alpha, eta = unpack(gradients.alpha, n), gradients.eta[:n]
         results = (
             None, None, None, drive_gradient,
-            received.flatten(0, 1).T @ drive_gradient.flatten(0, 1) if needed[4] else None,
+            unpack(gradients.weight, n),
             alpha.sum() if ctx.alpha_shape == () else alpha,
             eta.sum() if ctx.eta_shape == () else eta,
             gradients.modulation_weight[:n], gradients.modulation_bias[0], gradients.fan_out[:n],
@@ -164,14 +166,14 @@ def _run_backward(
     sequences: tuple[Tensor, ...],
     layer: list[Tensor],
     final_gradients: list[Tensor],
-    results: tuple[list[Tensor], Tensor, Tensor, Tensor],
+    results: tuple[list[Tensor], Tensor, Tensor],
 ) -> Gradients:
     """Run the backward kernel, which writes the results, and return the layer's gradients, summed over jobs."""
     activity = sequences[0]
     n_traces, columns, size = len(final_gradients), columns_of(activity), size_of(activity)
     n_jobs = number_of_jobs(*activity.shape)
     n_threads = _n_threads(n_jobs)
-    shapes = ((n_jobs, k) for k in (size, columns, columns, 1, columns))
+    shapes = ((n_jobs, k) for k in (size, size, columns, columns, 1, columns))
     gradients = Gradients(*(np.zeros(shape, _dtype(activity)) for shape in shapes))
     space = (
         fresh(activity, n_threads, n_traces, ctx.every + 1, size),

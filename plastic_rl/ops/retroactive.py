@@ -12,7 +12,7 @@ from plastic_rl.ops.compiled import inner, kernel
 from plastic_rl.ops.kernels import load_adjoint, load_segment
 from plastic_rl.ops.layer import DECAY, coefficients, gradients_of, modulation, modulation_backward, through_tanh
 from plastic_rl.ops.simd import clip, fill, fma, lanes_of, load, store, total, where_within
-from plastic_rl.ops.sweeps import ROWS, clip_all, pack, squash, store_tile, tile, unpack
+from plastic_rl.ops.sweeps import ROWS, add_products, clip_all, pack, squash, store_tile, tile, unpack
 
 
 @inner
@@ -174,15 +174,14 @@ def forward(
 @kernel
 def backward(
     activity, starts, first, activity_gradient, checkpoints, every, layer, rule, limit, final_gradients,
-    initial_gradients, drive_gradient, first_gradient, received, gradients, segments, packed, rows, vectors,
-    job, n_jobs, thread,
+    initial_gradients, drive_gradient, first_gradient, gradients, segments, packed, rows, vectors, job, n_jobs, thread,
 ):  # fmt: skip
     """Run the adjoint of the scan; see `kernels.backward`."""
     n_steps, batch, n = activity.shape
     work, own = vectors[thread], gradients_of(gradients, job)
     traces, eligibilities = segments[thread, 0], segments[thread, 1]
     adjoint, eligibility_adjoint = packed[thread, 0], packed[thread, 1]
-    gradient, delta, write_sum, keep_sum, gate_sum = work[0], work[1], work[2], work[3], work[4]
+    gradient, write_sum, keep_sum, gate_sum = work[0], work[1], work[2], work[3]
     for b in range(job, batch, n_jobs):
         load_adjoint(final_gradients[0], b, n, adjoint, gradient.size)
         load_adjoint(final_gradients[1], b, n, eligibility_adjoint, gradient.size)
@@ -191,8 +190,9 @@ def backward(
             begin = segment * every
             length = min(every, n_steps - begin)
             pre, post = rows[thread, 0, : length + 1], rows[thread, 1, :length]
-            keep, write, gate = rows[thread, 2, :length], rows[thread, 3, :length], rows[thread, 4, :length]
-            load_segment(DECAY, layer, activity, first, starts, b, begin, received, pre, post, keep, write)
+            keep, write, delta = rows[thread, 2, :length], rows[thread, 3, :length], rows[thread, 4, :length]
+            gate = rows[thread, 5, :length]
+            load_segment(DECAY, layer, activity, first, starts, b, begin, pre, post, keep, write)
             for k in range(length):
                 gates(layer, post[k], gate[k])
             traces[0], eligibilities[0] = checkpoints[0, segment, b], checkpoints[1, segment, b]
@@ -213,8 +213,8 @@ def backward(
                     gradient[j] += layer.eta[j] * write_sum[j]
                     own.eta[j] += post[k, j] * write_sum[j] - keep_sum[j]
                 gates_backward(layer, post[k], gate_sum, gradient, own)
-                through_tanh(gradient, post[k], delta)
-                drive_gradient[t, b] = delta[:n]
+                through_tanh(gradient, post[k], delta[k])
+                drive_gradient[t, b] = delta[k, :n]
                 if starts[t, b]:
                     adjoint[:] = 0
                     eligibility_adjoint[:] = 0
@@ -222,8 +222,9 @@ def backward(
                     continue
                 retreat(
                     adjoint, eligibility_adjoint, traces[k], layer, own.alpha, pre[k + 1], keep[k], write[k], gate[k],
-                    delta, gradient, np.inf if t == 0 else limit,
+                    delta[k], gradient, np.inf if t == 0 else limit,
                 )  # fmt: skip
+            add_products(own.weight, pre[1:], delta)
         first_gradient[b] = gradient[:n]
         if len(initial_gradients[0]):
             unpack(adjoint, n, initial_gradients[0][b], gradient.size)

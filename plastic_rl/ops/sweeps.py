@@ -204,6 +204,31 @@ def retreat(
 
 
 @inner
+def add_products(matrix, pre, delta):
+    """Add to a packed matrix sum_k pre[k, i] * delta[k, j]: the weight's gradient over the steps of a segment."""
+    n_steps, columns = delta.shape
+    lanes = lanes_of(matrix)
+    o = 0
+    for i in range(0, matrix.size // columns, ROWS):
+        for j in range(0, columns, lanes):
+            s0, s1, s2, s3 = tile(matrix, o)
+            t0 = t1 = t2 = t3 = fill(matrix, 0.0)  # two sums of every second step: one would wait for itself
+            for k in range(0, n_steps - 1, 2):
+                d, e = load(delta[k], j), load(delta[k + 1], j)
+                p, q = pre[k], pre[k + 1]
+                s0, s1 = fma(fill(matrix, p[i]), d, s0), fma(fill(matrix, p[i + 1]), d, s1)
+                s2, s3 = fma(fill(matrix, p[i + 2]), d, s2), fma(fill(matrix, p[i + 3]), d, s3)
+                t0, t1 = fma(fill(matrix, q[i]), e, t0), fma(fill(matrix, q[i + 1]), e, t1)
+                t2, t3 = fma(fill(matrix, q[i + 2]), e, t2), fma(fill(matrix, q[i + 3]), e, t3)
+            if n_steps % 2:
+                d, p = load(delta[n_steps - 1], j), pre[n_steps - 1]
+                s0, s1 = fma(fill(matrix, p[i]), d, s0), fma(fill(matrix, p[i + 1]), d, s1)
+                s2, s3 = fma(fill(matrix, p[i + 2]), d, s2), fma(fill(matrix, p[i + 3]), d, s3)
+            store_tile(matrix, o, s0 + t0, s1 + t1, s2 + t2, s3 + t3)
+            o += ROWS * lanes
+
+
+@inner
 def begin_retreat(adjoint, trace, before, write_sum, trace_sum, limit):
     """Prepare the adjoint of the final trace for the last step: what `retreat` leaves for the step before."""
     lanes = lanes_of(trace)
