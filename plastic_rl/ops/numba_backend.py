@@ -71,8 +71,9 @@ def scan(arguments: ScanArguments) -> tuple[Tensor, tuple[Tensor, ...]]:
 def segment_length(n_steps: int, batch: int, trace_bytes: int, clipped: bool) -> int:
     """Return how many steps to recompute at a time, at least sqrt(T).
 
-    Every sample keeps the traces between segments, and a thread has room for those of one segment: memory is least where
-    both are equal. A clipped rule does use that room, which should also fit into the thread's share of the last cache.
+    Every sample keeps the traces between segments, and a thread has room for those of one segment: memory is least
+    where both are equal. A clipped rule does use that room, which should also fit into the thread's share of the last
+    cache.
     """
     length = math.isqrt(max(0, n_steps * batch - 1)) + 1
     if clipped:
@@ -117,8 +118,8 @@ class _Scan(torch.autograd.Function):
         trace_bytes = len(initial) * size * drive.dtype.itemsize
         every = segment_length(n_steps, batch, trace_bytes, fused.limit is not None)
         checkpoints = fresh(drive, len(initial), -(-n_steps // every) if trains else 0, batch, size)
-        activity = torch.empty_like(drive, memory_format=torch.contiguous_format)
-        final = tuple(torch.empty_like(trace, memory_format=torch.contiguous_format) for trace in initial)
+        activity = fresh(drive, *drive.shape)
+        final = tuple(fresh(trace, *trace.shape) for trace in initial)
         packed = fresh(drive, n_threads, len(initial), size)
         vectors = fresh(drive, n_threads, VECTORS, columns_of(drive))
         arguments = (
@@ -140,8 +141,8 @@ class _Scan(torch.autograd.Function):
             activity_gradient = torch.zeros_like(activity)
         missing = activity.new_empty(0, 0, 0)
         needed = ctx.needs_input_grad
-        initial_gradients = [activity.new_empty(batch, n, n) if wanted else missing for wanted in needed[11:]]
-        drive_gradient, first_gradient = torch.empty_like(activity), torch.empty_like(activity[0])
+        initial_gradients = [fresh(activity, batch, n, n) if wanted else missing for wanted in needed[11:]]
+        drive_gradient, first_gradient = fresh(activity, *activity.shape), fresh(first, *first.shape)
         gradients = _run_backward(
             ctx,
             (activity, starts, first, activity_gradient, checkpoints),
