@@ -127,9 +127,9 @@ def rebuild(checkpoint, traces, slots, pre, keep, write, starts, old_limit, limi
     """
     n_steps, columns = keep.shape
     lanes = lanes_of(traces)
-    o = 0
-    for i in range(0, checkpoint.size // columns, ROWS):
-        for j in range(0, columns, lanes):
+    for j in range(0, columns, lanes):  # outside, so that the steps' coefficients of these columns stay at hand
+        for i in range(0, checkpoint.size // columns, ROWS):
+            o = i * columns + j * ROWS
             h0, h1, h2, h3 = tile(checkpoint, o)
             for k in range(n_steps + 1):
                 if slots[k] >= 0:
@@ -144,7 +144,6 @@ def rebuild(checkpoint, traces, slots, pre, keep, write, starts, old_limit, limi
                     h0, h1, h2, h3 = clip(h0, bound), clip(h1, bound), clip(h2, bound), clip(h3, bound)
                 h0, h1 = fma(c, h0, fill(keep, pre[k, i]) * u), fma(c, h1, fill(keep, pre[k, i + 1]) * u)
                 h2, h3 = fma(c, h2, fill(keep, pre[k, i + 2]) * u), fma(c, h3, fill(keep, pre[k, i + 3]) * u)
-            o += ROWS * lanes
 
 
 @inner
@@ -208,9 +207,9 @@ def add_products(matrix, pre, delta):
     """Add to a packed matrix sum_k pre[k, i] * delta[k, j]: the weight's gradient over the steps of a segment."""
     n_steps, columns = delta.shape
     lanes = lanes_of(matrix)
-    o = 0
-    for i in range(0, matrix.size // columns, ROWS):
-        for j in range(0, columns, lanes):
+    for j in range(0, columns, lanes):
+        for i in range(0, matrix.size // columns, ROWS):
+            o = i * columns + j * ROWS
             s0, s1, s2, s3 = tile(matrix, o)
             t0 = t1 = t2 = t3 = fill(matrix, 0.0)  # two sums of every second step: one would wait for itself
             for k in range(0, n_steps - 1, 2):
@@ -225,7 +224,6 @@ def add_products(matrix, pre, delta):
                 s0, s1 = fma(fill(matrix, p[i]), d, s0), fma(fill(matrix, p[i + 1]), d, s1)
                 s2, s3 = fma(fill(matrix, p[i + 2]), d, s2), fma(fill(matrix, p[i + 3]), d, s3)
             store_tile(matrix, o, s0 + t0, s1 + t1, s2 + t2, s3 + t3)
-            o += ROWS * lanes
 
 
 @inner
