@@ -52,8 +52,6 @@ def print_summary(
     console.print(table)
     python = shlex.quote(os.path.relpath(sys.executable))
     evaluate = f"{python} -m plastic_rl.scripts.evaluate {shlex.quote(run)}"
-    python = shlex.quote(os.path.relpath(sys.executable))
-    evaluate = f"{python} -m plastic_rl.scripts.evaluate {shlex.quote(run)}"
     commands = [evaluate, f"{evaluate} --render {shlex.quote(run + '/life.gif')}", f"{evaluate} --render ansi"]
     if tensorboard_log is not None:
         commands.insert(0, f"{python} -m tensorboard.main --logdir {shlex.quote(tensorboard_log)}")
