@@ -59,8 +59,7 @@ def print_table(results: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("actions", "episodes", "mean return (95%)", "score", "reward/step by quarter")
-    table.title = results[0]["run"]
+    table = Table("actions", "lives", "mean return (95%)", "score", "reward/step by quarter")
     for result in results:
         low, high = result["interval"]
         table.add_row(
@@ -68,12 +67,13 @@ def print_table(results: list[dict[str, Any]]) -> None:
             str(result["episodes"]),
             f"{result['mean_return']:.1f} ({low:.1f} to {high:.1f})",
             "" if result["score"] is None else f"{result['score']:.2f}",
-            "  ".join(f"{quarter:.2f}" for quarter in result["reward_per_step_by_quarter"]),
+            " ".join(f"{quarter:.2f}" for quarter in result["reward_per_step_by_quarter"]),
         )
-    console = Console()
-    console.print(table)
+    print(results[0]["run"])
+    Console().print(table)
+    print("reward by time in the life")
     for result in results:
-        console.print(f"reward by time in the life, {result['actions']:>13} actions  {curve(result['reward_by_time'])}")
+        print(f"  {result['actions']:<13}  {curve(result['reward_by_time'])}")
 
 
 def render(run: Any, mode: str, seed: int, device: str, deterministic: bool) -> None:
