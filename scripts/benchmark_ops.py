@@ -22,8 +22,8 @@ GROWTH = {"T": ((32, 100, 50), (32, 100, 100), (32, 100, 200), (32, 100, 400)),
           "B": ((8, 100, 100), (16, 100, 100), (32, 100, 100), (64, 100, 100)),
           "N": ((16, 64, 50), (16, 128, 50), (16, 256, 50), (16, 512, 50))}  # fmt: skip
 LAYERS = {"RNN": torch.nn.RNN, "GRU": torch.nn.GRU, "LSTM": torch.nn.LSTM}
-# For each trace element and step of the decay rule: multiply-adds of the forward sweep, of the recomputation and of the
-# backward sweep; and bytes that the sweeps read and write (trace, adjoint and alpha's gradient twice, weight and alpha).
+# For each trace element and step of the decay rule: multiply-adds of the forward sweep, of the recomputation and of
+# the backward sweep; and bytes that the sweeps read and write (trace, adjoint and alpha's gradient twice, weight and alpha).
 FMA_PER_ELEMENT, BYTES_PER_ELEMENT = 4 + 2 + 11, 16 + 0 + 32
 
 
@@ -240,7 +240,7 @@ def plot(results: dict[Size, dict[str, Measured]], path: str) -> None:
     rows[0].set(yscale="log", ylabel="time, LSTM = 1")
     rows[1].set(yscale="log", ylabel="peak memory, MB")
     rows[0].axhline(1, color="black", linewidth=0.8)
-    rows[0].legend(ncols=4, fontsize="small")
+    figure.legend(loc="outside upper center", ncols=5, fontsize="small")
     rows[1].set_xticks(ticks, [f"B={b} N={n} T={t}" for b, n, t in results])
     figure.savefig(path, dpi=120)
     print(f"\nwrote {path}")
