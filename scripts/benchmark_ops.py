@@ -23,7 +23,8 @@ GROWTH = {"T": ((32, 100, 50), (32, 100, 100), (32, 100, 200), (32, 100, 400)),
           "N": ((16, 64, 50), (16, 128, 50), (16, 256, 50), (16, 512, 50))}  # fmt: skip
 LAYERS = {"RNN": torch.nn.RNN, "GRU": torch.nn.GRU, "LSTM": torch.nn.LSTM}
 # For each trace element and step of the decay rule: multiply-adds of the forward sweep, of the recomputation and of
-# the backward sweep; and bytes that the sweeps read and write (trace, adjoint and alpha's gradient twice, weight and alpha).
+# the backward sweep; and bytes that the sweeps read and write (trace, adjoint and alpha's gradient twice, weight and
+# alpha once).
 FMA_PER_ELEMENT, BYTES_PER_ELEMENT = 4 + 2 + 11, 16 + 0 + 32
 
 
