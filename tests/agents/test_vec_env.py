@@ -132,4 +132,6 @@ def test_start_index_and_monitor_file(tmp_path):
     env.close()
     (file,) = get_monitor_files(str(tmp_path))
     header, columns, *episodes = Path(file).read_text().splitlines()
-    assert header.startswith("#") and columns.startswith("r,l,t") and len(episodes) == 2
+    assert header.startswith("#")
+    assert columns.startswith("r,l,t")
+    assert len(episodes) == 2
