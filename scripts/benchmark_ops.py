@@ -18,14 +18,14 @@ from plastic_rl.scripts.machine import cache_bandwidth, fma_rate, memory_bandwid
 
 Size = tuple[int, int, int]
 SIZES: tuple[Size, ...] = ((32, 64, 100), (32, 100, 200), (32, 200, 250), (2, 1000, 100), (16, 64, 16))
-GROWTH = {"T": ((32, 100, 50), (32, 100, 100), (32, 100, 200), (32, 100, 400)),
+GROWTH = {"T": ((32, 200, 60), (32, 200, 125), (32, 200, 250), (32, 200, 500)),
           "B": ((8, 100, 100), (16, 100, 100), (32, 100, 100), (64, 100, 100)),
           "N": ((16, 64, 50), (16, 128, 50), (16, 256, 50), (16, 512, 50))}  # fmt: skip
 LAYERS = {"RNN": torch.nn.RNN, "GRU": torch.nn.GRU, "LSTM": torch.nn.LSTM}
-# For each trace element and step of the decay rule: multiply-adds of the forward sweep, of the recomputation and of
-# the backward sweep; and bytes that the sweeps read and write (trace, adjoint and alpha's gradient twice, weight and
+# For each trace element and step of the decay rule: multiply-adds of the forward and backward sweeps and of the
+# weight's gradient; and bytes that the sweeps read and write (trace, adjoint and alpha's gradient twice, weight and
 # alpha once).
-FMA_PER_ELEMENT, BYTES_PER_ELEMENT = 4 + 2 + 11, 16 + 0 + 32
+FMA_PER_ELEMENT, BYTES_PER_ELEMENT = 4 + 11 + 1, 16 + 32 + 0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -19,6 +19,7 @@ from plastic_rl.ops.sweeps import (
     rebuild,
     retreat,
     squash,
+    undo_step,
     unpack,
 )
 
@@ -40,7 +41,7 @@ def forward(
         rule: DECAY, OJA or MODULATED.
         limit: where the trace is clipped, or None.
         activity: (T, B, N), written.
-        checkpoints: (1, T / every, B, size), written, or none.
+        checkpoints: (1, T / every + 1, B, size), written, the last with the final trace, or none.
         every: steps of a segment.
         packed: (n_threads, 1, size) to work in.
         vectors: (n_threads, 8, columns) to work in.
@@ -61,12 +62,12 @@ def forward(
         old_limit = np.inf
         advance(trace, layer.weight, layer.alpha, pre, pre, keep, write, read, old_limit, None)
         for t in range(n_steps):
+            if checkpoints.shape[1] and t % every == 0:
+                checkpoints[0, t // every, b] = trace
             if starts[t, b]:
                 trace[:] = 0
                 read[:] = 0
                 pre[:] = 0
-            if checkpoints.shape[1] and t % every == 0:
-                checkpoints[0, t // every, b] = trace
             for j in range(n):
                 read[j] += drive[t, b, j]
             squash(read, post)
@@ -77,6 +78,8 @@ def forward(
             pre, post = post, pre
             if limit is not None:
                 old_limit = limit
+        if checkpoints.shape[1]:
+            checkpoints[0, checkpoints.shape[1] - 1, b] = trace
         unpack(trace, n, final[0][b], keep.size)
         if limit is not None:
             clip_all(final[0][b], limit)
@@ -139,29 +142,29 @@ def smallest(vector):
 
 
 @inner
-def choose_slots(keep, starts, clipped, last, slots):
+def choose_slots(keep, starts, clipped, slots):
     """Choose which traces of a segment to keep: `slots[k]` is where to write the one before step k, or -1.
 
     The others are found by undoing the step on the trace after it. That cannot be done where the trace is clipped or an
     episode starts, whose trace nobody reads, and it multiplies the rounding error by 1 / keep: before that has grown
-    eight times, a trace is kept.
+    sixteen times, a trace is kept.
+
+    Returns:
+        How many steps have to be computed again for those that are kept.
     """
-    n_steps = len(keep)
-    used = 0
-    slots[n_steps] = -1
-    if last:
-        slots[n_steps] = used
-        used += 1
-    growth = np.inf
-    for k in range(n_steps - 1, -1, -1):
+    used = reach = 0
+    growth = 1.0
+    for k in range(len(keep) - 1, -1, -1):
         growth = growth / smallest(keep[k])
         slots[k] = -1
         if starts[k]:
             growth = np.inf
-        elif clipped or not 0 < growth < 8:
+        elif clipped or not 0 < growth < 16:
             slots[k] = used
             used += 1
+            reach = max(reach, k + 1)
             growth = 1.0
+    return reach
 
 
 @inner
@@ -217,24 +220,26 @@ def backward(
     work, traces, own = vectors[thread], segments[thread, 0], gradients_of(gradients, job)
     gradient, write_sum, trace_sum, keep_sum = work[0], work[1], work[2], work[3]
     grow, shift, adjoint = work[4], work[5], packed[thread, 0]
-    slots = np.empty(every + 1, np.int64)
+    slots = np.empty(every, np.int64)
     for b in range(job, batch, n_jobs):
         load_adjoint(final_gradients[0], b, n, adjoint, gradient.size)
         gradient[:] = 0
-        for segment in range(checkpoints.shape[1] - 1, -1, -1):
+        for segment in range(checkpoints.shape[1] - 2, -1, -1):
             begin = segment * every
             length = min(every, n_steps - begin)
             start = starts[begin : begin + length, b]
             pre, post = rows[thread, 0, : length + 1], rows[thread, 1, :length]
             keep, write, delta = rows[thread, 2, :length], rows[thread, 3, :length], rows[thread, 4, :length]
             load_segment(rule, layer, activity, first, starts, b, begin, pre, post, keep, write)
-            last = begin + length == n_steps
-            choose_slots(keep, start, limit is not None, last, slots[: length + 1])
+            reach = choose_slots(keep, start, limit is not None, slots[:length])
             old_limit = np.inf if begin == 0 else 1.0
-            rebuild(checkpoints[0, segment, b], traces, slots, pre[1:], keep, write, start, old_limit, limit)
-            trace = traces[0]
-            if last:
-                begin_retreat(adjoint, trace, pre[length], write_sum, trace_sum, limit)
+            rebuild(checkpoints[0, segment, b], traces, slots, reach, pre[1:], keep, write, start, old_limit, limit)
+            after, trace = checkpoints[0, segment + 1, b], traces[every]
+            if begin + length == n_steps:
+                begin_retreat(adjoint, after, pre[length], write_sum, trace_sum, limit)
+            if limit is None:
+                undo(keep[length - 1], write[length - 1], grow, shift)
+                undo_step(after, pre[length], grow, shift, trace)
             for k in range(length - 1, -1, -1):
                 t = begin + k
                 if slots[k] >= 0:

@@ -117,7 +117,7 @@ class _Scan(torch.autograd.Function):
         layer = _layer(drive, weight, alpha, eta, modulation_weight, modulation_bias, fan_out)
         trace_bytes = len(initial) * size * drive.dtype.itemsize
         every = segment_length(n_steps, batch, trace_bytes, fused.limit is not None)
-        checkpoints = fresh(drive, len(initial), -(-n_steps // every) if trains else 0, batch, size)
+        checkpoints = fresh(drive, len(initial), -(-n_steps // every) + 1 if trains else 0, batch, size)
         activity = fresh(drive, *drive.shape)
         final = tuple(fresh(trace, *trace.shape) for trace in initial)
         packed = fresh(drive, n_threads, len(initial), size)

@@ -186,7 +186,7 @@ def backward(
         load_adjoint(final_gradients[0], b, n, adjoint, gradient.size)
         load_adjoint(final_gradients[1], b, n, eligibility_adjoint, gradient.size)
         gradient[:] = 0
-        for segment in range(checkpoints.shape[1] - 1, -1, -1):
+        for segment in range(checkpoints.shape[1] - 2, -1, -1):
             begin = segment * every
             length = min(every, n_steps - begin)
             pre, post = rows[thread, 0, : length + 1], rows[thread, 1, :length]

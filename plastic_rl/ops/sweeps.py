@@ -119,23 +119,23 @@ def store_tile(matrix, o, v0, v1, v2, v3):
 
 
 @inner
-def rebuild(checkpoint, traces, slots, pre, keep, write, starts, old_limit, limit):
-    """Compute the traces of a segment again from its first, each packed and as it is before its step.
+def rebuild(checkpoint, traces, slots, n_steps, pre, keep, write, starts, old_limit, limit):
+    """Compute the traces of a segment's first steps again from its first, each packed and as it is before its step.
 
     The activity is known, so a tile takes all its steps in registers. The trace before step k is written to
     `traces[slots[k]]` unless `slots[k]` is negative. `pre`, `keep` and `write` have a row for a step.
     """
-    n_steps, columns = keep.shape
+    if n_steps == 0:
+        return
+    columns = keep.shape[1]
     lanes = lanes_of(traces)
     for j in range(0, columns, lanes):  # outside, so that the steps' coefficients of these columns stay at hand
         for i in range(0, checkpoint.size // columns, ROWS):
             o = i * columns + j * ROWS
             h0, h1, h2, h3 = tile(checkpoint, o)
-            for k in range(n_steps + 1):
+            for k in range(n_steps):
                 if slots[k] >= 0:
                     store_tile(traces[slots[k]], o, h0, h1, h2, h3)
-                if k == n_steps:
-                    break
                 c, u = load(keep[k], j), load(write[k], j)
                 if starts[k]:
                     h0 = h1 = h2 = h3 = fill(keep, 0.0)
@@ -144,6 +144,21 @@ def rebuild(checkpoint, traces, slots, pre, keep, write, starts, old_limit, limi
                     h0, h1, h2, h3 = clip(h0, bound), clip(h1, bound), clip(h2, bound), clip(h3, bound)
                 h0, h1 = fma(c, h0, fill(keep, pre[k, i]) * u), fma(c, h1, fill(keep, pre[k, i + 1]) * u)
                 h2, h3 = fma(c, h2, fill(keep, pre[k, i + 2]) * u), fma(c, h3, fill(keep, pre[k, i + 3]) * u)
+
+
+@inner
+def undo_step(after, pre, grow, shift, trace):
+    """Write the trace before a step from that after it: trace[i, j] = grow[j] * after[i, j] - pre[i] * shift[j]."""
+    lanes = lanes_of(trace)
+    o = 0
+    for i in range(0, trace.size // grow.size, ROWS):
+        p0, p1 = fill(trace, pre[i]), fill(trace, pre[i + 1])
+        p2, p3 = fill(trace, pre[i + 2]), fill(trace, pre[i + 3])
+        for j in range(0, grow.size, lanes):
+            f, m = load(grow, j), load(shift, j)
+            h0, h1, h2, h3 = tile(after, o)
+            store_tile(trace, o, f * h0 - p0 * m, f * h1 - p1 * m, f * h2 - p2 * m, f * h3 - p3 * m)
+            o += ROWS * lanes
 
 
 @inner
