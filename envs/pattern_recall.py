@@ -129,9 +129,9 @@ class PatternRecall(Task):
         self.pictures[copies, : self.n_patterns] = 2 * patterns - 1
         self.pictures[copies, self.n_patterns] = np.where(hidden, 0, 2 * patterns[:, 0] - 1)
         self.answer[copies], self.hidden[copies] = patterns[:, 0], hidden
-        shown = np.full((*keys.shape, self.presentation_steps + self.blank_steps), self.n_patterns + 1)
-        shown[..., : self.presentation_steps] = keys.argsort(axis=2)[..., None]
-        self.schedule[copies, : self.query_start] = shown.reshape(len(copies), self.query_start)
+        self.schedule[copies, : self.query_start] = presentations(
+            keys, self.presentation_steps, self.blank_steps, self.n_patterns + 1
+        )
         self.previous_action[copies] = 0
 
     def _make_distinct(self, patterns: np.ndarray, visible: np.ndarray, copies: np.ndarray) -> None:
@@ -202,6 +202,23 @@ class PatternRecall(Task):
 
     def _shown(self, copy: int) -> np.ndarray:
         return self.pictures[copy, self.schedule[copy, self.time[copy]]]
+
+
+def presentations(keys: np.ndarray, presentation_steps: int, blank_steps: int, nothing: int) -> np.ndarray:
+    """Return what is shown at each step of some lives in which everything is shown in random order, several times.
+
+    Args:
+        keys: (n, n_presentations, n_patterns), random numbers whose ranks are the order.
+        presentation_steps: how long each is shown.
+        blank_steps: how long `nothing` is shown after it.
+        nothing: what stands for it.
+
+    Returns:
+        (n, n_presentations * n_patterns * (presentation_steps + blank_steps)) int64: 0 to n_patterns - 1, or `nothing`.
+    """
+    shown = np.full((*keys.shape, presentation_steps + blank_steps), nothing)
+    shown[..., :presentation_steps] = keys.argsort(axis=2)[..., None]
+    return shown.reshape(len(keys), -1)
 
 
 def _text(bits: np.ndarray) -> str:

@@ -21,6 +21,9 @@ ENVIRONMENTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "CueReward-v0": ("cue_reward", "CueReward", {}),
     "PatternRecall-v0": ("pattern_recall", "PatternRecall", {}),
     "PatternRecall1000-v0": ("pattern_recall", "PatternRecall", PAPER_PATTERNS),
+    "ImageRecall-v0": ("image_recall", "ImageRecall", {}),
+    "OneShot-v0": ("one_shot", "OneShot", {}),
+    "OneShotOmniglot-v0": ("one_shot", "OneShot", {"n_way": 5, "n_queries": 1, "source": "omniglot"}),
 }
 
 

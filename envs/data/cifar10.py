@@ -17,7 +17,6 @@ _FILES = {"train": tuple(f"data_batch_{k}.bin" for k in range(1, 6)), "test": ("
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)  # luma, ITU-R BT.601
 
 
-@lru_cache(maxsize=4)
 def load_cifar10(split: str = "train", root: str | os.PathLike | None = None) -> np.ndarray:
     """Return images as grey values.
 
@@ -35,7 +34,11 @@ def load_cifar10(split: str = "train", root: str | os.PathLike | None = None) ->
     """
     if split not in _FILES:
         raise ValueError(f"split must be 'train' or 'test', got {split!r}")
-    folder = data_root(root)
+    return _load(split, data_root(root))
+
+
+@lru_cache(maxsize=4)
+def _load(split: str, folder: Path) -> np.ndarray:
     source = next(iter([*folder.glob("cifar-10-batches-bin"), *sorted(folder.glob("cifar-10*-binary.tar.gz"))]), None)
     if source is None:
         raise missing("cifar10", ["cifar-10-batches-bin", "cifar-10*-binary.tar.gz"], folder)

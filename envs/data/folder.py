@@ -33,7 +33,7 @@ def load_folder(folder: str | os.PathLike, size: int) -> np.ndarray:
     for k, file in enumerate(files):
         try:
             with Image.open(file) as image:
-                images[k] = ImageOps.fit(image.convert("L"), (size, size))
+                images[k] = np.asarray(ImageOps.fit(image.convert("L"), (size, size)))
         except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
             raise ValueError(f"{file} cannot be read as an image: {error}") from error
     return images

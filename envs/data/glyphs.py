@@ -1,6 +1,7 @@
 """Characters of invented alphabets, drawn by programs: as many classes as asked for, without a download."""
 
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -51,7 +52,7 @@ def draw_glyphs(
 def _program(rng: np.random.Generator) -> np.ndarray:
     """Return a character's strokes, (n_strokes, 4, 2): control points in the unit square."""
     strokes = rng.uniform(0, 1, (rng.integers(2, 5), 4, 2))
-    for before, stroke in zip(strokes, strokes[1:], strict=False):
+    for before, stroke in pairwise(strokes):
         if rng.random() < 0.7:
             stroke[0] = before[rng.choice([0, 3])]
     return strokes

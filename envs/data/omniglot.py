@@ -18,7 +18,6 @@ N_CLASSES = {"background": 964, "evaluation": 659}
 N_TEST_CLASSES = 100
 
 
-@lru_cache(maxsize=4)
 def load_omniglot(split: str = "train", root: str | os.PathLike | None = None) -> np.ndarray:
     """Return the drawings of some characters, at the paper's 31 x 31 pixels.
 
@@ -35,11 +34,16 @@ def load_omniglot(split: str = "train", root: str | os.PathLike | None = None) -
         FileNotFoundError: the data set is not there; the message has the command that gets it.
         ValueError: no such split, or an archive is damaged.
     """
-    if split in N_CLASSES:
-        return _load_set(split, data_root(root))
-    if split not in ("train", "test"):
+    if split not in ("train", "test", *N_CLASSES):
         raise ValueError(f"split must be 'train', 'test', 'background' or 'evaluation', got {split!r}")
-    everything = np.concatenate([_load_set(part, data_root(root)) for part in N_CLASSES])
+    return _load(split, data_root(root))
+
+
+@lru_cache(maxsize=4)
+def _load(split: str, root: Path) -> np.ndarray:
+    if split in N_CLASSES:
+        return _load_set(split, root)
+    everything = np.concatenate([_load_set(part, root) for part in N_CLASSES])
     order = np.random.default_rng(0).permutation(len(everything))
     chosen = everything[order[:-N_TEST_CLASSES] if split == "train" else order[-N_TEST_CLASSES:]]
     chosen.setflags(write=False)

@@ -1,0 +1,223 @@
+"""One-shot classification: learn the names of new characters from one drawing each, within a life."""
+
+import os
+
+import numpy as np
+from gymnasium import spaces
+
+from plastic_rl.envs.arguments import check_choice, check_integer
+from plastic_rl.envs.data.glyphs import draw_glyphs
+from plastic_rl.envs.data.omniglot import load_omniglot
+from plastic_rl.envs.rendering import GREEN, RED, Canvas
+from plastic_rl.envs.task import ReferenceReturns, Task
+from plastic_rl.envs.views import TaskEnv, TaskVectorEnv
+
+SIZE = 31
+_TURNS = np.stack([np.rot90(np.arange(SIZE * SIZE).reshape(SIZE, SIZE), k).ravel() for k in range(4)])
+
+
+class OneShot(Task):
+    """Characters are shown with labels that hold for one life; then other drawings of them are to be named.
+
+    ## Description
+
+    A life has `n_way` characters, drawn anew, each with a label that means nothing outside this life. First `k_shot`
+    drawings of each are shown with their labels, in random order; then come `n_queries` drawings without one, of
+    characters drawn from the same ones, none of which was seen before. A character is turned by 0, 90, 180 or 270
+    degrees, the same all life long.
+
+    ## Action Space
+
+    `Discrete(n_way)`: the label. Only answers to queries count.
+
+    ## Observation Space
+
+    `Dict` of float32:
+
+    | key | shape | meaning | range |
+    |---|---|---|---|
+    | image | (961,) | the drawing, 31 x 31 pixels row by row, ink 1 on 0; zeros at the end | 0 to 1 |
+    | label | (n_way,) | its label, one-hot; zeros on a query | 0 or 1 |
+    | query | (1,) | 1 on a query | 0 or 1 |
+
+    ## Rewards
+
+    On a query 1 for the right label, 0 for a wrong one; before that 0.
+
+    ## Starting State
+
+    The first drawing with its label.
+
+    ## Episode End
+
+    Terminates after `n_way * k_shot + n_queries` steps.
+
+    ## Information
+
+    `target`: the label of the drawing shown; `query`: whether this is a query.
+
+    ## Arguments
+
+    * `n_way` (3), `k_shot` (1), `n_queries` (5): at least 1, `n_way` at least 2. A character has 20 drawings, of which
+      `k_shot + n_queries` may be needed.
+    * `source` (`"glyphs"`): `"glyphs"`, characters drawn by random programs, or `"omniglot"`, handwritten ones.
+    * `n_classes` (None): take only the first so many characters of the source; by default 200 glyphs, or all.
+    * `split` (`"train"`): `"train"` or `"test"`, without a character in common; for Omniglot also its own
+      `"background"` and `"evaluation"`.
+    * `root` (None): the folder of the data sets; see `plastic_rl.envs.data.archives.data_root`.
+
+    Raises FileNotFoundError, with the command that gets it, where Omniglot is not there.
+
+    Source: Miconi, Clune & Stanley (2018), "Differentiable plasticity"; `plastic_rl/OneShotOmniglot-v0` has its size.
+
+    ## Version History
+
+    * v0: first version
+    """
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        n_way: int = 3,
+        k_shot: int = 1,
+        n_queries: int = 5,
+        source: str = "glyphs",
+        n_classes: int | None = None,
+        split: str = "train",
+        root: str | os.PathLike | None = None,
+    ) -> None:
+        self.n_way = check_integer("n_way", n_way, 2)
+        self.k_shot = check_integer("k_shot", k_shot, 1)
+        self.n_queries = check_integer("n_queries", n_queries, 1)
+        self.images = _load(check_choice("source", source, ("glyphs", "omniglot")), n_classes, split, root)
+        there, n_drawings = self.images.shape[:2]
+        if self.n_way > there:
+            raise ValueError(f"n_way must be at most the {there} characters there are, got {n_way}")
+        if self.k_shot + self.n_queries > n_drawings:
+            drawings = f"the {n_drawings} drawings of a character"
+            raise ValueError(f"k_shot + n_queries must be at most {drawings}, got {k_shot} + {n_queries}")
+        self.query_start = self.n_way * self.k_shot
+        super().__init__(num_envs, self.query_start + self.n_queries)
+        self.observation_space = spaces.Dict(
+            {
+                "image": spaces.Box(0, 1, (SIZE * SIZE,), np.float32),
+                "label": spaces.Box(0, 1, (self.n_way,), np.float32),
+                "query": spaces.Box(0, 1, (1,), np.float32),
+            }
+        )
+        self.action_space = spaces.Discrete(self.n_way)
+        shape = (self.num_envs, self.episode_steps + 1)  # a row more: what is observed at the end
+        self.drawing = np.zeros(shape, np.int64)  # index into the flattened images
+        self.turn = np.zeros(shape, np.int64)
+        self.label = np.zeros(shape, np.int64)
+        self.previous_action = np.zeros(self.num_envs, np.int64)
+        self._flat = self.images.reshape(-1, SIZE * SIZE)
+        self._copies = np.arange(self.num_envs)
+
+    def reset(self, copies: np.ndarray) -> None:
+        """Draw characters, their turns, which of their drawings to show, the order, and the queries."""
+        there, n_drawings = self.images.shape[:2]
+        shown = np.tile(np.arange(self.n_way), self.k_shot)
+        nth = np.repeat(np.arange(self.k_shot), self.n_way)
+        for copy in copies:
+            rng = self.rngs[copy]
+            characters = rng.choice(there, self.n_way, replace=False)
+            turns = rng.integers(4, size=self.n_way)
+            order = rng.permutation(self.query_start)
+            label = np.concatenate([shown[order], rng.integers(self.n_way, size=self.n_queries)])
+            # The m-th query takes the drawing after those that were shown and those of the queries before.
+            use = np.concatenate([nth[order], self.k_shot + np.arange(self.n_queries)])
+            drawings = rng.permuted(np.tile(np.arange(n_drawings), (self.n_way, 1)), axis=1)
+            self.label[copy, :-1] = label
+            self.drawing[copy, :-1] = characters[label] * n_drawings + drawings[label, use]
+            self.turn[copy, :-1] = turns[label]
+        self.previous_action[copies] = 0
+
+    def step(self, actions: np.ndarray) -> np.ndarray:
+        """Judge the answers of those who are asked."""
+        right = actions == self.label[self._copies, np.minimum(self.time, self.episode_steps)]
+        self.previous_action = actions.copy()
+        return np.where(self.query(), right, 0).astype(np.float64)
+
+    def observe(self) -> dict[str, np.ndarray]:
+        """Return image (num_envs, 961), label (num_envs, n_way) and query (num_envs, 1), float32."""
+        now = self._copies, self.time
+        over = self.time >= self.episode_steps
+        pixels = self._flat[self.drawing[now][:, None], _TURNS[self.turn[now]]]
+        image = pixels.astype(np.float32)
+        image /= 255
+        image[over] = 0
+        label = np.zeros((self.num_envs, self.n_way), np.float32)
+        told = self.time < self.query_start
+        label[told, self.label[now][told]] = 1
+        return {"image": image, "label": label, "query": self.query()[:, None].astype(np.float32)}
+
+    def target(self) -> np.ndarray:
+        """Return (num_envs,) int64, the label of what is shown."""
+        return self.label[self._copies, self.time]
+
+    def query(self) -> np.ndarray:
+        """Return (num_envs,) bool: the last `n_queries` steps ask."""
+        return (self.time >= self.query_start) & (self.time < self.episode_steps)
+
+    def reference_returns(self) -> ReferenceReturns:
+        """Return one query in `n_way` right, and all of them."""
+        return ReferenceReturns(self.n_queries / self.n_way, float(self.n_queries))
+
+    def render_text(self, copy: int) -> str:
+        """Return the drawing, its label or a question mark, and after an answer that and the right one."""
+        image = self.observe()["image"][copy].reshape(SIZE, SIZE)
+        rows = ["".join(" .#"[int(2.99 * pixel)] * 2 for pixel in row) for row in image]
+        return "\n".join([*rows, self._caption(copy), f"step {self.time[copy]}/{self.episode_steps}"])
+
+    def render_frame(self, copy: int) -> np.ndarray:
+        """Return what was seen so far, the drawings with their labels above, the queries below with the answer."""
+        columns = max(self.query_start, self.n_queries)
+        canvas = Canvas(max(320, 24 + 76 * columns), 254)
+        for t in range(min(int(self.time[copy]) + 1, self.episode_steps)):
+            asked = t >= self.query_start
+            x, y = 16 + 76 * (t - self.query_start if asked else t), 112 if asked else 8
+            pixels = self._flat[self.drawing[copy, t]][_TURNS[self.turn[copy, t]]]
+            canvas.picture(x, y, 68, 68, (255 - pixels).reshape(SIZE, SIZE))
+            canvas.text(x + 28, y + 70, "?" if asked else str(self.label[copy, t]), size=16)
+        if self.time[copy] > self.query_start:
+            last = self.label[copy, self.time[copy] - 1]
+            right = self.previous_action[copy] == last
+            canvas.text(16, 206, self._caption(copy).partition("; ")[2], GREEN if right else RED)
+        canvas.bar(16, 234, max(320, 24 + 76 * columns) - 32, 10, self.time[copy] / self.episode_steps)
+        return canvas.frame()
+
+    def _caption(self, copy: int) -> str:
+        t = self.time[copy]
+        now = "label ?" if self.query()[copy] else f"label {self.label[copy, t]}"
+        if t == self.episode_steps:
+            now = "the end"
+        if t <= self.query_start:
+            return now
+        return f"{now}; answered {self.previous_action[copy]}, right was {self.label[copy, t - 1]}"
+
+
+def _load(source: str, n_classes: int | None, split: str, root: str | os.PathLike | None) -> np.ndarray:
+    """Return (n_classes, n_drawings, 31, 31) uint8."""
+    if n_classes is not None:
+        check_integer("n_classes", n_classes, 1)
+    if source == "glyphs":
+        check_choice("split", split, ("train", "test"))
+        return draw_glyphs(200 if n_classes is None else n_classes, split=split)
+    check_choice("split", split, ("train", "test", "background", "evaluation"))
+    images = load_omniglot(split, root)
+    if n_classes is not None and n_classes > len(images):
+        raise ValueError(f"n_classes must be at most the {len(images)} characters of split {split!r}, got {n_classes}")
+    return images[:n_classes]
+
+
+class OneShotEnv(TaskEnv):
+    """One life of characters; see `OneShot` for what it is and for its arguments."""
+
+    task_class = OneShot
+
+
+class OneShotVectorEnv(TaskVectorEnv):
+    """Many lives of characters; see `OneShot` for what they are and for their arguments."""
+
+    task_class = OneShot
