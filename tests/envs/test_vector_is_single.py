@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from plastic_rl.envs.colour_bandit import ColourBanditEnv, ColourBanditVectorEnv
 from plastic_rl.envs.cue_reward import CueRewardEnv, CueRewardVectorEnv
+from plastic_rl.envs.image_recall import ImageRecallEnv, ImageRecallVectorEnv
+from plastic_rl.envs.one_shot import OneShotEnv, OneShotVectorEnv
 from plastic_rl.envs.pattern_recall import PatternRecallEnv, PatternRecallVectorEnv
 
 few = st.integers(1, 3)
@@ -29,6 +31,22 @@ ARGUMENTS = {
         "blank_steps": st.integers(0, 2),
         "degraded": st.floats(0.13, 0.5),
         "query_steps": few,
+    },
+    (ImageRecallEnv, ImageRecallVectorEnv): {
+        "n_images": few,
+        "n_presentations": few,
+        "presentation_steps": few,
+        "blank_steps": st.integers(0, 2),
+        "query_steps": few,
+        "size": st.sampled_from([4, 6]),
+        "split": st.sampled_from(["train", "test"]),
+    },
+    (OneShotEnv, OneShotVectorEnv): {
+        "n_way": st.integers(2, 4),
+        "k_shot": few,
+        "n_queries": few,
+        "n_classes": st.sampled_from([4, 9]),
+        "split": st.sampled_from(["train", "test"]),
     },
 }
 
