@@ -1,6 +1,8 @@
-"""The learners: policy, sequence buffer, A2C, PPO, callbacks, on Stable-Baselines3."""
+"""The learners: policy, sequence buffer, A2C, PPO, BPTT, callbacks, on Stable-Baselines3."""
 
 from plastic_rl.agents.a2c import PlasticA2C
+from plastic_rl.agents.bptt import PlasticBPTT
+from plastic_rl.agents.extractors import SmallImageExtractor
 from plastic_rl.agents.policy import CnnPolicy, MlpPolicy, MultiInputPolicy, PlasticActorCriticPolicy
 from plastic_rl.agents.ppo import PlasticPPO
 from plastic_rl.agents.vec_env import GymVectorEnv, make_vec_env
@@ -12,6 +14,8 @@ __all__ = [
     "MultiInputPolicy",
     "PlasticA2C",
     "PlasticActorCriticPolicy",
+    "PlasticBPTT",
     "PlasticPPO",
+    "SmallImageExtractor",
     "make_vec_env",
 ]

@@ -1,7 +1,7 @@
 """The recurrent actor-critic policy: SB3's, with a core between the features and the heads."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from stable_baselines3.common.distributions import Distribution
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, CombinedExtractor, MlpExtractor, NatureCNN
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
-from torch import Tensor
+from torch import Tensor, nn
 
 from plastic_rl.cores import RecurrentCore, State, make_core
 
@@ -41,11 +41,14 @@ class PlasticActorCriticPolicy(ActorCriticPolicy):
         core: a name of `plastic_rl.cores` (`"plastic"`, `"lstm"`, ...), `"module:Class"`, or a `RecurrentCore` class.
         core_kwargs: the core's own arguments, such as `dict(hidden_size=100, rule="oja")`.
         net_arch: layers after the core, in SB3's form; none by default.
+        readout: how the core's output becomes logits, or the mean action: `"linear"`, SB3's trained layer, or a number
+            that it is multiplied with, for a core whose neurons are themselves the answer.
         kwargs: as in SB3's `ActorCriticPolicy`.
 
     Raises:
         ValueError: the core or one of its arguments has no such name, or `share_features_extractor` is False: there is
-            one core, and it reads one set of features.
+            one core, and it reads one set of features. Or `readout` is a number and the core has not as many outputs
+            as the action has elements or choices.
     """
 
     def __init__(
@@ -56,10 +59,14 @@ class PlasticActorCriticPolicy(ActorCriticPolicy):
         core: str | Callable[..., RecurrentCore] = "plastic",
         core_kwargs: dict[str, Any] | None = None,
         net_arch: list[int] | dict[str, list[int]] | None = None,
+        readout: Literal["linear"] | float = "linear",
         **kwargs: Any,
     ) -> None:
+        if readout != "linear" and (isinstance(readout, str) or not readout > 0):
+            raise ValueError(f"readout must be 'linear' or a number above 0, not {readout!r}")
         if not kwargs.get("share_features_extractor", True):
             raise ValueError("share_features_extractor must be True: actor and critic read one core")
+        self.readout = readout
         self.core_name = core
         self.core_kwargs = dict(core_kwargs or {})
         super().__init__(
@@ -67,7 +74,25 @@ class PlasticActorCriticPolicy(ActorCriticPolicy):
         )
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
-        return {**super()._get_constructor_parameters(), "core": self.core_name, "core_kwargs": self.core_kwargs}
+        own = {"core": self.core_name, "core_kwargs": self.core_kwargs, "readout": self.readout}
+        return {**super()._get_constructor_parameters(), **own}
+
+    def _build(self, lr_schedule: Schedule) -> None:
+        super()._build(lr_schedule)
+        if isinstance(self.readout, str):
+            return
+        wanted, given = self._n_outputs(), self.mlp_extractor.latent_dim_pi
+        if wanted != given:
+            raise ValueError(f"readout={self.readout} needs a core of {wanted} outputs, one a logit, not {given}")
+        self.action_net = _Scale(self.readout)
+        # Made once more, without the layer that is not there any more.
+        self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]
+
+    def _n_outputs(self) -> int:
+        space = self.action_space
+        if isinstance(space, spaces.Discrete):
+            return int(space.n)
+        return int(space.nvec.sum() if isinstance(space, spaces.MultiDiscrete) else np.prod(space.shape or ()))
 
     def _build_mlp_extractor(self) -> None:
         # Called by SB3 before the heads and the optimiser are made; orthogonal initialisation leaves the core alone.
@@ -202,6 +227,15 @@ class PlasticActorCriticPolicy(ActorCriticPolicy):
         if self.squash_output:
             return self.unscale_action(actions)
         return np.clip(actions, self.action_space.low, self.action_space.high)
+
+
+class _Scale(nn.Module):
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.factor * inputs
 
 
 class PlasticActorCriticCnnPolicy(PlasticActorCriticPolicy):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from plastic_rl.envs.registration import register_envs
 
 if TYPE_CHECKING:
-    from plastic_rl.agents import PlasticA2C, PlasticPPO
+    from plastic_rl.agents import PlasticA2C, PlasticBPTT, PlasticPPO
     from plastic_rl.cores import make_core, register_core
     from plastic_rl.ops import plastic_scan
 
@@ -18,13 +18,14 @@ __version__ = "0.1.0"
 
 _HOME = {
     "PlasticA2C": "plastic_rl.agents",
+    "PlasticBPTT": "plastic_rl.agents",
     "PlasticPPO": "plastic_rl.agents",
     "make_core": "plastic_rl.cores",
     "plastic_scan": "plastic_rl.ops",
     "register_core": "plastic_rl.cores",
 }
 
-__all__ = ["PlasticA2C", "PlasticPPO", "make_core", "plastic_scan", "register_core"]
+__all__ = ["PlasticA2C", "PlasticBPTT", "PlasticPPO", "make_core", "plastic_scan", "register_core"]
 
 
 def __getattr__(name: str) -> Any:

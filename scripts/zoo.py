@@ -24,7 +24,11 @@ from plastic_rl.cores import core_arguments
 from plastic_rl.scripts.names import refuse
 from plastic_rl.scripts.summary import print_summary
 
-ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"plastic_ppo": agents.PlasticPPO, "plastic_a2c": agents.PlasticA2C}
+ALGORITHMS: dict[str, type[BaseAlgorithm]] = {
+    "plastic_ppo": agents.PlasticPPO,
+    "plastic_a2c": agents.PlasticA2C,
+    "plastic_bptt": agents.PlasticBPTT,
+}
 HYPERPARAMS = Path(__file__).parent / "hyperparams"
 
 

@@ -1,0 +1,55 @@
+"""Features of small images."""
+
+import math
+
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from torch import Tensor, nn
+
+
+class SmallImageExtractor(BaseFeaturesExtractor):
+    """Convolutions over the `image` of a `Dict` observation, followed by its other entries as they are.
+
+    Each convolution has 3 x 3 filters at a stride of 2 and tanh after it. Four with 64 filters make 64 features of
+    31 x 31 pixels: the network of the paper's one-shot task.
+
+    Args:
+        observation_space: a `Dict` whose `image` is a square grey image, flat, (side * side,).
+        filters: of each convolution.
+        n_layers: convolutions.
+        batch_norm: whether each is followed by batch normalisation.
+
+    Raises:
+        ValueError: there is no square `image`, or `n_layers` leave nothing of it.
+
+    Source: Miconi, Clune & Stanley (2018), section 4.5.
+    """
+
+    def __init__(
+        self, observation_space: spaces.Dict, filters: int = 64, n_layers: int = 4, batch_norm: bool = False
+    ) -> None:
+        if not isinstance(observation_space, spaces.Dict) or "image" not in observation_space.spaces:
+            raise ValueError(f"observation_space must be a Dict with an 'image', not {observation_space}")
+        n_pixels = math.prod(observation_space["image"].shape or ())
+        whole = side = math.isqrt(n_pixels)
+        for _ in range(n_layers):
+            side = (side - 3) // 2 + 1
+        if whole * whole != n_pixels or side < 1:
+            raise ValueError(f"image must be square and large enough for n_layers={n_layers}, not of {n_pixels} pixels")
+        self.others = [name for name in observation_space.spaces if name != "image"]
+        others = sum(math.prod(observation_space[name].shape or ()) for name in self.others)
+        super().__init__(observation_space, filters * side * side + others)
+        self.side = whole
+        layers: list[nn.Module] = []
+        for layer in range(n_layers):
+            layers.append(nn.Conv2d(filters if layer else 1, filters, 3, stride=2))
+            if batch_norm:
+                layers.append(nn.BatchNorm2d(filters))
+            layers.append(nn.Tanh())
+        self.convolutions = nn.Sequential(*layers, nn.Flatten())
+
+    def forward(self, observations: dict[str, Tensor]) -> Tensor:
+        """Return (B, features_dim): the image's features, then the other entries in the space's order."""
+        images = observations["image"].float().reshape(-1, 1, self.side, self.side)
+        return torch.cat([self.convolutions(images), *(observations[name].flatten(1) for name in self.others)], dim=1)

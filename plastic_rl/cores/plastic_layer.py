@@ -1,0 +1,84 @@
+"""The paper's one-shot network: a feed-forward plastic layer from features to classes, clamped by the label."""
+
+import torch
+from torch import Tensor, nn
+
+from plastic_rl.cores.base import RecurrentCore, State, reset_where
+from plastic_rl.ops import Rule, get_rule
+
+
+class PlasticLayer(RecurrentCore):
+    """A layer from features to classes whose connections are written while a label is shown.
+
+        a_j(t) = sum_i f_i(t) * (w_ij + alpha_ij * Hebb_ij(t)) + gain * label_j(t)
+        y(t) = softmax(a(t))
+        Hebb(t+1) = rule(Hebb(t), f(t), y(t))
+
+    with f(t) the features and label(t) one-hot, or zero on a query. Its output is a(t), the classes' logits: give it to
+    the policy as it is (`readout="identity"`). Its state is the trace alone.
+
+    Args:
+        input_size: I, features and label.
+        n_classes: how many of the features, at the end of the first `input_size - n_unused`, are the label.
+        n_unused: how many features after the label are left out, such as a query flag.
+        rule: `"oja"`, `"decay"`, or a `Rule` of one trace that needs no parameters.
+        weight: whether there are fixed weights w; the published program of the paper has none here.
+        alpha_init: standard deviation of the initial alpha.
+        eta_init: initial plasticity rate, in [0, 1].
+        gain: how strongly a label clamps.
+
+    Raises:
+        ValueError: an argument is out of its range; the message names it.
+
+    Source: Miconi, Clune & Stanley (2018), section 4.5.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        n_classes: int = 5,
+        n_unused: int = 1,
+        rule: str | Rule = "oja",
+        weight: bool = False,
+        alpha_init: float = 0.01,
+        eta_init: float = 0.01,
+        gain: float = 1000.0,
+    ) -> None:
+        super().__init__(input_size, n_classes)
+        self.n_features = input_size - n_classes - n_unused
+        if self.n_features < 1:
+            raise ValueError(f"n_classes={n_classes} and n_unused={n_unused} leave none of the {input_size} features")
+        if not 0 <= eta_init <= 1:
+            raise ValueError(f"eta_init must be a rate in [0, 1], not {eta_init}")
+        self.rule, self.gain = get_rule(rule), gain
+        if len(self.rule.traces) != 1 or self.rule.parameters:
+            raise ValueError(f"rule must have one trace and no parameters, which {self.rule.name!r} has not")
+        shape = (self.n_features, n_classes)
+        self.alpha = nn.Parameter(alpha_init * torch.randn(shape))
+        self.eta = nn.Parameter(torch.tensor(float(eta_init)))
+        self.weight = nn.Parameter(alpha_init * torch.randn(shape)) if weight else None
+        self.state_shapes = (shape,)
+
+    def forward(self, inputs: Tensor, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
+        """Run the layer over a sequence; see `RecurrentCore.forward`."""
+        features, labels = inputs[..., : self.n_features], inputs[..., self.n_features :][..., : self.output_size]
+        rate = self.eta + (self.eta.clamp(0, 1) - self.eta).detach()
+        outputs = []
+        for feature, label, start in zip(features, labels, episode_starts, strict=True):
+            state = reset_where(start, state)
+            connections = self.alpha * state[0]
+            if self.weight is not None:
+                connections = connections + self.weight
+            activity = torch.einsum("bi,bij->bj", feature, connections) + self.gain * label
+            outputs.append(activity)
+            state = self.rule.step(state, feature, torch.softmax(activity, dim=1), rate, {})
+        return torch.stack(outputs), state
+
+    def plasticity(self) -> dict[str, Tensor]:
+        """Return `alpha`, `eta`, and `weight` where there is one."""
+        values = {"weight": self.weight, "alpha": self.alpha, "eta": self.eta}
+        return {name: value.detach() for name, value in values.items() if value is not None}
+
+    def traces(self, state: State) -> dict[str, Tensor]:
+        """Return the trace, (B, features, classes)."""
+        return {"trace": state[0]}
