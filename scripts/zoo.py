@@ -20,7 +20,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from plastic_rl import agents
 from plastic_rl.agents.callbacks import PlasticityCallback
 from plastic_rl.agents.vec_env import has_vector_form, make_vec_env
-from plastic_rl.cores import core_arguments
+from plastic_rl.cores import core_arguments, core_defaults
 from plastic_rl.scripts.names import refuse
 from plastic_rl.scripts.summary import print_summary
 
@@ -101,8 +101,9 @@ class PlasticExperimentManager(ExperimentManager):
         core_kwargs = dict(chosen.get("core_kwargs", {}))
         if self.core is not None and self.core != chosen.get("core"):
             chosen["core"] = self.core
-            known = core_arguments(self.core)
-            core_kwargs = {name: value for name, value in core_kwargs.items() if name in known}
+            # What was set for another core holds for this one, too, unless its name says otherwise or it has no such.
+            kept = set(core_arguments(self.core)) - set(core_defaults(self.core))
+            core_kwargs = {name: value for name, value in core_kwargs.items() if name in kept}
         chosen["core_kwargs"] = {**core_kwargs, **self.core_kwargs}
         return chosen
 

@@ -5,7 +5,7 @@ from plastic_rl.cores.base import RecurrentCore, State
 from plastic_rl.cores.gated import GRUCore, LSTMCore
 from plastic_rl.cores.plastic import PlasticCore
 from plastic_rl.cores.plastic_layer import PlasticLayer
-from plastic_rl.cores.registry import core_arguments, make_core, register_core, registered_cores
+from plastic_rl.cores.registry import core_arguments, core_defaults, make_core, register_core, registered_cores
 
 register_core("plastic", PlasticCore)
 register_core("homogeneous", PlasticCore, alpha="shared")
@@ -26,6 +26,7 @@ __all__ = [
     "RecurrentCore",
     "State",
     "core_arguments",
+    "core_defaults",
     "make_core",
     "register_core",
     "registered_cores",

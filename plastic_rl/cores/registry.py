@@ -68,6 +68,15 @@ def core_arguments(core: str | CoreFactory) -> list[str]:
     ]
 
 
+def core_defaults(core: str | CoreFactory) -> dict[str, Any]:
+    """Return the arguments that a core's name stands for, such as `rule="neuromodulated"`.
+
+    Raises:
+        ValueError: no core has that name.
+    """
+    return dict(_find_core(core)[1])
+
+
 def _find_core(core: str | CoreFactory) -> tuple[CoreFactory, dict[str, Any]]:
     if not isinstance(core, str):
         return core, {}
