@@ -13,7 +13,6 @@ from plastic_rl.envs.task import ReferenceReturns, Task
 from plastic_rl.envs.views import TaskEnv, TaskVectorEnv
 
 SIZE = 31
-_TURNS = np.stack([np.rot90(np.arange(SIZE * SIZE).reshape(SIZE, SIZE), k).ravel() for k in range(4)])
 
 
 class OneShot(Task):
@@ -111,26 +110,28 @@ class OneShot(Task):
         self.turn = np.zeros(shape, np.int64)
         self.label = np.zeros(shape, np.int64)
         self.previous_action = np.zeros(self.num_envs, np.int64)
-        self._flat = self.images.reshape(-1, SIZE * SIZE)
+        self._drawings = self.images.reshape(-1, SIZE, SIZE)
         self._copies = np.arange(self.num_envs)
 
     def reset(self, copies: np.ndarray) -> None:
         """Draw characters, their turns, which of their drawings to show, the order, and the queries."""
         there, n_drawings = self.images.shape[:2]
-        shown = np.tile(np.arange(self.n_way), self.k_shot)
-        nth = np.repeat(np.arange(self.k_shot), self.n_way)
-        for copy in copies:
-            rng = self.rngs[copy]
-            characters = rng.choice(there, self.n_way, replace=False)
-            turns = rng.integers(4, size=self.n_way)
-            order = rng.permutation(self.query_start)
-            label = np.concatenate([shown[order], rng.integers(self.n_way, size=self.n_queries)])
-            # The m-th query takes the drawing after those that were shown and those of the queries before.
-            use = np.concatenate([nth[order], self.k_shot + np.arange(self.n_queries)])
-            drawings = rng.permuted(np.tile(np.arange(n_drawings), (self.n_way, 1)), axis=1)
-            self.label[copy, :-1] = label
-            self.drawing[copy, :-1] = characters[label] * n_drawings + drawings[label, use]
-            self.turn[copy, :-1] = turns[label]
+        way, shown, asked = self.n_way, self.query_start, self.n_queries
+        parts = np.cumsum([way, way, shown, asked])
+        # One call for each copy, since that is all that cannot be done for many at once.
+        numbers = np.stack([self.rngs[copy].random(parts[-1] + way * n_drawings) for copy in copies])
+        which, turns, order, queries, drawings = np.split(numbers, parts, axis=1)
+        characters = _distinct(which, there)
+        label = np.empty((len(copies), self.episode_steps), np.int64)
+        use = np.empty_like(label)  # the how-manieth drawing of its character
+        ranks = order.argsort(axis=1)
+        label[:, :shown], use[:, :shown] = ranks % way, ranks // way
+        label[:, shown:], use[:, shown:] = queries * way, self.k_shot + np.arange(asked)
+        of_character = drawings.reshape(len(copies), way, n_drawings).argsort(axis=2)
+        row = np.arange(len(copies))[:, None]
+        self.label[copies, :-1] = label
+        self.drawing[copies, :-1] = characters[row, label] * n_drawings + of_character[row, label, use]
+        self.turn[copies, :-1] = (4 * turns).astype(np.int64)[row, label]
         self.previous_action[copies] = 0
 
     def step(self, actions: np.ndarray) -> np.ndarray:
@@ -143,14 +144,16 @@ class OneShot(Task):
         """Return image (num_envs, 961), label (num_envs, n_way) and query (num_envs, 1), float32."""
         now = self._copies, self.time
         over = self.time >= self.episode_steps
-        pixels = self._flat[self.drawing[now][:, None], _TURNS[self.turn[now]]]
-        image = pixels.astype(np.float32)
-        image /= 255
-        image[over] = 0
+        image = np.zeros((self.num_envs, SIZE, SIZE), np.float32)
+        upright = self._drawings[self.drawing[now]] * np.float32(1 / 255)
+        for quarters in range(4):
+            turned = (self.turn[now] == quarters) & ~over
+            image[turned] = np.rot90(upright[turned], quarters, axes=(1, 2))
         label = np.zeros((self.num_envs, self.n_way), np.float32)
         told = self.time < self.query_start
         label[told, self.label[now][told]] = 1
-        return {"image": image, "label": label, "query": self.query()[:, None].astype(np.float32)}
+        query = self.query()[:, None].astype(np.float32)
+        return {"image": image.reshape(-1, SIZE * SIZE), "label": label, "query": query}
 
     def target(self) -> np.ndarray:
         """Return (num_envs,) int64, the label of what is shown."""
@@ -177,8 +180,7 @@ class OneShot(Task):
         for t in range(min(int(self.time[copy]) + 1, self.episode_steps)):
             asked = t >= self.query_start
             x, y = 16 + 76 * (t - self.query_start if asked else t), 112 if asked else 8
-            pixels = self._flat[self.drawing[copy, t]][_TURNS[self.turn[copy, t]]]
-            canvas.picture(x, y, 68, 68, (255 - pixels).reshape(SIZE, SIZE))
+            canvas.picture(x, y, 68, 68, 255 - np.rot90(self._drawings[self.drawing[copy, t]], self.turn[copy, t]))
             canvas.text(x + 28, y + 70, "?" if asked else str(self.label[copy, t]), size=16)
         if self.time[copy] > self.query_start:
             last = self.label[copy, self.time[copy] - 1]
@@ -195,6 +197,20 @@ class OneShot(Task):
         if t <= self.query_start:
             return now
         return f"{now}; answered {self.previous_action[copy]}, right was {self.label[copy, t - 1]}"
+
+
+def _distinct(uniform: np.ndarray, n: int) -> np.ndarray:
+    """Return in each row different integers below n, from independent uniform numbers (rows, k) below 1.
+
+    The k-th is the floor(u * (n - k))-th of those that are not taken yet.
+    """
+    chosen = np.empty(uniform.shape, np.int64)
+    for k in range(uniform.shape[1]):
+        number = (uniform[:, k] * (n - k)).astype(np.int64)
+        for taken in np.sort(chosen[:, :k], axis=1).T:
+            number += number >= taken
+        chosen[:, k] = number
+    return chosen
 
 
 def _load(source: str, n_classes: int | None, split: str, root: str | os.PathLike | None) -> np.ndarray:
