@@ -1,122 +1,113 @@
 """Evaluate trained runs on fresh episodes: `python -m plastic_rl.scripts.evaluate RUN [RUN ...]`.
 
-Prints the mean return with its 95% bootstrap interval, the normalised score (0 random, 1 oracle), and the
-within-episode learning curve: how the reward per step grows in the course of one life.
+Prints the mean return and the normalised score (0 random, 1 oracle) with their 95% bootstrap intervals over lives, and
+the within-episode learning curve: how the reward per step grows in the course of one life. The figures are also left
+in each run folder, as evaluation.json, from which the `plot` command reads them.
+
+`--ablate trace` plays a second time with the plastic trace held at zero, `--ablate state` with the activity reset
+before every step (which leaves a plastic core nothing to write into its trace, so no memory at all): what is lost?
 """
 
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from plastic_rl.scripts.lives import Ablation
+    from plastic_rl.scripts.runs import Run
 
 BARS = " ▁▂▃▄▅▆▇█"
 
 
-def evaluate(run: Any, episodes: int, seed: int, device: str, deterministic: bool) -> dict[str, Any]:
+def evaluate(
+    run: "Run", model: Any, episodes: int, seed: int, deterministic: bool, ablate: "Ablation | None" = None
+) -> dict[str, Any]:
     """Play one run's episodes and return the figures.
 
     Args:
-        run: a `Run`.
+        run: the run.
+        model: its model.
         episodes: how many lives.
-        seed: of the first environment; far from those of training by default.
-        device: for the policy.
+        seed: of the first environment.
         deterministic: whether to take the most probable actions.
+        ablate: what of the memory is set to zero before every step; see `lives.ablated`.
+
+    Raises:
+        ValueError: the model has no such memory.
     """
     from plastic_rl.envs import score
-    from plastic_rl.scripts.lives import play
+    from plastic_rl.scripts.lives import ablated, play
 
+    erased = () if ablate is None else ablated(model, ablate)
     env = run.make_env(min(episodes, 64), seed)
-    lives = play(run.load(device), env, episodes, deterministic)
+    lives = play(model, env, episodes, deterministic, erased)
     env.close()
     low, high = lives.interval()
     mean = float(lives.returns.mean())
     scores = [score(run.env_id, value, **run.env_kwargs) for value in (mean, low, high)]
     return {
         "run": str(run.folder),
+        "env": run.env_id,
         "actions": "deterministic" if deterministic else "sampled",
+        "ablate": ablate,
         "episodes": len(lives.returns),
+        "seed": seed,
         "mean_return": mean,
         "interval": [low, high],
         "score": scores[0],
         "score_interval": scores[1:] if scores[0] is not None else None,
         "reward_per_step_by_quarter": lives.quarters().tolist(),
         "reward_by_time": lives.reward_by_time.tolist(),
+        "reward_by_time_interval": lives.interval_by_time().tolist(),
     }
 
 
-def curve(rewards: list[float], width: int = 32) -> str:
-    """Draw mean rewards by time as one line of bars, from zero or the lowest to the highest."""
-    means = [float(part.mean()) for part in np.array_split(np.array(rewards), min(width, len(rewards)))]
-    low, high = min(0.0, *means), max(means)
+def curves(rewards: list[list[float]], width: int = 44) -> list[str]:
+    """Draw mean rewards by time as lines of bars, all from zero (or the lowest) to the highest of all."""
+    means = [[float(p.mean()) for p in np.array_split(np.array(row), min(width, len(row)))] for row in rewards]
+    low, high = min(0.0, *map(min, means)), max(map(max, means))
     scale = (len(BARS) - 1) / (high - low) if high > low else 0.0
-    return "".join(BARS[round((mean - low) * scale)] for mean in means)
+    return ["".join(BARS[round((mean - low) * scale)] for mean in row) for row in means]
 
 
 def print_table(results: list[dict[str, Any]]) -> None:
-    """Print one run's figures as a table, and the curves below."""
+    """Print figures of one or more runs as one table of at most 80 columns, and the curves below."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("actions", "lives", "mean return (95%)", "score", "reward/step by quarter")
-    for result in results:
-        low, high = result["interval"]
-        table.add_row(
-            result["actions"],
-            str(result["episodes"]),
-            f"{result['mean_return']:.1f} ({low:.1f} to {high:.1f})",
-            "" if result["score"] is None else f"{result['score']:.2f}",
-            " ".join(f"{quarter:.2f}" for quarter in result["reward_per_step_by_quarter"]),
-        )
-    print(results[0]["run"])
+    runs = list(dict.fromkeys(result["run"] for result in results))
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    quarters = "reward per step\nby quarter of life"
+    for heading in ("run", "actions", "lives", "mean return\n(95%)", "score\n(95%)", quarters):
+        table.add_column(heading, no_wrap=True)
+    for number, run in enumerate(runs, 1):
+        for result in (result for result in results if result["run"] == run):
+            table.add_row(
+                str(number),
+                _how(result, "\n"),
+                str(result["episodes"]),
+                "{:.1f}\n{:.1f} to {:.1f}".format(result["mean_return"], *result["interval"]),
+                "" if result["score"] is None else _score(result),
+                " ".join(f"{quarter:.2f}" for quarter in result["reward_per_step_by_quarter"]),
+            )
     Console().print(table)
-    print("reward by time in the life")
-    for result in results:
-        print(f"  {result['actions']:<13}  {curve(result['reward_by_time'])}")
+    for number, run in enumerate(runs, 1):
+        print(f"\nrun {number}: {run}\nreward by time in the life")
+        own = [result for result in results if result["run"] == run]
+        for result, bars in zip(own, curves([result["reward_by_time"] for result in own]), strict=True):
+            print(f"  {_how(result, ', '):<28}  {bars}")
 
 
-def render(run: Any, mode: str, seed: int, device: str, deterministic: bool) -> None:
-    """Show one life: in the terminal (`ansi`), in a window (`human`), or as a GIF or MP4 file."""
-    from plastic_rl.scripts.names import refuse
-
-    if mode not in ("ansi", "human") and Path(mode).suffix not in (".gif", ".mp4"):
-        refuse(f"--render takes ansi, human, or a file that ends in .gif or .mp4, not {mode!r}")
-    model = run.load(device)
-    to_file = mode not in ("ansi", "human")
-    env = run.make_single_env(seed, "rgb_array" if to_file else mode)
-    frames: list[Any] = []
-
-    def show() -> None:
-        picture = env.env_method("render")[0]
-        if to_file:
-            frames.append(picture)
-        elif mode == "ansi":
-            print(picture, end="\n\n")
-
-    observation: Any = env.reset()
-    show()
-    state, start = None, np.ones(1, bool)
-    while True:
-        action, state = model.predict(observation, state, start, deterministic=deterministic)
-        observation, _, start, _ = env.step(action)
-        if start[0]:
-            break
-        show()
-    env.close()
-    if to_file:
-        _write(Path(mode), frames)
-        print(f"wrote {mode}: {len(frames)} frames")
+def _how(result: dict[str, Any], separator: str) -> str:
+    return result["actions"] + (f"{separator}without {result['ablate']}" if result["ablate"] else "")
 
 
-def _write(path: Path, frames: list[Any]) -> None:
-    import imageio.v3 as iio
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".gif":
-        iio.imwrite(path, np.stack(frames), duration=80, loop=0)
-    else:
-        iio.imwrite(path, np.stack(frames), fps=12)
+def _score(result: dict[str, Any]) -> str:
+    return "{:.2f}\n{:.2f} to {:.2f}".format(result["score"], *result["score_interval"])
 
 
 def print_reference(env_id: str, episodes: int) -> None:
@@ -144,7 +135,8 @@ def make_parser() -> argparse.ArgumentParser:
     actions = parser.add_mutually_exclusive_group()
     actions.add_argument("--deterministic", action="store_true", help="only with the most probable actions")
     actions.add_argument("--stochastic", action="store_true", help="only with sampled actions, as in training")
-    parser.add_argument("--render", metavar="MODE", help="show one life instead: ansi, human, or a .gif or .mp4 file")
+    parser.add_argument("--ablate", choices=("trace", "state"), help="play also without this part of the memory")
+    parser.add_argument("--json", metavar="FILE", help="write the figures of all runs into this file, too")
     parser.add_argument("--reference", metavar="ENV", help="recompute the figures behind an environment's score")
     return parser
 
@@ -154,6 +146,7 @@ def main(argv: list[str] | None = None) -> None:
     args = make_parser().parse_args(argv)
     import torch
 
+    from plastic_rl.scripts.lives import ablated
     from plastic_rl.scripts.names import check_name, refuse
     from plastic_rl.scripts.runs import open_run
 
@@ -169,14 +162,24 @@ def main(argv: list[str] | None = None) -> None:
     if not args.run:
         refuse("give one or more run folders, as `train` printed them")
     runs = [open_run(path) for path in args.run]
-    if args.render:
-        render(runs[0], args.render, args.seed, args.device, args.deterministic)
-        return
+    models = [run.load(args.device) for run in runs]
+    if args.ablate:
+        for run, model in zip(runs, models, strict=True):
+            try:
+                ablated(model, args.ablate)
+            except ValueError as error:
+                refuse(f"run {str(run.folder)!r}: {error}")
     ways = [False] if args.stochastic else [True] if args.deterministic else [False, True]
-    for run in runs:
-        results = [evaluate(run, args.episodes, args.seed, args.device, way) for way in ways]
+    memories = [None] if args.ablate is None else [None, args.ablate]
+    everything = []
+    for run, model in zip(runs, models, strict=True):
+        results = [evaluate(run, model, args.episodes, args.seed, way, memory) for memory in memories for way in ways]
         (run.folder / "evaluation.json").write_text(json.dumps(results, indent=1))
-        print_table(results)
+        everything += results
+    print_table(everything)
+    if args.json:
+        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
+        Path(args.json).write_text(json.dumps(everything, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,35 +1,69 @@
 """Lives of a trained policy, played out: the rewards of whole episodes."""
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
+
+Ablation = Literal["trace", "state"]
 
 
 class Lives(NamedTuple):
     """Rewards of whole episodes.
 
     Attributes:
-        returns: (n,) undiscounted returns.
-        reward_by_time: (longest,) mean reward at each step since the start, over the episodes that lasted so long.
+        rewards: (n, longest) float64, the reward of each step of each episode; NaN after its end.
     """
 
-    returns: np.ndarray
-    reward_by_time: np.ndarray
+    rewards: np.ndarray
 
-    def interval(self, seed: int = 0, resamples: int = 2000) -> tuple[float, float]:
+    @property
+    def returns(self) -> np.ndarray:
+        """The undiscounted returns, (n,)."""
+        return np.nansum(self.rewards, axis=1)
+
+    @property
+    def reward_by_time(self) -> np.ndarray:
+        """The mean reward at each step since the start, over the episodes that lasted so long, (longest,)."""
+        return np.nanmean(self.rewards, axis=0)
+
+    def interval(self) -> tuple[float, float]:
         """Return a 95% bootstrap interval of the mean return."""
-        rng = np.random.default_rng(seed)
-        means = rng.choice(self.returns, (resamples, len(self.returns))).mean(axis=1)
-        low, high = np.quantile(means, [0.025, 0.975])
+        low, high = bootstrap_interval(self.returns[:, None])[:, 0]
         return float(low), float(high)
+
+    def interval_by_time(self) -> np.ndarray:
+        """Return 95% bootstrap intervals of `reward_by_time`, (2, longest), over episodes."""
+        return bootstrap_interval(self.rewards)
 
     def quarters(self) -> np.ndarray:
         """Return the mean reward per step in each quarter of the episode, (4,)."""
         return np.array([part.mean() if len(part) else 0.0 for part in np.array_split(self.reward_by_time, 4)])
 
 
-def play(model: Any, env: VecEnv, n_episodes: int, deterministic: bool) -> Lives:
+def bootstrap_interval(values: np.ndarray, resamples: int = 2000, seed: int = 0) -> np.ndarray:
+    """Return 95% percentile bootstrap intervals of the means of columns.
+
+    Args:
+        values: (n, columns); NaN where there is no value. Rows are drawn with replacement.
+        resamples: how many means to draw.
+        seed: of the draws.
+
+    Returns:
+        (2, columns), low and high; NaN where no row has a value.
+    """
+    # A resample is how often each row was drawn, which makes all of the means two products of matrices.
+    draws = np.random.default_rng(seed).multinomial(len(values), np.full(len(values), 1 / len(values)), resamples)
+    there = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        means = (draws @ np.where(there, values, 0.0)) / (draws @ there.astype(float))
+    intervals = np.full((2, values.shape[1]), np.nan)
+    some = there.any(axis=0)
+    intervals[:, some] = np.nanquantile(means[:, some], [0.025, 0.975], axis=0)
+    return intervals
+
+
+def play(model: Any, env: VecEnv, n_episodes: int, deterministic: bool, erased: tuple[int, ...] = ()) -> Lives:
     """Play whole episodes, the same number in every environment, so that short ones are not favoured.
 
     Args:
@@ -37,6 +71,7 @@ def play(model: Any, env: VecEnv, n_episodes: int, deterministic: bool) -> Lives
         env: its environments, unnormalised rewards.
         n_episodes: how many; rounded up to a multiple of the number of environments.
         deterministic: whether to take the most probable actions.
+        erased: which parts of the recurrent state are set to zero before every step; see `ablated`.
     """
     each = -(-n_episodes // env.num_envs)
     observations: Any = env.reset()
@@ -46,20 +81,45 @@ def play(model: Any, env: VecEnv, n_episodes: int, deterministic: bool) -> Lives
     episodes: list[list[float]] = []
     while finished.min() < each:
         actions, state = model.predict(observations, state, starts, deterministic=deterministic)
+        if erased:
+            state = tuple(np.zeros_like(part) if i in erased else part for i, part in enumerate(state))
         observations, rewards, starts, _ = env.step(actions)
-        for i, reward in enumerate(rewards.tolist()):
-            running[i].append(reward)
+        for rewards_of_life, reward in zip(running, rewards.tolist(), strict=True):
+            rewards_of_life.append(reward)
         for copy in np.flatnonzero(starts):
             if finished[copy] < each:
                 episodes.append(running[copy])
             finished[copy] += 1
             running[copy] = []
-    return Lives(np.array([sum(rewards) for rewards in episodes]), _mean_by_time(episodes))
+    return Lives(_padded(episodes))
 
 
-def _mean_by_time(episodes: list[list[float]]) -> np.ndarray:
-    longest = max(len(rewards) for rewards in episodes)
-    padded = np.full((len(episodes), longest), np.nan)
-    for row, rewards in zip(padded, episodes, strict=True):
-        row[: len(rewards)] = rewards
-    return np.nanmean(padded, axis=0)
+def ablated(model: Any, ablate: Ablation) -> tuple[int, ...]:
+    """Return which parts of the recurrent state an ablation sets to zero.
+
+    `trace` takes the plastic traces, and leaves the activity. `state` takes all but the traces; as traces are written
+    from the activity of the step before, a plastic core has no memory at all then.
+
+    Args:
+        model: a trained model.
+        ablate: `"trace"` or `"state"`.
+
+    Raises:
+        ValueError: the model has no such memory.
+    """
+    core = getattr(model.policy, "core", None)
+    if core is None:
+        raise ValueError(f"ablate must be left out: {type(model).__name__} has no recurrent core")
+    state = core.initial_state(1)
+    traces = list(core.traces(state).values())
+    is_trace = [any(part is trace for trace in traces) for part in state]
+    if ablate == "trace" and not any(is_trace):
+        raise ValueError(f"ablate must be 'state', not 'trace': core {model.policy.core_name!r} has no trace")
+    return tuple(i for i, trace in enumerate(is_trace) if trace == (ablate == "trace"))
+
+
+def _padded(episodes: list[list[float]]) -> np.ndarray:
+    rewards = np.full((len(episodes), max(len(episode) for episode in episodes)), np.nan)
+    for row, episode in zip(rewards, episodes, strict=True):
+        row[: len(episode)] = episode
+    return rewards

@@ -1,69 +1,144 @@
 """Run folders: what `train` leaves behind, read again."""
 
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+import gymnasium as gym
 import rl_zoo3
 import yaml
+from rl_zoo3.utils import get_wrapper_class
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack, VecNormalize
 
 from plastic_rl.agents.vec_env import make_vec_env
-from plastic_rl.scripts.names import refuse
+from plastic_rl.scripts.names import check_name, refuse
 from plastic_rl.scripts.zoo import register_algorithms
 
 
-class Run(NamedTuple):
+@dataclass(frozen=True)
+class Run:
     """A run folder.
 
     Attributes:
         folder: the folder itself.
-        model_file: the saved model.
         settings: the folder of `args.yml`, `config.yml` and the normalisation statistics.
         algo: the algorithm's name.
         env_id: the environment's id.
         env_kwargs: the environment's arguments.
+        config: the hyperparameters, as the Zoo saved them.
     """
 
     folder: Path
-    model_file: Path
     settings: Path
     algo: str
     env_id: str
     env_kwargs: dict[str, Any]
+    config: dict[str, Any]
+
+    @property
+    def model_file(self) -> Path:
+        """The saved model."""
+        return self.folder / f"{self.settings.name}.zip"
+
+    @property
+    def core(self) -> str | None:
+        """The name of the policy's core; None where it has none."""
+        return core_of(self.config)[0]
+
+    @property
+    def label(self) -> str:
+        """What to call the policy in a title: its core, with its rule where it has one, or the algorithm."""
+        core, core_kwargs = core_of(self.config)
+        if core is None:
+            return self.algo
+        rule = core_kwargs.get("rule")
+        return f"{core} ({rule})" if rule and core != "rnn" else core
 
     def load(self, device: str = "auto") -> BaseAlgorithm:
-        """Load the trained model, without an environment."""
+        """Load the trained model, without an environment.
+
+        Leaves with one line and exit code 2 where that cannot be done.
+        """
         register_algorithms()
-        return rl_zoo3.ALGOS[self.algo].load(self.model_file, device=device)
+        check_name(f"algorithm of run {str(self.folder)!r}", self.algo, rl_zoo3.ALGOS)
+        try:
+            return rl_zoo3.ALGOS[self.algo].load(self.model_file, device=device)
+        except Exception as error:  # whatever unpickling, or building the policy from what was pickled, may raise
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            if not zipfile.is_zipfile(self.model_file):
+                refuse(f"the model of run {str(self.folder)!r} is cut off or no model: {reason}")
+            refuse(f"the model of run {str(self.folder)!r} does not fit this version{self._written_by()}: {reason}")
 
-    def make_env(self, n_envs: int, seed: int, **env_kwargs: Any) -> VecEnv:
-        """Make the environments it was trained on, with the same observations; rewards are not normalised."""
-        return self._normalized(make_vec_env(self.env_id, n_envs, seed, env_kwargs={**self.env_kwargs, **env_kwargs}))
+    def _written_by(self) -> str:
+        """Return which libraries wrote the model, where it says so."""
+        with zipfile.ZipFile(self.model_file) as file:
+            if "system_info.txt" not in file.namelist():
+                return ""
+            lines = file.read("system_info.txt").decode().splitlines()
+        versions = [line.lstrip("- ") for line in lines if "Stable-Baselines3" in line or "PyTorch" in line]
+        return f" (it was written by {', '.join(versions)})" if versions else ""
 
-    def _normalized(self, env: VecEnv) -> VecEnv:
+    def make_env(self, n_envs: int, seed: int, **kwargs: Any) -> VecEnv:
+        """Make the environments it was trained on, with the same observations; rewards are not normalised.
+
+        Args:
+            n_envs: how many.
+            seed: of the first.
+            kwargs: further arguments of the environment.
+        """
+        return self._make(n_envs, seed, {"env_kwargs": kwargs})
+
+    def make_single_env(
+        self, seed: int, render_mode: str, camera: Callable[[gym.Env], gym.Env] | None = None
+    ) -> VecEnv:
+        """Make one environment to be looked at, with the same observations.
+
+        Args:
+            seed: of the environment.
+            render_mode: as in Gymnasium.
+            camera: a wrapper around all the others.
+        """
+        how = {"env_kwargs": {"render_mode": render_mode}, "vec_env_cls": DummyVecEnv}
+        return self._make(1, seed, how, camera)
+
+    def _make(
+        self, n_envs: int, seed: int, how: dict[str, Any], camera: Callable[[gym.Env], gym.Env] | None = None
+    ) -> VecEnv:
+        env_kwargs = {**self.env_kwargs, **how.pop("env_kwargs")}
+        wrappers = [wrapper for wrapper in (get_wrapper_class(self.config), camera) if wrapper is not None]
+
+        def wrap(env: gym.Env) -> gym.Env:
+            for wrapper in wrappers:
+                env = wrapper(env)
+            return env
+
+        try:
+            env = make_vec_env(
+                self.env_id, n_envs, seed, env_kwargs=env_kwargs, wrapper_class=wrap if wrappers else None, **how
+            )
+        except (TypeError, ValueError, FileNotFoundError, gym.error.Error) as error:
+            refuse(f"the environment of run {str(self.folder)!r}, {self.env_id}, cannot be made: {error}")
+        vec_wrapper: Any = get_wrapper_class(self.config, "vec_env_wrapper")
+        env = env if vec_wrapper is None else vec_wrapper(env)
         statistics = self.settings / "vecnormalize.pkl"
         if statistics.exists():
             env = VecNormalize.load(str(statistics), env)
             env.training = env.norm_reward = False
-        return env
-
-    def make_single_env(self, seed: int, render_mode: str) -> VecEnv:
-        """Make one environment to be looked at, with the same observations."""
-        env = make_vec_env(
-            self.env_id,
-            1,
-            seed,
-            env_kwargs={**self.env_kwargs, "render_mode": render_mode},
-            vec_env_cls=DummyVecEnv,
-        )
-        return self._normalized(env)
+        return VecFrameStack(env, self.config["frame_stack"]) if self.config.get("frame_stack") else env
 
 
-def open_run(path: str) -> Run:
+def open_run(path: str, trained: bool = True) -> Run:
     """Read a run folder.
 
     Leaves with one line and exit code 2 where it is none, or one that was left half written.
+
+    Args:
+        path: the folder.
+        trained: whether the model must be there already.
     """
     folder = Path(path)
     if not folder.is_dir():
@@ -72,14 +147,48 @@ def open_run(path: str) -> Run:
     if not found:
         refuse(f"run {path!r} is no run folder: it holds no */args.yml; it may be one of {_runs_below(folder)}")
     settings = found[0].parent
-    model_file = folder / f"{settings.name}.zip"
-    if not model_file.exists():
-        refuse(f"run {path!r} holds no model yet: {model_file.name} is missing")
-    # The Zoo writes args.yml as an OrderedDict, which only yaml's unsafe loader reads: it is our own file.
-    args = dict(yaml.load((settings / "args.yml").read_text(), Loader=yaml.UnsafeLoader))
-    config = dict(yaml.load((settings / "config.yml").read_text(), Loader=yaml.UnsafeLoader))
-    env_kwargs = args.get("env_kwargs") or config.get("env_kwargs") or {}
-    return Run(folder, model_file, settings, args["algo"], args["env"], env_kwargs)
+    args, config = _read(settings / "args.yml", path), _read(settings / "config.yml", path)
+    if missing := [key for key in ("algo", "env") if not args.get(key)]:
+        refuse(f"run {path!r} is of another version: its args.yml does not say {' and '.join(missing)}")
+    for package in args.get("gym_packages") or []:
+        try:
+            import_module(package)
+        except ImportError as error:
+            refuse(f"run {path!r} needs {package!r}, which cannot be imported: {error}")
+    check_name(f"environment of run {path!r}", args["env"], gym.registry)
+    run = Run(folder, settings, args["algo"], args["env"], _env_kwargs(args, config), config)
+    if trained and not run.model_file.exists():
+        refuse(f"run {path!r} holds no model yet: {run.model_file.name} is missing; was it stopped before its end?")
+    if trained and config.get("normalize") and not (settings / "vecnormalize.pkl").exists():
+        refuse(f"run {path!r} is half written: {settings.name}/vecnormalize.pkl is missing")
+    return run
+
+
+def _read(file: Path, path: str) -> dict[str, Any]:
+    # The Zoo writes these as an OrderedDict, which only yaml's unsafe loader reads: they are our own files.
+    try:
+        return dict(yaml.load(file.read_text(), Loader=yaml.UnsafeLoader) or {})
+    except FileNotFoundError:
+        refuse(f"run {path!r} is half written: {file.parent.name}/{file.name} is missing")
+    except (yaml.YAMLError, TypeError, ValueError, ImportError, AttributeError) as error:
+        reason = str(error).partition("\n")[0]
+        refuse(f"run {path!r}: {file.parent.name}/{file.name} is cut off or of another version: {reason}")
+
+
+def _env_kwargs(args: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    kwargs = args.get("env_kwargs") or config.get("env_kwargs") or {}
+    return dict(eval(kwargs)) if isinstance(kwargs, str) else dict(kwargs)  # the Zoo evaluates such strings, too
+
+
+def core_of(config: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
+    """Return the name and the arguments of the core that some hyperparameters ask for; None and none without a core."""
+    policy_kwargs = config.get("policy_kwargs") or {}
+    if isinstance(policy_kwargs, str):
+        try:
+            policy_kwargs = eval(policy_kwargs)  # as the Zoo does
+        except Exception:  # such as the name of a class that the Zoo knows and we do not: then it is no core of ours
+            return None, {}
+    return policy_kwargs.get("core"), dict(policy_kwargs.get("core_kwargs") or {})
 
 
 def _runs_below(folder: Path) -> str:

@@ -1,0 +1,171 @@
+"""What `evaluate` measures: intervals, ablations, figures; and what it says of folders that are no runs."""
+
+import json
+import shutil
+from zipfile import ZipFile
+
+import numpy as np
+import pytest
+import yaml
+
+from plastic_rl.scripts import evaluate, train
+from plastic_rl.scripts.lives import Lives, bootstrap_interval
+from plastic_rl.scripts.runs import open_run
+
+NAME = "plastic_rl-Maze-v0"
+SMALL = ["--env-kwargs", "size:5", "episode_steps:20", "-params", "n_envs:4", "n_steps:20", "batch_size:40"]
+
+
+def trained(folder, *more):
+    train.main([*SMALL, "-f", str(folder), "-tb", str(folder / "tb"), "-n", "160", "--verbose", "0", *more])
+    return folder / "plastic_ppo" / f"{NAME}_1"
+
+
+@pytest.fixture(scope="module")
+def plastic_run(tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("plastic"), "--core-kwargs", "hidden_size:8")
+
+
+@pytest.fixture(scope="module")
+def gru_run(tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("gru"), "--core", "gru", "--core-kwargs", "hidden_size:8")
+
+
+def refusal(capsys, arguments):
+    with pytest.raises(SystemExit) as left:
+        evaluate.main([str(argument) for argument in arguments])
+    error = capsys.readouterr().err.strip()
+    assert left.value.code == 2
+    assert error.startswith("error: ")
+    assert "\n" not in error
+    return error
+
+
+def test_an_interval_covers_the_mean_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    low, high = bootstrap_interval(rng.normal(size=(60, 400)))
+    assert 0.9 < np.mean((low < 0) & (high > 0)) < 0.98
+
+
+def test_short_episodes_count_only_while_they_last():
+    lives = Lives(np.array([[1.0, 2.0, 3.0], [3.0, np.nan, np.nan]]))
+    assert lives.returns.tolist() == [6, 3]
+    assert lives.reward_by_time.tolist() == [2, 2, 3]
+    low, high = lives.interval_by_time()
+    assert low.tolist() == [1, 2, 3]
+    assert high.tolist() == [3, 2, 3]
+
+
+def test_one_table_and_one_json_for_all_runs(plastic_run, gru_run, tmp_path, capsys):
+    file = tmp_path / "new" / "figures.json"
+    evaluate.main([str(plastic_run), str(gru_run), "--episodes", "8", "--json", str(file)])
+    figures = json.loads(file.read_text())
+    assert [(f["run"], f["actions"]) for f in figures] == [
+        (str(run), how) for run in (plastic_run, gru_run) for how in ("sampled", "deterministic")
+    ]
+    assert json.loads((gru_run / "evaluation.json").read_text()) == figures[2:]
+    for figure in figures:
+        low, high = figure["score_interval"]
+        assert low <= figure["score"] <= high
+        assert len(figure["reward_by_time"]) == 20
+        assert sum(figure["reward_by_time"]) == pytest.approx(figure["mean_return"])
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= max(80, len(str(plastic_run)) + 10)
+
+
+@pytest.mark.parametrize("ablate", ["trace", "state"])
+def test_an_ablated_memory_stays_empty(plastic_run, ablate, monkeypatch):
+    run = open_run(str(plastic_run))
+    model = run.load("cpu")
+    states, predict = [], model.predict
+
+    def watched(observation, state, *args, **kwargs):
+        states.append(state)
+        return predict(observation, state, *args, **kwargs)
+
+    monkeypatch.setattr(model, "predict", watched)
+    whole = evaluate.evaluate(run, model, 4, 0, deterministic=False)
+    assert all(state[0].any() and state[1].any() for state in states[5:20])
+    states.clear()
+    result = evaluate.evaluate(run, model, 4, 0, deterministic=False, ablate=ablate)
+    activity, trace = zip(*states[1:], strict=True)
+    assert not np.any(trace)
+    assert np.any(activity) == (ablate == "trace")
+    assert (whole["ablate"], result["ablate"]) == (None, ablate)
+
+
+def test_ablations_are_rows_of_their_own(gru_run, capsys):
+    evaluate.main([str(gru_run), "--ablate", "state", "--deterministic", "--episodes", "4"])
+    assert "without state" in capsys.readouterr().out
+    assert [f["ablate"] for f in json.loads((gru_run / "evaluation.json").read_text())] == [None, "state"]
+
+
+def test_a_core_without_a_trace_cannot_lose_it(plastic_run, gru_run, capsys):
+    assert "'gru' has no trace" in refusal(capsys, [plastic_run, gru_run, "--ablate", "trace"])
+
+
+def broken(run, tmp_path):
+    return shutil.copytree(run, tmp_path / "run")
+
+
+def test_a_model_that_is_cut_off(gru_run, tmp_path, capsys):
+    run = broken(gru_run, tmp_path)
+    model = run / f"{NAME}.zip"
+    model.write_bytes(model.read_bytes()[:1000])
+    assert "cut off" in refusal(capsys, [run])
+
+
+def test_a_model_of_another_version_names_what_wrote_it(plastic_run, gru_run, tmp_path, capsys):
+    # The parameters of one core in the folder of another are what a renamed parameter looks like.
+    run = broken(plastic_run, tmp_path)
+    with (
+        ZipFile(gru_run / f"{NAME}.zip") as other,
+        ZipFile(plastic_run / f"{NAME}.zip") as own,
+        ZipFile(run / f"{NAME}.zip", "w") as mixed,
+    ):
+        for name in own.namelist():
+            mixed.writestr(name, (other if name == "policy.pth" else own).read(name))
+    error = refusal(capsys, [run])
+    assert "does not fit this version" in error
+    assert "Stable-Baselines3: 2" in error
+
+
+@pytest.mark.parametrize("file", [f"{NAME}/config.yml", f"{NAME}/vecnormalize.pkl", f"{NAME}.zip"])
+def test_a_half_written_run_names_what_is_missing(plastic_run, file, tmp_path, capsys):
+    run = broken(plastic_run, tmp_path)
+    (run / file).unlink()
+    assert f"{file} is missing" in refusal(capsys, [run])
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("args.yml", "{}", "another version"),
+        ("args.yml", "a: [1, 2", "cut off"),
+        ("config.yml", "!!python/object/apply:plastic_rl.no_such_thing []", "another version"),
+    ],
+)
+def test_settings_that_cannot_be_read(plastic_run, file, text, message, tmp_path, capsys):
+    run = broken(plastic_run, tmp_path)
+    (run / NAME / file).write_text(text)
+    assert message in refusal(capsys, [run])
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("env", "plastic_rl/Mase-v0", "did you mean 'plastic_rl/Maze-v0'"),
+        ("algo", "plastic_pp", "did you mean 'plastic_ppo'"),
+        ("gym_packages", ["no_such_package"], "no_such_package"),
+        ("env_kwargs", {"sise": 5}, "cannot be made"),
+    ],
+)
+def test_settings_of_another_version(plastic_run, setting, value, message, tmp_path, capsys):
+    run = broken(plastic_run, tmp_path)
+    file = run / NAME / "args.yml"
+    args = dict(yaml.unsafe_load(file.read_text()))
+    file.write_text(yaml.dump({**args, setting: value}))
+    assert message in refusal(capsys, [run])
+
+
+def test_the_folder_above_names_the_runs_in_it(gru_run, capsys):
+    assert str(gru_run) in refusal(capsys, [gru_run.parent])
