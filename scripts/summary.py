@@ -51,8 +51,8 @@ def print_summary(
     console = Console()
     console.print(table)
     python = shlex.quote(os.path.relpath(sys.executable))
-    evaluate = f"{python} -m plastic_rl.scripts.evaluate {shlex.quote(run)}"
-    commands = [evaluate, f"{evaluate} --render {shlex.quote(run + '/life.gif')}", f"{evaluate} --render ansi"]
+    commands = [f"{python} -m plastic_rl.scripts.{name} {shlex.quote(run)}" for name in ("evaluate", "plot", "watch")]
+    commands.append(f"{commands[-1]} --ansi")
     if tensorboard_log is not None:
         commands.insert(0, f"{python} -m tensorboard.main --logdir {shlex.quote(tensorboard_log)}")
     print("Look further:", *commands, sep="\n  ")

@@ -1,0 +1,171 @@
+"""One life of a trained policy, step by step, beside its memory."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.distributions import Distribution, MultiCategoricalDistribution
+
+from plastic_rl.agents.policy import PlasticActorCriticPolicy
+from plastic_rl.ops.rules import modulation
+from plastic_rl.scripts.maze_way import MazeWay, Way
+from plastic_rl.scripts.runs import Run
+
+
+class Moment(NamedTuple):
+    """What there is to see at one step of a life: an observation, and what the policy made of it.
+
+    Attributes:
+        picture: what the environment draws: a frame (height, width, 3) uint8, a text, or None.
+        total: the sum of the rewards so far.
+        traces: the core's traces by name, (N, N) float32, presynaptic rows; empty where it has none.
+        activity: (N,) outputs of the core; None for a policy without one.
+        modulation: M(t) of a neuromodulated core, else None.
+        choices: (n,) probabilities of the actions, or of a 1 in each bit, or the means of continuous actions; None
+            where the policy tells nothing of the kind.
+        action: what was chosen; None at the end of the life.
+        way: of a maze, the way since the agent was put where it started from.
+    """
+
+    picture: Any
+    total: float
+    traces: dict[str, np.ndarray]
+    activity: np.ndarray | None
+    modulation: float | None
+    choices: np.ndarray | None
+    action: np.ndarray | None
+    way: Way | None
+
+
+class _Thoughts(NamedTuple):
+    action: np.ndarray
+    state: Any
+    traces: dict[str, np.ndarray]
+    activity: np.ndarray | None = None
+    modulation: float | None = None
+    choices: np.ndarray | None = None
+
+
+class Camera(gym.Wrapper):
+    """Takes a picture of each observation, also of the last one of a life, which a `VecEnv` does not show.
+
+    Args:
+        env: an environment made with a render mode.
+
+    Attributes:
+        pictures: what `render` returned, in order, from the first reset on.
+        ways: of a maze, the way at each picture; else None each.
+    """
+
+    def __init__(self, env: gym.Env) -> None:
+        super().__init__(env)
+        self.pictures: list[Any] = []
+        self.ways: list[Way | None] = []
+        self._way = MazeWay(env)
+
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        """Begin a life, and take its first picture."""
+        result = self.env.reset(**kwargs)
+        self._way.begin()
+        self._take()
+        return result
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """Take a step, then a picture."""
+        result = self.env.step(action)
+        self._way.follow(float(result[1]))
+        self._take()
+        return result
+
+    def _take(self) -> None:
+        self.pictures.append(self.env.render())
+        self.ways.append(self._way.now())
+
+
+def record(run: Run, model: BaseAlgorithm, seed: int, deterministic: bool, render_mode: str) -> Iterator[Moment]:
+    """Play one life and tell of each step as it happens; the last moment is the end, with the memory as it was left.
+
+    Args:
+        run: the run, for its environment.
+        model: its model.
+        seed: of the environment, and of sampled actions.
+        deterministic: whether to take the most probable actions.
+        render_mode: `"rgb_array"`, `"ansi"` or `"human"`.
+    """
+    env = run.make_single_env(seed, render_mode, Camera)
+    torch.manual_seed(seed)
+    observation: Any = env.reset()
+    pictures, ways = env.get_attr("pictures")[0], env.get_attr("ways")[0]
+    state, total, over, step = None, 0.0, np.ones(1, bool), 0
+    while step == 0 or not over[0]:
+        thoughts = think(model, observation, state, over, deterministic)
+        state = thoughts.state
+        shown = (thoughts.traces, thoughts.activity, thoughts.modulation, thoughts.choices)
+        yield Moment(pictures[step], total, *shown, thoughts.action, ways[step])
+        observation, rewards, over, _ = env.step(thoughts.action[None])
+        total += float(rewards[0])
+        step += 1
+    yield Moment(pictures[step], total, *shown, None, ways[step])
+    env.close()
+
+
+@torch.no_grad()
+def think(model: BaseAlgorithm, observation: Any, state: Any, start: np.ndarray, deterministic: bool) -> _Thoughts:
+    """Choose an action for one environment, and say what went on inside.
+
+    Args:
+        model: any model; what it does not tell is None.
+        observation: (1, ...) or a dict of such.
+        state: what was returned before, or None.
+        start: (1,) bool, whether a life begins.
+        deterministic: whether to take the most probable action.
+    """
+    policy: Any = model.policy
+    if not isinstance(policy, PlasticActorCriticPolicy):
+        action, state = model.predict(observation, state, start, deterministic=deterministic)
+        activity = None if state is None else np.asarray(state[0]).reshape(-1)
+        return _Thoughts(action[0], state, {}, activity)
+    policy.set_training_mode(False)
+    tensor, _ = policy.obs_to_tensor(observation)
+    state = policy.initial_state(1) if state is None else state
+    flags = torch.as_tensor(start, device=policy.device)
+    latent, state = policy.core.step(policy.extract_features(tensor), state, flags)  # type: ignore[arg-type]
+    distribution = policy._get_action_dist_from_latent(policy.mlp_extractor.forward_actor(latent))
+    action = distribution.get_actions(deterministic=deterministic).cpu().numpy()
+    action = policy._to_action_space(action.reshape((-1, *(policy.action_space.shape or ()))))
+    traces = {name: trace[0].float().cpu().numpy().copy() for name, trace in policy.core.traces(state).items()}
+    traces = {name: trace for name, trace in traces.items() if trace.ndim == 2}
+    signal = _modulation(policy.core, latent)
+    return _Thoughts(action[0], state, traces, latent[0].cpu().numpy().copy(), signal, _choices(distribution))
+
+
+def _modulation(core: Any, activity: torch.Tensor) -> float | None:
+    parameters = dict(getattr(core, "rule_parameters", {}))
+    if "modulation_weight" not in parameters or not core.traces(core.initial_state(1)):
+        return None
+    parameters.pop("fan_out", None)
+    return modulation(activity, parameters)[0].item()
+
+
+def _choices(distribution: Distribution) -> np.ndarray:
+    inner: Any = distribution.distribution
+    if isinstance(distribution, MultiCategoricalDistribution):
+        return np.concatenate([part.probs[0].cpu().numpy() for part in inner])
+    values = inner.probs if getattr(inner, "probs", None) is not None else inner.mean
+    return values[0].cpu().numpy().reshape(-1)
+
+
+def choice_names(space: spaces.Space) -> tuple[str, list[str]]:
+    """Return what `Moment.choices` are of in this action space, and the name of each."""
+    if isinstance(space, spaces.Discrete):
+        return "probability of each action", [str(space.start + action) for action in range(space.n)]
+    if isinstance(space, spaces.MultiDiscrete):
+        names = [f"{i}: {action}" for i, n in enumerate(space.nvec.flatten()) for action in range(n)]
+        return "probability of each action", names
+    n = int(np.prod(space.shape or (1,)))
+    kind = "probability of a 1 in each bit" if isinstance(space, spaces.MultiBinary) else "mean of each action"
+    return kind, [str(i) for i in range(n)]

@@ -1,0 +1,102 @@
+"""A life in a terminal: the environment's text beside the trace, the choice and the reward so far."""
+
+import numpy as np
+from gymnasium import spaces
+from rich.columns import Columns
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.text import Text
+
+from plastic_rl.scripts.recording import Moment, choice_names
+
+CELLS = 24  # rows and columns of a trace
+MOST_BARS = 12
+BAR = 16  # characters
+EIGHTHS = " ▏▎▍▌▋▊▉█"
+RED, BLUE = np.array([178, 24, 43]), np.array([33, 102, 172])
+
+
+class Scene:
+    """Draws moments for a terminal, the trace on a scale that grows with what was seen.
+
+    Args:
+        action_space: of the environment.
+        title: what stands above.
+    """
+
+    def __init__(self, action_space: spaces.Space, title: str) -> None:
+        self._kind, self._names = choice_names(action_space)
+        self._title = title
+        self._most: dict[str, float] = {}
+
+    def draw(self, step: int, moment: Moment) -> RenderableType:
+        """Return the picture of a moment."""
+        left: list[RenderableType] = [] if moment.picture is None else [Text(str(moment.picture), no_wrap=True)]
+        left.append(Text(f"\nreward so far {moment.total:.1f}", "bold"))
+        if moment.choices is not None:
+            left.append(self._choices(moment))
+        if moment.modulation is not None:
+            left.append(Text(f"M(t) {moment.modulation:+.2f}"))
+        panels: list[RenderableType] = [Group(*left)]
+        for name, trace in moment.traces.items():
+            self._most[name] = max(self._most.get(name, 1e-6), float(np.quantile(np.abs(trace), 0.998)))
+            heading = f"{name}, ±{self._most[name]:.2g}"
+            panels.append(Panel(heat(shrink(trace, CELLS), self._most[name]), title=heading, expand=False))
+        if moment.activity is not None:
+            side = int(np.ceil(np.sqrt(len(moment.activity))))
+            cells = np.pad(moment.activity, (0, side * side - len(moment.activity))).reshape(side, side)
+            panels.append(Panel(heat(shrink(cells, CELLS), 1.0), title="activity, ±1", expand=False))
+        return Panel(Columns(panels, padding=(0, 2)), title=self._title, subtitle=f"step {step}", expand=False)
+
+    def _choices(self, moment: Moment) -> RenderableType:
+        assert moment.choices is not None
+        if len(self._names) > MOST_BARS:
+            side = int(np.ceil(np.sqrt(len(moment.choices))))
+            cells = np.pad(moment.choices, (0, side * side - len(moment.choices))).reshape(side, side)
+            return Group(Text(self._kind), heat(shrink(cells, CELLS), 1.0))
+        width = max(map(len, self._names))
+        lines = [Text(self._kind)]
+        chosen = set() if moment.action is None else _chosen_names(moment.action)
+        for name, value in zip(self._names, moment.choices.tolist(), strict=True):
+            bar = f"{name:>{width}} {bar_of(value):<{BAR}} {value:5.2f}"
+            lines.append(Text(bar, "bold" if name in chosen else "dim"))
+        return Group(*lines)
+
+
+def _chosen_names(action: np.ndarray) -> set[str]:
+    values = np.asarray(action)
+    if values.ndim == 0:
+        return {str(int(values))}
+    return {str(i) for i in np.flatnonzero(values)} | {f"{i}: {value}" for i, value in enumerate(values.flatten())}
+
+
+def bar_of(value: float) -> str:
+    """Return a bar of characters for a value from 0 to 1; its size for one beyond."""
+    eighths = round(8 * BAR * min(abs(value), 1.0))
+    return "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
+
+
+def shrink(matrix: np.ndarray, most: int) -> np.ndarray:
+    """Return a matrix of at most `most` rows and columns whose cells are those of largest size of what they replace."""
+    for axis in (0, 1):
+        if matrix.shape[axis] > most:
+            parts = np.array_split(matrix, most, axis=axis)
+            largest = [np.abs(part).argmax(axis=axis, keepdims=True) for part in parts]
+            matrix = np.concatenate(
+                [np.take_along_axis(part, index, axis) for part, index in zip(parts, largest, strict=True)], axis=axis
+            )
+    return matrix
+
+
+def heat(matrix: np.ndarray, most: float) -> Text:
+    """Return a matrix as coloured blocks, two rows a line: red above zero, blue below, white at zero."""
+    strength = np.clip(matrix / most, -1, 1)[..., None]
+    colours = np.where(strength > 0, RED, BLUE) * np.abs(strength) + 247 * (1 - np.abs(strength))
+    rgb = np.pad(colours.astype(int), ((0, len(colours) % 2), (0, 0), (0, 0)), constant_values=247)
+    text = Text(no_wrap=True)
+    for row in range(0, len(rgb), 2):
+        for upper, lower in zip(rgb[row], rgb[row + 1], strict=True):
+            text.append("▀", f"rgb({upper[0]},{upper[1]},{upper[2]}) on rgb({lower[0]},{lower[1]},{lower[2]})")
+        if row + 2 < len(rgb):
+            text.append("\n")
+    return text
