@@ -59,12 +59,14 @@ class ImageRecall(Task):
 
     ## Information
 
-    `target`: (size * size,) the image that is asked for at the end; `query`: whether this is a query step.
+    `target`: (size * size,) the image that is asked for at the end; `query`: whether an answer counts.
 
     ## Arguments
 
     * `n_images` (3), `n_presentations` (3), `presentation_steps` (20), `query_steps` (3): at least 1.
     * `blank_steps` (2): at least 0.
+    * `settling_steps` (0): of the query steps, the first ones whose answers do not count yet: a network that answers
+      with its own neurons needs a step to complete an image.
     * `source` (`"dead_leaves"`): `"dead_leaves"`, 2,000 generated images; `"cifar10"`; or `"folder:PATH"`, one's own.
     * `size` (32): side in pixels, even and at least 4; 32 for CIFAR-10.
     * `split` (`"train"`): `"train"` or `"test"`, without an image in common; every fifth of a folder is for tests.
@@ -91,12 +93,14 @@ class ImageRecall(Task):
         size: int = 32,
         split: str = "train",
         root: str | os.PathLike | None = None,
+        settling_steps: int = 0,
     ) -> None:
         self.n_images = check_integer("n_images", n_images, 1)
         self.n_presentations = check_integer("n_presentations", n_presentations, 1)
         self.presentation_steps = check_integer("presentation_steps", presentation_steps, 1)
         self.blank_steps = check_integer("blank_steps", blank_steps, 0)
         self.query_steps = check_integer("query_steps", query_steps, 1)
+        self.settling_steps = check_integer("settling_steps", settling_steps, 0, self.query_steps - 1)
         self.size = check_integer("size", size, 4)
         if self.size % 2:
             raise ValueError(f"size must be even, for an upper and a lower half, got {size}")
@@ -144,7 +148,7 @@ class ImageRecall(Task):
     def observe(self) -> np.ndarray:
         """Return (num_envs, size * size + 2) float32: an image, the query flag, time."""
         observation = np.empty((self.num_envs, self.n_pixels + 2), np.float32)
-        row, asked = self.schedule[self._copies, self.time], self.query()
+        row, asked = self.schedule[self._copies, self.time], self._asking()
         observation[:, :-2] = self.images[self.chosen[self._copies, row]]
         observation[row < 0, :-2] = 0
         observation[:, :-2][asked] *= ~self.hidden[asked]
@@ -157,22 +161,24 @@ class ImageRecall(Task):
         return self.images[self.chosen[:, 0]]
 
     def query(self) -> np.ndarray:
-        """Return (num_envs,) bool: the last `query_steps` steps ask."""
+        """Return (num_envs,) bool: answers count on the last `query_steps`, after `settling_steps` of them."""
+        return (self.time >= self.query_start + self.settling_steps) & (self.time < self.episode_steps)
+
+    def _asking(self) -> np.ndarray:
         return (self.time >= self.query_start) & (self.time < self.episode_steps)
 
     def reference_returns(self) -> ReferenceReturns:
         """Return what uniform pixels pay on average over these images, and the images themselves."""
         halves = (self.images.reshape(len(self.images), 2, -1) ** 2).sum(axis=2, dtype=np.float64)
         # A uniform pixel u has E (u - x)^2 = 1/3 + x^2.
-        return ReferenceReturns(
-            -self.query_steps * float((self.n_pixels / 6 / halves).mean()), float(self.query_steps)
-        )
+        counted = self.query_steps - self.settling_steps
+        return ReferenceReturns(-counted * float((self.n_pixels / 6 / halves).mean()), float(counted))
 
     def render_text(self, copy: int) -> str:
         """Return the image as text, each character two rows of pixels, beside the answer and the right one."""
         pictures = [self.observe()[copy, :-2], *self._answers(copy)]
         rows = [_text(picture.reshape(self.size, self.size)) for picture in pictures]
-        asked = ", asked" if self.query()[copy] else ""
+        asked = ", asked" if self._asking()[copy] else ""
         lines = map("   ".join, zip(*rows, strict=True))
         return "\n".join([*lines, f"step {self.time[copy]}/{self.episode_steps}{asked}"])
 
@@ -180,7 +186,7 @@ class ImageRecall(Task):
         """Return the image shown, after an answer also that and the right one; and the time."""
         canvas = Canvas(536, 232)
         pictures = [self.observe()[copy, :-2], *self._answers(copy)]
-        names = ["asked" if self.query()[copy] else "shown", "answered", "right"]
+        names = ["asked" if self._asking()[copy] else "shown", "answered", "right"]
         for k, (name, picture) in enumerate(zip(names, pictures, strict=False)):
             grey = np.asarray(127.5 * (np.clip(picture, -1, 1) + 1), np.uint8).reshape(self.size, self.size)
             canvas.text(24 + 168 * k, 8, name)

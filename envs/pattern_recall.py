@@ -49,12 +49,14 @@ class PatternRecall(Task):
 
     ## Information
 
-    `target`: (n_bits,) the pattern that is asked for at the end; `query`: whether this is a query step.
+    `target`: (n_bits,) the pattern that is asked for at the end; `query`: whether an answer counts.
 
     ## Arguments
 
     * `n_patterns` (2), `n_bits` (6), `n_presentations` (1), `presentation_steps` (1), `query_steps` (4): at least 1.
     * `blank_steps` (0): at least 0.
+    * `settling_steps` (0): of the query steps, the first ones whose answers do not count yet: a network that answers
+      with its own neurons needs a step to complete a pattern.
     * `degraded` (0.5): fraction of the bits to hide, above 0, at most 1; rounded to whole bits. At least one bit must
       be hidden, and those left must be able to tell `n_patterns` apart.
 
@@ -81,6 +83,7 @@ class PatternRecall(Task):
         blank_steps: int = 0,
         degraded: float = 0.5,
         query_steps: int = 4,
+        settling_steps: int = 0,
     ) -> None:
         self.n_patterns = check_integer("n_patterns", n_patterns, 1)
         self.n_bits = check_integer("n_bits", n_bits, 1)
@@ -88,6 +91,7 @@ class PatternRecall(Task):
         self.presentation_steps = check_integer("presentation_steps", presentation_steps, 1)
         self.blank_steps = check_integer("blank_steps", blank_steps, 0)
         self.query_steps = check_integer("query_steps", query_steps, 1)
+        self.settling_steps = check_integer("settling_steps", settling_steps, 0, self.query_steps - 1)
         self.n_hidden = round(check_number("degraded", degraded, 0, 1) * self.n_bits)
         if self.n_hidden == 0:
             raise ValueError(f"degraded={degraded} hides none of n_bits={n_bits} bits; it must hide at least one")
@@ -154,7 +158,7 @@ class PatternRecall(Task):
         """Return (num_envs, n_bits + 2) float32: a pattern, the query flag, time."""
         observation = np.empty((self.num_envs, self.n_bits + 2), np.float32)
         observation[:, :-2] = self.pictures[self._copies, self.schedule[self._copies, self.time]]
-        observation[:, -2] = self.query()
+        observation[:, -2] = self._asking()
         observation[:, -1] = self.time / self.episode_steps
         return observation
 
@@ -163,12 +167,15 @@ class PatternRecall(Task):
         return self.answer.copy()
 
     def query(self) -> np.ndarray:
-        """Return (num_envs,) bool: the last `query_steps` steps ask."""
+        """Return (num_envs,) bool: answers count on the last `query_steps`, after `settling_steps` of them."""
+        return (self.time >= self.query_start + self.settling_steps) & (self.time < self.episode_steps)
+
+    def _asking(self) -> np.ndarray:
         return (self.time >= self.query_start) & (self.time < self.episode_steps)
 
     def reference_returns(self) -> ReferenceReturns:
         """Return half the bits right, and all of them."""
-        return ReferenceReturns(0.0, float(self.query_steps))
+        return ReferenceReturns(0.0, float(self.query_steps - self.settling_steps))
 
     def render_text(self, copy: int) -> str:
         """Return the bits shown (`#` 1, `.` 0, blank hidden), after an answer also that and the right one."""
@@ -176,7 +183,7 @@ class PatternRecall(Task):
         if self._answered(copy):
             lines.append("answered " + _text(2 * self.previous_action[copy] - 1))
             lines.append("right    " + _text(self.pictures[copy, 0]))
-        asked = ", asked" if self.query()[copy] else ""
+        asked = ", asked" if self._asking()[copy] else ""
         return "\n".join([*lines, f"step {self.time[copy]}/{self.episode_steps}{asked}"])
 
     def render_frame(self, copy: int) -> np.ndarray:
@@ -185,7 +192,7 @@ class PatternRecall(Task):
         cell = max(4, 144 // columns)
         side = columns * cell
         canvas = Canvas(2 * side + 72, side + 76)
-        canvas.text(24, 6, "asked" if self.query()[copy] else "shown")
+        canvas.text(24, 6, "asked" if self._asking()[copy] else "shown")
         canvas.text(side + 48, 6, "answered")
         _draw(canvas, self._shown(copy), 24, 28, cell)
         if self._answered(copy):

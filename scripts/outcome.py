@@ -1,0 +1,88 @@
+"""What came out of one run: its learning curve and how it does in lives it has not seen."""
+
+import platform
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from plastic_rl.envs import reference_returns
+from plastic_rl.envs.task import ReferenceReturns
+from plastic_rl.scripts.claims import Measure
+
+_ROWS = 100
+
+
+def measured(returns: Any, reference: ReferenceReturns, measure: Measure) -> Any:
+    """Turn mean returns into what a claim is about.
+
+    Args:
+        returns: mean returns, numbers or arrays.
+        reference: of a random policy and of the oracle.
+        measure: see `Claim`.
+    """
+    if measure == "error":  # the return is the number of queries times (1 - error)
+        return 1 - returns / reference.oracle
+    score = (returns - reference.random) / (reference.oracle - reference.random)
+    if measure == "score":
+        return score
+    if measure == "wrong bits":  # half of them by chance
+        return (1 - score) / 2
+    return 1 - returns / reference.oracle
+
+
+def learning_curve(monitor: Path, measure: Measure) -> str:
+    """Return a run's learning curve as CSV: episodes, seconds, and the measure over the episodes since the row before.
+
+    Args:
+        monitor: its Monitor file.
+        measure: what to give.
+    """
+    rows = np.loadtxt(monitor, delimiter=",", skiprows=2, ndmin=2)
+    reference = _reference(monitor.parent, {})
+    lines = ["episodes,seconds,value"]
+    for part in np.array_split(np.arange(len(rows)), min(_ROWS, len(rows))):
+        value = measured(rows[part, 0].mean(), reference, measure)
+        lines.append(f"{part[-1] + 1},{rows[part[-1], 2]:.1f},{value:.5f}")
+    return "\n".join(lines) + "\n"
+
+
+def fresh_lives(folder: Path, test: dict[str, Any], measure: Measure, episodes: int = 512) -> dict[str, float]:
+    """Return how a trained run does on fresh seeds, with its most probable answers and with sampled ones.
+
+    Args:
+        folder: the run folder.
+        test: arguments of the environment, on top of those of training.
+        measure: what to give.
+        episodes: how many lives.
+    """
+    from plastic_rl.scripts.lives import play
+    from plastic_rl.scripts.runs import open_run
+
+    opened = open_run(str(folder))
+    model = opened.load(device="cpu")
+    reference = _reference(folder, test)
+    values = {}
+    for name, deterministic in (("value", True), ("sampled", False)):
+        env = opened.make_env(min(64, episodes), seed=1_000_000, **test)
+        values[name] = float(measured(play(model, env, episodes, deterministic).returns.mean(), reference, measure))
+        env.close()
+    return values
+
+
+def _reference(folder: Path, test: dict[str, Any]) -> ReferenceReturns:
+    from plastic_rl.scripts.runs import open_run
+
+    opened = open_run(str(folder))
+    reference = reference_returns(opened.env_id, **{**opened.env_kwargs, **test})
+    assert reference is not None
+    return reference
+
+
+def versions() -> dict[str, str]:
+    """Return what the run ran on."""
+    import torch
+
+    from plastic_rl import __version__ as version
+
+    return {"machine": f"{platform.machine()}, one thread", "torch": torch.__version__, "version": version}

@@ -1,0 +1,111 @@
+"""RESULTS.md and its figures, from the files that `reproduce` left."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from plastic_rl.scripts.claims import CLAIMS, Claim
+from plastic_rl.scripts.lives import bootstrap_interval
+
+# Okabe and Ito's colours, which colour-blind people can tell apart.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_UNITS = {
+    "score": "score (random 0, oracle 1)",
+    "wrong bits": "wrong bits, of the hidden ones",
+    "wrong answers": "wrong answers, of all queries",
+    "error": "squared error, relative to answering zero",
+}
+
+
+def write_report(results: Path, report: Path) -> Path:
+    """Write the report of all claims that have results, and their figures beside the results.
+
+    Args:
+        results: the folder of the results.
+        report: the file to write.
+    """
+    text = [
+        "# Results",
+        "",
+        "Written by `python -m plastic_rl.scripts.reproduce` from the files in `results/`. A value is the mean over",
+        "seeds with a 95% bootstrap interval over them, of the most probable answers in 512 lives with seeds not",
+        "trained on; curves are of the lives of training, whose actions are sampled.",
+        "",
+    ]
+    for name, claim in CLAIMS.items():
+        arms = {arm: _read(results / name, arm) for arm in claim.arms}
+        arms = {arm: found for arm, found in arms.items() if found}
+        if arms:
+            figure = results / f"{name}.png"
+            draw(claim, arms, figure)
+            text += _section(claim, arms, figure.relative_to(report.parent))
+    report.write_text("\n".join(text))
+    return report
+
+
+def _read(folder: Path, arm: str) -> list[dict[str, Any]]:
+    stem = "".join(c if c.isalnum() else "-" for c in arm)
+    found = []
+    for file in sorted(folder.glob(f"{stem}-[0-9]*.json")):
+        with file.with_suffix(".csv").open() as rows:
+            curve = [(float(r["episodes"]), float(r["seconds"]), float(r["value"])) for r in csv.DictReader(rows)]
+        found.append({**json.loads(file.read_text()), "curve": np.array(curve)})
+    return found
+
+
+def _section(claim: Claim, arms: dict[str, list[dict[str, Any]]], figure: Path) -> list[str]:
+    percent = claim.measure in ("wrong bits", "wrong answers")
+    lines = [f"## {claim.title}", "", f"The paper: {claim.paper}", ""]
+    if claim.note:
+        lines += [claim.note, ""]
+    lines += [
+        f"| | seeds | lives | minutes a run | {_UNITS[claim.measure]} | of each seed |",
+        "|---|---|---|---|---|---|",
+    ]
+    for arm, runs in arms.items():
+        values = np.array([run["value"] for run in runs])
+        low, high = bootstrap_interval(values[:, None])[:, 0]
+        mean = _number(values.mean(), percent)
+        if len(values) > 1:
+            mean += f" ({_number(low, percent)} to {_number(high, percent)})"
+        lives = int(runs[0]["curve"][-1, 0])
+        minutes = np.mean([run["seconds"] for run in runs]) / 60
+        each = ", ".join(_number(value, percent) for value in values)
+        lines.append(f"| {arm} | {len(runs)} | {lives:,} | {minutes:.1f} | {mean} | {each} |")
+    lines += ["", f"![{claim.title}]({figure.as_posix()})", "", "Commands:", ""]
+    lines += [f"    {runs[0]['command']}" for runs in arms.values()]
+    first = next(iter(arms.values()))[0]
+    return [*lines, "", f"On {first['machine']}, torch {first['torch']}, plastic_rl {first['version']}.", ""]
+
+
+def _number(value: float, percent: bool) -> str:
+    return f"{100 * value:.2f}%" if percent else f"{value:.2f}"
+
+
+def draw(claim: Claim, arms: dict[str, list[dict[str, Any]]], path: Path) -> None:
+    """Draw a claim's learning curves by lives and by minutes: mean over seeds, and an interval if there are some."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    for colour, (arm, runs) in zip(COLOURS * 2, arms.items(), strict=False):
+        n = min(len(run["curve"]) for run in runs)
+        curves = np.stack([run["curve"][:n] for run in runs])
+        mean = curves.mean(axis=0)
+        for ax, x in zip(axes, (mean[:, 0], mean[:, 1] / 60), strict=True):
+            ax.plot(x, mean[:, 2], color=colour, label=arm, linewidth=1.5)
+            if len(runs) > 1:
+                ax.fill_between(x, *bootstrap_interval(curves[:, :, 2]), color=colour, alpha=0.2, linewidth=0)
+    axes[0].set_xlabel("lives")
+    axes[1].set_xlabel("minutes of training, one thread")
+    axes[0].set_ylabel(_UNITS[claim.measure])
+    if claim.measure.startswith("wrong"):
+        axes[0].set_ylim(bottom=0)
+    for ax in axes:
+        ax.grid(alpha=0.3)
+    axes[1].legend()
+    figure.suptitle(claim.title)
+    figure.savefig(path, dpi=110)

@@ -1,0 +1,167 @@
+"""Check the paper's claims: `python -m plastic_rl.scripts.reproduce recall maze`, or `all`.
+
+Trains what a claim compares, several runs at a time, and writes `RESULTS.md`. A finished run is never run again: its
+learning curve and its evaluation lie in the results folder, from which the report is made. Runs that were stopped in
+the middle begin anew.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from plastic_rl.scripts.claims import CLAIMS
+from plastic_rl.scripts.names import check_name
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of one arm of a claim.
+
+    Attributes:
+        claim: its name in `CLAIMS`.
+        arm: its name in the claim.
+        seed: of the run.
+        quick: whether it is the small version.
+        results: the folder of all results.
+    """
+
+    claim: str
+    arm: str
+    seed: int
+    quick: bool
+    results: Path
+
+    @property
+    def stem(self) -> Path:
+        """Where its files lie, without their ending."""
+        name = "".join(c if c.isalnum() else "-" for c in self.arm)
+        return self.results / self.claim / f"{name}-{self.seed}"
+
+    @property
+    def done(self) -> bool:
+        """Whether it has been finished."""
+        return self.stem.with_suffix(".json").exists()
+
+    def command(self, runs: Path) -> list[str]:
+        """Return the arguments of `train`."""
+        claim = CLAIMS[self.claim]
+        flags, steps = (claim.quick, claim.quick_steps) if self.quick else (claim.flags, claim.steps)
+        run_flags = ["--seed", str(self.seed), "-n", str(steps), "--verbose", "0"]
+        logs = ["-f", str(runs), "-tb", str(runs / "tb")]
+        return [*_merged(flags, claim.arms[self.arm]), *run_flags, *logs]
+
+
+def _merged(flags: list[str], more: list[str]) -> list[str]:
+    """Join flags; hyperparameters that both give become one list, of which the later ones hold."""
+    if "-params" not in flags or "-params" not in more:
+        return [*flags, *more]
+    at = more.index("-params")
+    return [*flags, *more[at + 1 :], *more[:at]]
+
+
+def run(job: Job) -> dict[str, Any]:
+    """Train, evaluate, and write the learning curve and the evaluation; a finished run is read again.
+
+    Raises:
+        RuntimeError: the training failed; the message ends with what it said last.
+    """
+    file = job.stem.with_suffix(".json")
+    if job.done:
+        return json.loads(file.read_text())
+    runs = job.results / "runs" / job.claim / job.stem.name / time.strftime("%Y%m%d-%H%M%S")
+    command = [sys.executable, "-m", "plastic_rl.scripts.train", *job.command(runs)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    begin = time.perf_counter()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{job.claim}, {job.arm}, seed {job.seed} failed: {(done.stderr or done.stdout)[-500:]}")
+    seconds = time.perf_counter() - begin
+    from plastic_rl.scripts.outcome import fresh_lives, learning_curve, versions
+
+    (monitor,) = runs.rglob("*.monitor.csv")
+    folder = monitor.parent
+    claim = CLAIMS[job.claim]
+    curve = learning_curve(monitor, claim.measure)
+    result = {
+        **fresh_lives(folder, claim.test, claim.measure),
+        "seconds": round(seconds, 1),
+        "command": " ".join(["train", *job.command(Path("runs"))]),
+        "folder": str(folder.relative_to(job.results)),
+        **versions(),
+    }
+    file.parent.mkdir(parents=True, exist_ok=True)
+    job.stem.with_suffix(".csv").write_text(curve)
+    _write_whole(file, json.dumps(result, indent=1) + "\n")
+    return result
+
+
+def _write_whole(file: Path, text: str) -> None:
+    part = file.with_suffix(".part")
+    part.write_text(text)
+    part.replace(file)
+
+
+def jobs_of(names: Sequence[str], seeds: int | None, quick: bool, results: Path) -> list[Job]:
+    """Return the runs of some claims, seed by seed, so that all arms have been seen once before any is twice."""
+    jobs = []
+    for name in names:
+        n_seeds = seeds or (1 if quick else CLAIMS[name].seeds)
+        jobs += [Job(name, arm, seed, quick, results) for seed in range(1, n_seeds + 1) for arm in CLAIMS[name].arms]
+    return jobs
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run what is missing, then write the report."""
+    parser = argparse.ArgumentParser(prog="python -m plastic_rl.scripts.reproduce", description=__doc__)
+    parser.add_argument("claims", nargs="*", metavar="CLAIM", help=f"all, or some of: {', '.join(CLAIMS)}")
+    parser.add_argument("--seeds", type=int, help="runs of each arm; default: the claim's own, usually 3")
+    parser.add_argument("--quick", action="store_true", help="small versions, in a folder of their own")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at a time")
+    parser.add_argument("--results", default="results", help="folder of the results")
+    parser.add_argument("--report", help="the report; default: RESULTS.md beside the results")
+    args = parser.parse_args(argv)
+    names = list(CLAIMS) if args.claims in ([], ["all"]) else args.claims
+    for name in names:
+        check_name("claim", name, CLAIMS)
+    results = Path(args.results) / "quick" if args.quick else Path(args.results)
+    jobs = jobs_of(names, args.seeds, args.quick, results)
+    failures = _run_all([job for job in jobs if not job.done], args.jobs)
+    from plastic_rl.scripts.report import write_report
+
+    print(write_report(results, Path(args.report) if args.report else results.parent / "RESULTS.md"))
+    if failures:
+        print(*failures, sep="\n", file=sys.stderr)
+        raise SystemExit(1)
+
+
+def _run_all(jobs: list[Job], at_a_time: int) -> list[str]:
+    """Run jobs with a progress bar; return what went wrong."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    failures: list[str] = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns) as progress, ThreadPoolExecutor(at_a_time) as pool:
+        task = progress.add_task("runs", total=len(jobs))
+
+        def work(job: Job) -> None:
+            progress.console.print(f"{job.claim}: {job.arm}, seed {job.seed}")
+            try:
+                run(job)
+            except (RuntimeError, OSError, ValueError) as error:
+                failures.append(str(error))
+            progress.advance(task)
+
+        list(pool.map(work, jobs))
+    return failures
+
+
+if __name__ == "__main__":
+    main()
