@@ -107,7 +107,7 @@ def choice(part: Any, axes: Any, moments: list[Moment], space: spaces.Space) -> 
     if len(names) > MOST_BARS:
         return _choice_cells(part, axes, every, low, high)
     bars = axes.barh(names, every[0], color=PALE, edgecolor=GREY)
-    axes.set(xlim=(low, high), ylim=(len(names) - 0.5, -0.5), xlabel="chosen in red", ylabel="action")
+    axes.set(xlim=(low, high), ylim=(len(names) - 0.5, -0.5), xlabel="chosen: orange", ylabel="action")
     axes.spines[["top", "right"]].set_visible(False)
 
     def show(step: int) -> None:

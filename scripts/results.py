@@ -1,0 +1,175 @@
+"""What runs left behind for plots: their learning curves, their evaluations, and how they belong together."""
+
+import csv
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from plastic_rl.envs import score
+from plastic_rl.scripts.names import refuse
+from plastic_rl.scripts.runs import Run, core_of
+
+LAST = 0.05  # of the episodes of a training, for a final score without an evaluation
+
+
+class Training(NamedTuple):
+    """The episodes of one training run in the order in which they ended.
+
+    Attributes:
+        returns: (n,) undiscounted returns.
+        steps: (n,) environment steps taken until then, over all copies.
+        seconds: (n,) seconds since training began.
+    """
+
+    returns: np.ndarray
+    steps: np.ndarray
+    seconds: np.ndarray
+
+    def binned(self, x: np.ndarray, edges: np.ndarray) -> np.ndarray:
+        """Return the mean return in each bin of x, (len(edges) - 1,); bins without an episode are interpolated.
+
+        Args:
+            x: (n,) where each episode lies.
+            edges: rising; what lies beyond is left out.
+        """
+        index = np.searchsorted(edges, x, side="left") - 1
+        inside = (index >= 0) & (index < len(edges) - 1)
+        counts = np.bincount(index[inside], minlength=len(edges) - 1)
+        sums = np.bincount(index[inside], weights=self.returns[inside], minlength=len(edges) - 1)
+        there = np.flatnonzero(counts)
+        if not len(there):
+            return np.full(len(counts), np.nan)
+        return np.interp(np.arange(len(counts)), there, sums[there] / counts[there])
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run with what is plotted of it.
+
+    Attributes:
+        run: the run.
+        task: name of the environment, with its arguments where there are any.
+        label: what to call the policy: runs of one label are seeds of one thing.
+        training: its learning curve.
+        evaluation: what `evaluate` left in its folder, sampled actions and whole memory if there are, or None.
+    """
+
+    run: Run
+    task: str
+    label: str
+    training: Training
+    evaluation: dict[str, Any] | None
+
+    def score_of(self, mean_return: float) -> float | None:
+        """Return the score of a mean return; None where the task is none of this package's."""
+        return score(self.run.env_id, mean_return, **self.run.env_kwargs)
+
+    @property
+    def final(self) -> float | None:
+        """The score of the evaluation, or, without one, of the last episodes of the training."""
+        if self.evaluation is not None:
+            return self.evaluation["score"]
+        returns = self.training.returns
+        return self.score_of(float(returns[-max(1, round(LAST * len(returns))) :].mean()))
+
+
+def read_results(runs: list[Run]) -> list[Result]:
+    """Read the learning curves and evaluations of some runs.
+
+    Leaves with one line and exit code 2 where a run has no learning curve.
+    """
+    labels = group_labels(runs)
+    return [
+        Result(run, task_name(run), label, read_training(run.folder), _evaluation(run))
+        for run, label in zip(runs, labels, strict=True)
+    ]
+
+
+def read_training(folder: Path) -> Training:
+    """Read the Monitor files of a run folder, also of one that is being written."""
+    files = sorted(folder.glob("*.monitor.csv"))
+    if not files:
+        refuse(f"run {str(folder)!r} holds no learning curve: *.monitor.csv is missing")
+    starts, parts = zip(*[_read_monitor(file) for file in files], strict=True)
+    first = min(starts)
+    rows = np.concatenate([part + np.array([0, 0, start - first]) for start, part in zip(starts, parts, strict=True)])
+    if not len(rows):
+        refuse(f"run {str(folder)!r} has no finished episode yet")
+    rows = rows[rows[:, 2].argsort(kind="stable")]
+    return Training(rows[:, 0], rows[:, 1].cumsum(), rows[:, 2])
+
+
+def _read_monitor(file: Path) -> tuple[float, np.ndarray]:
+    """Return when a Monitor file was begun, and its rows (n, 3): return, length, seconds since then."""
+    with file.open(newline="") as lines:
+        try:
+            start = float(json.loads(lines.readline().lstrip("#"))["t_start"])
+            rows = csv.reader(lines)
+            heading = next(rows)
+            columns = [heading.index(name) for name in "rlt"]
+            values = [row for row in rows if len(row) > max(columns)]
+            parsed = [[float(row[column]) for column in columns] for row in values[:-1]]
+        except (ValueError, KeyError, StopIteration) as error:
+            refuse(f"{str(file)!r} is no Monitor file: {error or type(error).__name__}")
+        if values and _complete(file):  # the last line may be half written
+            parsed.append([float(values[-1][column]) for column in columns])
+    return start, np.array(parsed).reshape(-1, 3)
+
+
+def _complete(file: Path) -> bool:
+    with file.open("rb") as content:
+        content.seek(-1, 2)
+        return content.read() == b"\n"
+
+
+def _evaluation(run: Run) -> dict[str, Any] | None:
+    file = run.folder / "evaluation.json"
+    if not file.exists():
+        return None
+    try:
+        figures = [figure for figure in json.loads(file.read_text()) if figure.get("ablate") is None]
+        figures.sort(key=lambda figure: figure["actions"] != "sampled")
+        return {key: figures[0][key] for key in ("score", "actions", "episodes", "reward_by_time")} if figures else None
+    except (ValueError, KeyError, AttributeError):
+        refuse(f"{str(file)!r} is cut off or of another version: evaluate the run again")
+
+
+def task_name(run: Run) -> str:
+    """Return a short name of a run's environment, with its arguments."""
+    arguments = ", ".join(f"{name}={value}" for name, value in run.env_kwargs.items())
+    return run.env_id.rpartition("/")[2] + (f" ({arguments})" if arguments else "")
+
+
+def group_labels(runs: list[Run]) -> list[str]:
+    """Return what to call each run's policy: its core (or algorithm), and whatever else tells it from the others.
+
+    That is the algorithm where there are several, and those arguments of the core that differ between runs of this
+    core on the same task.
+    """
+    algos = {run.algo for run in runs}
+    values: dict[tuple[str, str | None, str], set[str]] = defaultdict(set)
+    for run in runs:
+        for argument, value in core_of(run.config)[1].items():
+            values[task_name(run), run.core, argument].add(str(value))
+    labels = []
+    for run in runs:
+        core, arguments = core_of(run.config)
+        several = [name for name in arguments if len(values[task_name(run), core, name]) > 1]
+        words = [core or run.algo, *[f"{name}={arguments[name]}" for name in several]]
+        if core is not None and len(algos) > 1:
+            words.append(run.algo)
+        labels.append(", ".join(words))
+    return labels
+
+
+def grouped(results: Iterable[Result]) -> dict[str, list[Result]]:
+    """Return results by label, labels in alphabetical order."""
+    groups: dict[str, list[Result]] = defaultdict(list)
+    for result in results:
+        groups[result.label].append(result)
+    return dict(sorted(groups.items()))

@@ -1,0 +1,191 @@
+"""What `plot` reads from run folders, and what it draws of them."""
+
+import json
+import re
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import yaml
+
+from plastic_rl.scripts import plot
+from plastic_rl.scripts.plot_curves import binned_curves
+from plastic_rl.scripts.plot_scores import score_table
+from plastic_rl.scripts.results import Training, read_results, read_training
+from plastic_rl.scripts.runs import open_run
+
+try:
+    import rliable.library  # noqa: F401
+
+    HAS_RLIABLE = True
+except (ImportError, TypeError):
+    HAS_RLIABLE = False
+
+
+def write_run(
+    folder, env="plastic_rl/Maze-v0", core="plastic", gain=3.0, n=200, score=None, env_kwargs=None, **core_kwargs
+):
+    """Write what a training run leaves behind: n episodes of 250 steps whose returns rise from 0 to `gain` * 100."""
+    settings = folder / env.replace("/", "-")
+    settings.mkdir(parents=True)
+    (settings / "args.yml").write_text(yaml.dump({"algo": "plastic_ppo", "env": env, "env_kwargs": env_kwargs}))
+    config = {"policy_kwargs": {"core": core, "core_kwargs": core_kwargs}} if core else {}
+    (settings / "config.yml").write_text(yaml.dump(config))
+    rows = [f"{gain * 100 * i / n},250,{i / 2}" for i in range(1, n + 1)]
+    (folder / "0.monitor.csv").write_text("\n".join(['#{"t_start": 10.0}', "r,l,t", *rows, ""]))
+    if score is not None:
+        curve = {"reward_by_time": [0.1 * i for i in range(250)], "episodes": 8, "ablate": None}
+        figures = [{"actions": "deterministic", "score": 9.0, **curve}, {"actions": "sampled", "score": score, **curve}]
+        ablated = {"actions": "sampled", "score": 0.0, **curve, "ablate": "trace"}
+        (folder / "evaluation.json").write_text(json.dumps([ablated, *figures]))
+    return folder
+
+
+def results_of(*folders):
+    return read_results([open_run(str(folder), trained=False) for folder in folders])
+
+
+def names_of(results):
+    return [name for name, _ in plot.figures(results)]
+
+
+def test_reads_monitor_files_in_the_order_of_time(tmp_path):
+    for name, start, rows in (("0", 100.0, "1,10,1.0\n2,10,9.0\n"), ("1", 103.0, "3,20,1.0\n")):
+        (tmp_path / f"{name}.monitor.csv").write_text(f'#{{"t_start": {start}}}\nr,l,t\n{rows}')
+    training = read_training(tmp_path)
+    assert training.returns.tolist() == [1, 3, 2]
+    assert training.steps.tolist() == [10, 30, 40]
+    assert training.seconds.tolist() == [1, 4, 9]
+
+
+def test_a_line_that_is_being_written_is_left_out(tmp_path):
+    (tmp_path / "0.monitor.csv").write_text('#{"t_start": 0}\nr,l,t\n1,10,1\n2,10,1.')
+    assert read_training(tmp_path).returns.tolist() == [1]
+
+
+def test_bins_hold_the_means_of_their_episodes():
+    training = Training(np.arange(8.0), np.arange(1, 9) * 10, np.arange(8.0))
+    edges = np.array([0, 40, 80])
+    assert training.binned(training.steps, edges).tolist() == [1.5, 5.5]
+    ends, curves = binned_curves([training, Training(*(part[:4] for part in training))], "steps")
+    assert ends[-1] == pytest.approx(40)
+    assert curves.tolist() == [[0.5, 2.5], [0.5, 2.5]]
+
+
+def test_bins_without_an_episode_are_interpolated():
+    training = Training(np.array([1.0, 3.0]), np.array([10, 30]), np.zeros(2))
+    assert training.binned(training.steps, np.array([0, 10, 20, 30])).tolist() == [1, 2, 3]
+
+
+def test_runs_of_one_core_are_seeds_and_arguments_that_differ_are_named(tmp_path):
+    folders = [
+        write_run(tmp_path / "1", hidden_size=64, rule="oja"),
+        write_run(tmp_path / "2", hidden_size=64, rule="decay"),
+        write_run(tmp_path / "3", core="gru", hidden_size=48),
+        write_run(tmp_path / "4", core="gru", env="plastic_rl/CueReward-v0", hidden_size=20),
+        write_run(tmp_path / "5", core=None),
+    ]
+    results = results_of(*folders)
+    assert [r.label for r in results] == ["plastic, rule=oja", "plastic, rule=decay", "gru", "gru", "plastic_ppo"]
+
+
+def test_other_arguments_are_another_task(tmp_path):
+    results = results_of(write_run(tmp_path / "1"), write_run(tmp_path / "2", env_kwargs={"size": 5}))
+    assert [result.task for result in results] == ["Maze-v0", "Maze-v0 (size=5)"]
+
+
+def test_the_score_is_of_sampled_lives_with_all_their_memory(tmp_path):
+    trained, evaluated = results_of(write_run(tmp_path / "1"), write_run(tmp_path / "2", score=0.5))
+    assert evaluated.final == 0.5
+    assert trained.final == trained.score_of(np.arange(191, 201).mean() * 1.5)
+
+
+def test_one_task_and_one_seed_is_enough_for_curves(tmp_path, capsys):
+    assert names_of(results_of(write_run(tmp_path / "1"))) == ["learning_Maze-v0"]
+    output = capsys.readouterr().out
+    assert "evaluate" in output
+    assert "radar" in output
+
+
+def test_an_environment_without_scores_has_learning_curves(tmp_path):
+    runs = [write_run(tmp_path / str(seed), env="CartPole-v1") for seed in range(2)]
+    assert names_of(results_of(*runs)) == ["learning_CartPole-v1"]
+
+
+def test_a_short_run_is_left_out_and_named(tmp_path, capsys):
+    results = results_of(write_run(tmp_path / "long"), write_run(tmp_path / "short", n=20))
+    figures = dict(plot.figures(results))
+    assert str(tmp_path / "short") in capsys.readouterr().out
+    assert "plastic (1 seed)" in figures["learning_Maze-v0"].axes[0].get_legend_handles_labels()[1]
+
+
+@pytest.fixture
+def suite(tmp_path):
+    tasks = ["plastic_rl/Maze-v0", "plastic_rl/CueReward-v0", "plastic_rl/PatternRecall-v0"]
+    return [
+        write_run(tmp_path / f"{core}{task[-9:-3]}{seed}", task, core, score=score + 0.1 * seed)
+        for core, score in (("plastic", 0.7), ("gru", 0.4))
+        for task in tasks
+        for seed in range(2)
+    ]
+
+
+def test_every_axis_is_labelled_and_every_legend_names_its_seeds(suite):
+    for name, figure in plot.figures(results_of(*suite)):
+        if name.startswith(("learning", "within")):
+            for axes in figure.axes:
+                assert axes.get_xlabel()
+            assert figure.axes[0].get_ylabel()
+            assert [text.get_text() for text in figure.legends[0].get_texts()] == ["gru (2 seeds)", "plastic (2 seeds)"]
+
+
+def test_writes_png_and_svg(suite, tmp_path, capsys):
+    output = tmp_path / "new" / "plots"
+    plot.main([*map(str, suite), "-o", str(output), "--dpi", "50"])
+    written = re.findall(r"wrote (.*)", capsys.readouterr().out)
+    names = {"learning_Maze-v0", "within_episode_CueReward-v0", "radar"}
+    assert names <= {file.stem for file in output.glob("*.svg")}
+    assert len(written) == len(list(output.iterdir()))
+    picture = iio.imread(output / "radar.png")
+    assert picture.std() > 5
+
+
+@pytest.mark.skipif(not HAS_RLIABLE, reason="rliable does not import with these libraries")
+def test_aggregates_of_rliable(suite, capsys):
+    figures = dict(plot.figures(results_of(*suite)))
+    assert {"aggregates", "sample_efficiency"} <= set(figures)
+    panels = figures["aggregates"].axes
+    means = [line.get_xdata()[0] for line in panels[2].lines]
+    assert means == pytest.approx([0.45, 0.75])  # gru, plastic
+    assert [axes.get_title() for axes in panels][1] == "interquartile mean"
+
+
+def test_aggregates_take_as_many_runs_of_each_task(suite, tmp_path):
+    more = write_run(tmp_path / "more", score=0.1)
+    lone = write_run(tmp_path / "lone", core="lstm", score=0.1)
+    table = score_table(results_of(*suite, more, lone))
+    assert set(table) == {"gru", "plastic"}
+    assert [len(runs) for runs in table["plastic"]] == [2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("0.monitor.csv", None, "no learning curve"),
+        ("0.monitor.csv", "not a monitor file\n", "no Monitor file"),
+        ("0.monitor.csv", '#{"t_start": 0}\nr,l,t\n', "no finished episode"),
+        ("evaluation.json", "[{", "cut off"),
+        ("evaluation.json", '[{"mean": 1}]', "another version"),
+    ],
+)
+def test_says_what_is_wrong(file, text, message, tmp_path, capsys):
+    run = write_run(tmp_path / "run")
+    (run / file).unlink(missing_ok=True)
+    if text is not None:
+        (run / file).write_text(text)
+    with pytest.raises(SystemExit) as left:
+        plot.main([str(run), "-o", str(tmp_path)])
+    error = capsys.readouterr().err.strip()
+    assert left.value.code == 2
+    assert message in error
+    assert "\n" not in error
