@@ -43,8 +43,10 @@ def _core(name: str, *settings: str) -> list[str]:
 
 
 _RECALL = ["--algo", "plastic_bptt", "--env", "plastic_rl/PatternRecall1000-v0", "--env-kwargs", "settling_steps:5"]
-_SMALL = ["settling_steps:2", "n_bits:50", "n_patterns:2", "presentation_steps:3", "query_steps:3"]
-_SMALL_RECALL = [*_RECALL[:-1], *_SMALL]
+_SMALL = ["n_bits:50", "n_presentations:2", "presentation_steps:3", "blank_steps:4", "query_steps:3", "settling_steps:2"]
+_SMALL_RECALL = ["--algo", "plastic_bptt", "--env", "plastic_rl/PatternRecall-v0", "--env-kwargs", *_SMALL]
+_FOUR = ["-params", "n_envs:4"]
+_SMALL_NETWORK = "dict(core='associative', core_kwargs=dict(n_elements=50), readout=5.0)"
 _MAZE = ["--algo", "plastic_ppo", "--env", "plastic_rl/Maze-v0"]
 _TINY_MAZE = [*_MAZE, "--env-kwargs", "size:5", "episode_steps:30", "-params", "n_steps:30", "batch_size:480"]
 _IMAGES = ["--algo", "plastic_bptt", "--env", "plastic_rl/ImageRecall-v0", "--env-kwargs", "settling_steps:2"]
@@ -70,14 +72,14 @@ CLAIMS: dict[str, Claim] = {
         "On 2 patterns of 50 bits a plastic network needs 2,000 lives, an LSTM 500,000.",
         "wrong bits",
         {
-            "plastic": [*_core("associative", "n_elements:50"), "-params", "learning_rate:3e-3"],
+            "plastic": ["-params", "learning_rate:3e-3", f'policy_kwargs:"{_SMALL_NETWORK}"'],
             "LSTM, 100 units, 1e-3": [*_core("lstm", "hidden_size:100"), "-params", "learning_rate:1e-3"],
             "LSTM, 100 units, 3e-3": [*_core("lstm", "hidden_size:100"), "-params", "learning_rate:3e-3"],
             "LSTM, 100 units, 1e-2": [*_core("lstm", "hidden_size:100"), "-params", "learning_rate:1e-2"],
         },
-        _SMALL_RECALL,
+        [*_SMALL_RECALL, *_FOUR],
         930_000,
-        _SMALL_RECALL,
+        [*_SMALL_RECALL, *_FOUR],
         12_000,
         seeds=2,
         note="An LSTM has a trained linear read-out; the plastic network's own neurons are its answer.",
