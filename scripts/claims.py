@@ -43,8 +43,9 @@ def _core(name: str, *settings: str) -> list[str]:
 
 
 _RECALL = ["--algo", "plastic_bptt", "--env", "plastic_rl/PatternRecall1000-v0", "--env-kwargs", "settling_steps:5"]
-_SMALL = ["n_bits:50", "n_presentations:2", "presentation_steps:3", "blank_steps:4", "query_steps:3", "settling_steps:2"]
-_SMALL_RECALL = ["--algo", "plastic_bptt", "--env", "plastic_rl/PatternRecall-v0", "--env-kwargs", *_SMALL]
+_SHOWN = ["n_bits:50", "n_presentations:2", "presentation_steps:3", "blank_steps:4"]
+_ASKED = ["query_steps:3", "settling_steps:2"]
+_SMALL_RECALL = ["--algo", "plastic_bptt", "--env", "plastic_rl/PatternRecall-v0", "--env-kwargs", *_SHOWN, *_ASKED]
 _FOUR = ["-params", "n_envs:4"]
 _SMALL_NETWORK = "dict(core='associative', core_kwargs=dict(n_elements=50), readout=5.0)"
 _MAZE = ["--algo", "plastic_ppo", "--env", "plastic_rl/Maze-v0"]
