@@ -1,13 +1,18 @@
 """What TensorBoard shows of a plastic policy beside what Stable-Baselines3 writes."""
 
-from typing import TYPE_CHECKING
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import Figure
+from stable_baselines3.common.logger import Figure, HParam, Image, TensorBoardOutputFormat
 
+from plastic_rl.agents.gradients import GradientNorms
+from plastic_rl.agents.matrix_image import matrix_image
+from plastic_rl.agents.run_facts import describe_run, hyperparameters
 from plastic_rl.envs import score
+from plastic_rl.ops.rules import modulation
 
 if TYPE_CHECKING:
     from plastic_rl.agents.rollouts import RecurrentRollouts
@@ -18,58 +23,157 @@ NOT_TEXT = ("stdout", "log", "json", "csv")
 class PlasticityCallback(BaseCallback):
     """Logs plasticity and what a life looks like; for any of our algorithms, with or without the commands.
 
-    At the end of every rollout: `plasticity/eta`, `plasticity/alpha_abs_mean`, `plasticity/trace_norm` (Frobenius norm
-    of the traces at that moment, mean over environments), `episode/score` (0 random, 1 oracle; for this package's
-    tasks). Every `every` rollouts also histograms of alpha and of the weights, and the within-episode learning curve:
-    mean reward by time since the start of the episode, over the episodes since the last one.
+    At the end of every rollout:
+
+    - `plasticity/eta`, `plasticity/alpha_abs_mean`, `plasticity/trace_norm` (Frobenius norm of the traces at that
+      moment, mean over environments);
+    - `gradients/...`: norms of the gradients of each group of parameters before clipping, root mean square over the
+      minibatches of the training step before;
+    - `episode/score` (0 random, 1 oracle; for this package's tasks).
+
+    Every `every` rollouts, but at most every `seconds` seconds, and at the end, for TensorBoard alone:
+
+    - histograms of alpha and of the weights;
+    - `matrices/...`: pictures of the weights, of alpha, and of the traces of one environment at the end of an episode;
+    - `episode/reward_by_time`, the within-episode learning curve: mean reward by time since the start of the episode,
+      over the episodes since the last one;
+    - `episode/modulation`, for neuromodulated cores: M(t) in the course of the first environment's last episode.
+
+    Once: `run/about`, a text with the command, the versions and the git commit; and what the HPARAMS page compares,
+    with `final/return` and `final/score`, the means over the last 100 episodes of the training.
+
+    The cost is below 3% of the time of a training with the default hyperparameters: see `docs/seeing.md`.
 
     Args:
-        every: rollouts between two sets of histograms and figures.
+        every: rollouts between two sets of histograms and pictures,
+        seconds: but no more often than that, because a set takes about a tenth of a second.
         verbose: as in SB3.
 
     Attributes:
         n_episodes: episodes that have ended so far.
+
+    Raises:
+        ValueError: `every` is less than 1, or `seconds` less than 0.
     """
 
     model: "RecurrentRollouts"
 
-    def __init__(self, every: int = 20, verbose: int = 0) -> None:
+    def __init__(self, every: int = 20, seconds: float = 20.0, verbose: int = 0) -> None:
         super().__init__(verbose)
         if every < 1:
             raise ValueError(f"every must be a number of rollouts of at least 1, not {every}")
+        if seconds < 0:
+            raise ValueError(f"seconds must be a time of at least 0, not {seconds}")
         self.every = every
+        self.seconds = seconds
         self.n_episodes = 0
         self._n_rollouts = 0
+        self._draws = False
         self._score_range: tuple[float, float] | None = None
+        self._gradients: GradientNorms | None = None
+        self._last_pictures = 0.0
+        self._rewards: list[np.ndarray] = []
+        self._dones: list[np.ndarray] = []
         self._time = np.zeros(0, np.int64)
         self._reward_sums = np.zeros(0)
         self._counts = np.zeros(0)
+        self._traces: dict[str, torch.Tensor] = {}
+        self._wants_traces = True
+        self._activities: list[torch.Tensor] = []
+        self._last_life: torch.Tensor | None = None
 
     def _on_training_start(self) -> None:
         self._time = np.zeros(self.training_env.num_envs, np.int64)
+        self._activities = []
+        self._last_pictures = perf_counter()
         random, oracle = score(self.training_env, 0.0), score(self.training_env, 1.0)
         self._score_range = None if random is None or oracle is None else (random, oracle - random)
+        self._gradients = GradientNorms(self.model.policy)
+        self._draws = any(isinstance(output, TensorBoardOutputFormat) for output in self.logger.output_formats)
+        if self._draws:
+            # Named now and given at the end: TensorBoard shows a run on its HPARAMS page from here on.
+            metrics = dict.fromkeys(["rollout/ep_rew_mean", "final/return"], 0.0)
+            metrics |= {} if self._score_range is None else {"final/score": 0.0}
+            self.logger.record("hparams", HParam(hyperparameters(self.model), metrics), exclude=NOT_TEXT)
+            self.logger.record("run/about", describe_run(), exclude=NOT_TEXT)
+
+    def _on_training_end(self) -> None:
+        if self._gradients is not None:
+            self._gradients.close()
+        if self._draws and self._n_rollouts:
+            self._log_pictures()
+        mean = self._mean_return()
+        if mean is None:
+            return
+        self.logger.record("final/return", mean)
+        if self._score_range is not None:
+            self.logger.record("final/score", self._score_of(mean))
+        self.logger.dump(self.num_timesteps)
 
     def _on_step(self) -> bool:
         normalize = self.model.get_vec_normalize_env()
         rewards = self.locals["rewards"] if normalize is None else normalize.get_original_reward()
         dones = self.locals["dones"]
-        longest = int(self._time.max()) + 1
-        if longest > len(self._counts):
-            more = longest - len(self._counts)
-            self._reward_sums, self._counts = (np.pad(a, (0, more)) for a in (self._reward_sums, self._counts))
-        self._reward_sums[:longest] += np.bincount(self._time, weights=rewards, minlength=longest)
-        self._counts[:longest] += np.bincount(self._time, minlength=longest)
-        self._time += 1
-        self._time[dones] = 0
-        self.n_episodes += int(np.count_nonzero(dones))
+        self._rewards.append(rewards.copy())
+        self._dones.append(dones)
+        if self._draws:
+            self._look(dones)
         return True
+
+    def _add_rollout(self) -> None:
+        """Add the rewards of a rollout to those of their time in the episode, all steps at once."""
+        rewards, dones = np.stack(self._rewards), np.stack(self._dones)
+        # Row in which the running episode began, counted from this rollout: below zero if in one before.
+        began = np.empty(dones.shape, np.int64)
+        began[0] = -self._time
+        began[1:] = np.where(dones[:-1], np.arange(1, len(dones))[:, None], -len(self._counts) - len(dones))
+        time = (np.arange(len(dones))[:, None] - np.maximum.accumulate(began)).ravel()
+        self._time = np.where(dones[-1], 0, time[-dones.shape[1] :] + 1)
+        more = int(time.max()) + 1 - len(self._counts)
+        if more > 0:
+            self._reward_sums, self._counts = (np.pad(a, (0, more)) for a in (self._reward_sums, self._counts))
+        self._reward_sums += np.bincount(time, weights=rewards.ravel(), minlength=len(self._counts))
+        self._counts += np.bincount(time, minlength=len(self._counts))
+        self.n_episodes += int(np.count_nonzero(dones))
+
+    def _look(self, dones: np.ndarray) -> None:
+        """Remember the memory of a life that ends, and the activity of the first environment."""
+        if self._modulators():
+            self._activities.append(self.model.last_states[0][0].clone())
+            if dones[0]:
+                self._last_life = torch.stack(self._activities)
+                self._activities = []
+        if self._wants_traces and dones.any():
+            self._wants_traces = False
+            ended = int(dones.argmax())
+            traces = self.model.policy.core.traces(self.model.last_states)
+            self._traces = {name: trace[ended].clone() for name, trace in traces.items()}
+
+    def _modulators(self) -> dict[str, torch.Tensor]:
+        """Return the parameters of M(t); none where the core is not neuromodulated."""
+        core: Any = self.model.policy.core
+        parameters = getattr(core, "rule_parameters", {})
+        if "modulation_weight" not in parameters:
+            return {}
+        return {name: parameters[name].detach() for name in ("modulation_weight", "modulation_bias")}
+
+    def _on_rollout_start(self) -> None:
+        self._rewards, self._dones = [], []
+        self._wants_traces = True
 
     def _on_rollout_end(self) -> None:
         self._n_rollouts += 1
+        self._add_rollout()
         self._log_scalars()
-        if self._n_rollouts % self.every == 0:
+        now = perf_counter()
+        waited = self._n_rollouts % self.every == 0 and now - self._last_pictures >= self.seconds
+        if self._draws and waited:
             self._log_pictures()
+            self._last_pictures = now
+
+    def _log_pictures(self) -> None:
+        self._log_matrices()
+        self._log_figures()
 
     def _log_scalars(self) -> None:
         core = self.model.policy.core
@@ -80,22 +184,50 @@ class PlasticityCallback(BaseCallback):
             self.logger.record("plasticity/alpha_abs_mean", plasticity["alpha"].abs().mean().item())
         for name, trace in core.traces(self.model.last_states).items():
             self.logger.record(f"plasticity/{name}_norm", torch.linalg.vector_norm(trace, dim=(1, 2)).mean().item())
-        episodes = self.model.ep_info_buffer
-        if self._score_range is not None and episodes:
-            mean = float(np.mean([episode["r"] for episode in episodes]))
-            self.logger.record("episode/score", self._score_range[0] + self._score_range[1] * mean)
+        if self._gradients is not None:
+            for name, norm in self._gradients.take().items():
+                self.logger.record(f"gradients/{name}", norm)
+        mean = self._mean_return()
+        if self._score_range is not None and mean is not None:
+            self.logger.record("episode/score", self._score_of(mean))
 
-    def _log_pictures(self) -> None:
+    def _mean_return(self) -> float | None:
+        episodes = self.model.ep_info_buffer
+        return float(np.mean([episode["r"] for episode in episodes])) if episodes else None
+
+    def _score_of(self, mean_return: float) -> float:
+        assert self._score_range is not None
+        return self._score_range[0] + self._score_range[1] * mean_return
+
+    def _log_matrices(self) -> None:
         for name, value in self.model.policy.core.plasticity().items():
             if value.dim() == 2:
                 self.logger.record(f"plasticity/{name}", value.flatten(), exclude=NOT_TEXT)
+                self._log_matrix(name, value, name)
+        for name, trace in self._traces.items():
+            if trace.dim() == 2:
+                self._log_matrix(f"{name}_at_episode_end", trace, f"{name} at the end of an episode")
+
+    def _log_matrix(self, tag: str, matrix: torch.Tensor, title: str) -> None:
+        picture = matrix_image(matrix.float().cpu().numpy(), title)
+        self.logger.record(f"matrices/{tag}", Image(picture, "HWC"), exclude=NOT_TEXT)
+
+    def _log_figures(self) -> None:
+        if self._counts.any():
+            title = f"within-episode learning after {self.n_episodes:,} episodes"
+            rewards = self._reward_sums / np.maximum(self._counts, 1)
+            self._log_line("episode/reward_by_time", title, "mean reward per step", rewards)
+            self._reward_sums[:] = 0
+            self._counts[:] = 0
+        if self._last_life is not None:
+            signal = modulation(self._last_life, self._modulators())[:, 0].cpu().numpy()
+            self._log_line("episode/modulation", "neuromodulation in one episode", "M(t)", signal)
+
+    def _log_line(self, tag: str, title: str, ylabel: str, values: np.ndarray) -> None:
         # matplotlib takes a second to import, and users of the policy alone do not need it.
         from matplotlib.figure import Figure as Canvas
 
         canvas = Canvas(figsize=(6, 3.5), layout="constrained")
-        axes = canvas.add_subplot(xlabel="time in the episode (steps)", ylabel="mean reward per step")
-        axes.plot(np.arange(len(self._counts)), self._reward_sums / np.maximum(self._counts, 1), linewidth=1)
-        axes.set_title(f"within-episode learning after {self.n_episodes:,} episodes")
-        self.logger.record("episode/reward_by_time", Figure(canvas, close=False), exclude=NOT_TEXT)
-        self._reward_sums[:] = 0
-        self._counts[:] = 0
+        axes = canvas.add_subplot(xlabel="time in the episode (steps)", ylabel=ylabel, title=title)
+        axes.plot(np.arange(1, len(values) + 1), values, linewidth=1)
+        self.logger.record(tag, Figure(canvas, close=False), exclude=NOT_TEXT)

@@ -88,9 +88,10 @@ def trace(part: Any, axes: Any, moments: list[Moment], name: str) -> Show:
 def activity(part: Any, axes: Any, moments: list[Moment]) -> Show:
     """Draw the activity of all neurons since the life began."""
     values = np.stack([np.asarray(moment.activity) for moment in moments], axis=1)
-    image = axes.imshow(values, cmap=DIVERGING, vmin=-1, vmax=1, interpolation="nearest", aspect="auto")
+    most = max(1.0, float(np.quantile(np.abs(values), 0.99)))  # 1 for a tanh, more for a core without one
+    image = axes.imshow(values, cmap=DIVERGING, vmin=-most, vmax=most, interpolation="nearest", aspect="auto")
     axes.set(xlabel=TIME, ylabel="neuron")
-    part.colorbar(image, ax=axes, label="activity", ticks=[-1, 0, 1], pad=0.02)
+    part.colorbar(image, ax=axes, label="activity", ticks=[-most, 0, most], format="%.3g", pad=0.02)
 
     def show(step: int) -> None:
         image.set_data(np.where(np.arange(values.shape[1]) <= step, values, np.nan))

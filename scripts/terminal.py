@@ -7,13 +7,13 @@ from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.text import Text
 
+from plastic_rl.agents.matrix_image import WHITE, diverging_colours
 from plastic_rl.scripts.recording import Moment, choice_names
 
 CELLS = 24  # rows and columns of a trace
 MOST_BARS = 12
 BAR = 16  # characters
 EIGHTHS = " ▏▎▍▌▋▊▉█"
-RED, BLUE = np.array([178, 24, 43]), np.array([33, 102, 172])
 
 
 class Scene:
@@ -90,9 +90,8 @@ def shrink(matrix: np.ndarray, most: int) -> np.ndarray:
 
 def heat(matrix: np.ndarray, most: float) -> Text:
     """Return a matrix as coloured blocks, two rows a line: red above zero, blue below, white at zero."""
-    strength = np.clip(matrix / most, -1, 1)[..., None]
-    colours = np.where(strength > 0, RED, BLUE) * np.abs(strength) + 247 * (1 - np.abs(strength))
-    rgb = np.pad(colours.astype(int), ((0, len(colours) % 2), (0, 0), (0, 0)), constant_values=247)
+    colours = diverging_colours(matrix, most)
+    rgb = np.pad(colours, ((0, len(colours) % 2), (0, 0), (0, 0)), constant_values=WHITE)
     text = Text(no_wrap=True)
     for row in range(0, len(rgb), 2):
         for upper, lower in zip(rgb[row], rgb[row + 1], strict=True):
