@@ -58,7 +58,7 @@ class PlasticityCallback(BaseCallback):
 
     model: "RecurrentRollouts"
 
-    def __init__(self, every: int = 20, seconds: float = 20.0, verbose: int = 0) -> None:
+    def __init__(self, every: int = 20, seconds: float = 30.0, verbose: int = 0) -> None:
         super().__init__(verbose)
         if every < 1:
             raise ValueError(f"every must be a number of rollouts of at least 1, not {every}")
@@ -79,6 +79,7 @@ class PlasticityCallback(BaseCallback):
         self._counts = np.zeros(0)
         self._traces: dict[str, torch.Tensor] = {}
         self._wants_traces = True
+        self._modulated = False
         self._activities: list[torch.Tensor] = []
         self._last_life: torch.Tensor | None = None
 
@@ -89,6 +90,7 @@ class PlasticityCallback(BaseCallback):
         random, oracle = score(self.training_env, 0.0), score(self.training_env, 1.0)
         self._score_range = None if random is None or oracle is None else (random, oracle - random)
         self._gradients = GradientNorms(self.model.policy)
+        self._modulated = bool(self._modulators())
         self._draws = any(isinstance(output, TensorBoardOutputFormat) for output in self.logger.output_formats)
         if self._draws:
             # Named now and given at the end: TensorBoard shows a run on its HPARAMS page from here on.
@@ -138,7 +140,7 @@ class PlasticityCallback(BaseCallback):
 
     def _look(self, dones: np.ndarray) -> None:
         """Remember the memory of a life that ends, and the activity of the first environment."""
-        if self._modulators():
+        if self._modulated:
             self._activities.append(self.model.last_states[0][0].clone())
             if dones[0]:
                 self._last_life = torch.stack(self._activities)
