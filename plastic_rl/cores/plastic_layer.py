@@ -3,11 +3,12 @@
 import torch
 from torch import Tensor, nn
 
-from plastic_rl.cores.base import RecurrentCore, State, reset_where
+from plastic_rl.cores.base import State
+from plastic_rl.cores.loop import LoopCore
 from plastic_rl.ops import Rule, get_rule
 
 
-class PlasticLayer(RecurrentCore):
+class PlasticLayer(LoopCore):
     """A layer from features to classes whose connections are written while a label is shown.
 
         a_j(t) = sum_i f_i(t) * (w_ij + alpha_ij * Hebb_ij(t)) + gain * label_j(t)
@@ -59,20 +60,15 @@ class PlasticLayer(RecurrentCore):
         self.weight = nn.Parameter(alpha_init * torch.randn(shape)) if weight else None
         self.state_shapes = (shape,)
 
-    def forward(self, inputs: Tensor, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
-        """Run the layer over a sequence; see `RecurrentCore.forward`."""
-        features, labels = inputs[..., : self.n_features], inputs[..., self.n_features :][..., : self.output_size]
+    def advance(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Take one step; see `LoopCore.advance`."""
+        features, labels = inputs[:, : self.n_features], inputs[:, self.n_features :][:, : self.output_size]
         rate = self.eta + (self.eta.clamp(0, 1) - self.eta).detach()
-        outputs = []
-        for feature, label, start in zip(features, labels, episode_starts, strict=True):
-            state = reset_where(start, state)
-            connections = self.alpha * state[0]
-            if self.weight is not None:
-                connections = connections + self.weight
-            activity = torch.einsum("bi,bij->bj", feature, connections) + self.gain * label
-            outputs.append(activity)
-            state = self.rule.step(state, feature, torch.softmax(activity, dim=1), rate, {})
-        return torch.stack(outputs), state
+        connections = self.alpha * state[0]
+        if self.weight is not None:
+            connections = connections + self.weight
+        activity = torch.bmm(features.unsqueeze(1), connections).squeeze(1) + self.gain * labels
+        return activity, self.rule.step(state, features, torch.softmax(activity, dim=1), rate, {})
 
     def plasticity(self) -> dict[str, Tensor]:
         """Return `alpha`, `eta`, and `weight` where there is one."""

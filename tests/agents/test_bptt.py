@@ -125,8 +125,8 @@ def test_refusals():
         PlasticBPTT("MlpPolicy", gym.make("CartPole-v1"))
     with pytest.raises(ValueError, match="acting must be one of policy, oracle, not 'nobody'"):
         PlasticBPTT("MlpPolicy", "plastic_rl/Maze-v0", acting="nobody")
-    with pytest.raises(ValueError, match="readout=1.0 needs a core of 3 outputs"):
-        env = OneShotVectorEnv(2, autoreset_mode="SameStep")
+    env = OneShotVectorEnv(2, autoreset_mode="SameStep")
+    with pytest.raises(ValueError, match=r"readout=1\.0 needs a core of 3 outputs"):
         PlasticBPTT("MultiInputPolicy", env, policy_kwargs={**SMALL, "readout": 1.0})
     with pytest.raises(ValueError, match="readout must be 'linear' or a number above 0, not 'identity'"):
         PlasticBPTT("MlpPolicy", "plastic_rl/Maze-v0", policy_kwargs={**SMALL, "readout": "identity"})

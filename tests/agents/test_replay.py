@@ -7,6 +7,7 @@ from gymnasium import spaces
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory_envs import Echo
+from small_cores import small
 from stable_baselines3.common.env_util import make_vec_env as make_sb3_vec_env
 from stable_baselines3.common.vec_env import VecNormalize
 
@@ -23,7 +24,8 @@ ACTION_SPACES = {
 
 
 def rollout(algorithm, env, n_steps, n_rollouts=2, policy="MlpPolicy", algorithm_kwargs=None, **policy_kwargs):
-    policy_kwargs = {"core": "plastic", "core_kwargs": {"hidden_size": 8}, **policy_kwargs}
+    policy_kwargs = {"core": "plastic", **policy_kwargs}
+    policy_kwargs.setdefault("core_kwargs", small(policy_kwargs["core"], 8))
     algorithm_kwargs = {"seed": 1, "device": "cpu", **(algorithm_kwargs or {})}
     model = algorithm(policy, env, n_steps=n_steps, policy_kwargs=policy_kwargs, **algorithm_kwargs)
     _, callback = model._setup_learn(10**6)

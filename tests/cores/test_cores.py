@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from small_cores import small
 from torch import nn
 
 from plastic_rl.cores import RecurrentCore, make_core, register_core, registered_cores
@@ -13,7 +14,7 @@ T, B, N_INPUTS, N = 7, 3, 4, 5
 
 def make(name: str, **kwargs) -> RecurrentCore:
     torch.manual_seed(0)
-    return make_core(name, N_INPUTS, hidden_size=N, **kwargs).double()
+    return make_core(name, N_INPUTS, **small(name, N), **kwargs).double()
 
 
 def sequence(seed: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
@@ -78,7 +79,7 @@ def test_every_parameter_learns(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_saves_and_loads(name, tmp_path):
-    core, other = make(name), make_core(name, N_INPUTS, hidden_size=N).double()
+    core, other = make(name), make_core(name, N_INPUTS, **small(name, N)).double()
     torch.save(core.state_dict(), tmp_path / "core.pt")
     other.load_state_dict(torch.load(tmp_path / "core.pt", weights_only=True))
     inputs, starts = sequence()
@@ -151,3 +152,56 @@ def test_a_core_of_ones_own(core, monkeypatch):
 def test_a_name_is_taken_once():
     with pytest.raises(ValueError, match="taken"):
         register_core("plastic", Doubling)
+
+
+def test_delta_rule_replaces_what_a_key_held():
+    core = make("delta")
+    with torch.no_grad():
+        core.slow.weight.zero_()
+        core.slow.bias.zero_()
+        core.slow.bias[:N] = torch.tensor([50.0, 0, 0, 0, 0])  # the key is always the first
+        core.slow.bias[2 * N : 3 * N] = torch.arange(N)  # and so is the value
+        core.slow.bias[-1] = 50.0  # written in full
+    inputs, _ = sequence()
+    _, (_, fast) = core(inputs, core.initial_state(B), torch.zeros(T, B, dtype=torch.bool))
+    torch.testing.assert_close(fast[:, 0], torch.arange(N, dtype=torch.float64).expand(B, N))
+    assert fast[:, 1:].abs().max() < 1e-9
+
+
+def test_stpn_without_rates_is_an_elman_network():
+    core, rnn = make("stpn", rate_init=0.0), make("rnn")
+    with torch.no_grad():
+        rnn.input_map.weight.copy_(core.weight[:N_INPUTS].T)
+        rnn.input_map.bias.copy_(core.bias)
+        rnn.weight.copy_(core.weight[N_INPUTS:])
+    inputs, starts = sequence()
+    expected, _ = rnn(inputs, rnn.initial_state(B), starts)
+    torch.testing.assert_close(core(inputs, core.initial_state(B), starts)[0], expected)
+
+
+def test_plastic_lstm_without_plasticity_is_an_lstm():
+    core, lstm = make("plastic_lstm", alpha_init=0.0), nn.LSTM(N_INPUTS, N).double()
+    order = [0, 1, 3, 2]  # torch's gates are input, forget, cell, output
+    with torch.no_grad():
+        driven = torch.cat([core.input_map.weight.chunk(4)[k] for k in order])
+        recurrent = [*core.gates.weight.chunk(3), core.weight.T]
+        lstm.weight_ih_l0.copy_(driven)
+        lstm.weight_hh_l0.copy_(torch.cat([recurrent[k] for k in order]))
+        lstm.bias_ih_l0.copy_(torch.cat([core.input_map.bias.chunk(4)[k] for k in order]))
+        lstm.bias_hh_l0.zero_()
+    inputs, _ = sequence()
+    outputs, _ = core(inputs, core.initial_state(B), torch.zeros(T, B, dtype=torch.bool))
+    torch.testing.assert_close(outputs, lstm(inputs)[0])
+
+
+@pytest.mark.parametrize("name", ["delta", "stpn", "plastic_lstm", "neuromodulated_lstm", "plastic_layer"])
+def test_gradients_of_loops(name):
+    core = make(name)
+    inputs, starts = sequence()
+    state = tuple(s.normal_(generator=torch.Generator().manual_seed(2)).requires_grad_() for s in core.initial_state(B))
+
+    def run(inputs, *state):
+        outputs, state = core(inputs, state, starts)
+        return outputs, *state
+
+    assert torch.autograd.gradcheck(run, (inputs.requires_grad_(), *state))

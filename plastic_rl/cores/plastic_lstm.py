@@ -1,0 +1,91 @@
+"""An LSTM with plastic connections into its cells."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from plastic_rl.cores.base import State
+from plastic_rl.cores.loop import LoopCore
+from plastic_rl.ops import Rule, get_rule
+
+
+class PlasticLSTM(LoopCore):
+    """An LSTM whose recurrent connections into the cell input are plastic.
+
+        i, f, o = sigmoid(U x(t) + V h(t-1) + b)                          the gates
+        g_j = tanh( (U_g x(t) + b_g)_j + sum_i h_i(t-1) * (w_ij + alpha_ij * Hebb_ij(t)) )
+        c(t) = f * c(t-1) + i * g,    h(t) = o * tanh(c(t))
+        Hebb(t+1) = rule(Hebb(t), h(t-1), g)
+
+    With the `"neuromodulated"` rule, M(t) is a trained function of g; see `plastic_rl.ops.rules`.
+
+    Args:
+        input_size: I.
+        hidden_size: N.
+        rule: `"decay"`, `"oja"`, `"neuromodulated"`, `"retroactive"`, or a `Rule`.
+        alpha_init: standard deviation of the initial alpha.
+        eta_init: initial plasticity rate, in [0, 1].
+        forget_bias: initial bias of the forget gate.
+
+    Raises:
+        ValueError: an argument is out of its range; the message names it.
+
+    Source: Miconi et al. (2019), "Backpropamine", section 3.3, there for language.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int = 100,
+        rule: str | Rule = "oja",
+        alpha_init: float = 0.01,
+        eta_init: float = 0.03,
+        forget_bias: float = 1.0,
+    ) -> None:
+        super().__init__(input_size, hidden_size)
+        if not 0 <= eta_init <= 1:
+            raise ValueError(f"eta_init must be a rate in [0, 1], not {eta_init}")
+        if alpha_init < 0:
+            raise ValueError(f"alpha_init must be a standard deviation of at least 0, not {alpha_init}")
+        self.rule = get_rule(rule)
+        bound = 1 / math.sqrt(hidden_size)
+        self.input_map = nn.Linear(input_size, 4 * hidden_size)
+        self.gates = nn.Linear(hidden_size, 3 * hidden_size, bias=False)
+        self.weight = nn.Parameter(torch.empty(hidden_size, hidden_size).uniform_(-bound, bound))
+        self.alpha = nn.Parameter(alpha_init * torch.randn(hidden_size, hidden_size))
+        self.eta = nn.Parameter(torch.tensor(float(eta_init))) if self.rule.uses_eta else None
+        initial = {
+            "modulation_weight": torch.empty(hidden_size).uniform_(-bound, bound),
+            "modulation_bias": torch.zeros(()),
+        }
+        self.rule_parameters = nn.ParameterDict({name: initial[name] for name in self.rule.parameters})
+        with torch.no_grad():
+            self.input_map.bias[hidden_size : 2 * hidden_size] = forget_bias
+        self.state_shapes = ((hidden_size,), (hidden_size,), *[(hidden_size, hidden_size)] * len(self.rule.traces))
+
+    def advance(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Take one step; see `LoopCore.advance`."""
+        hidden, cell, *traces = state
+        driven = self.input_map(inputs)
+        n = hidden.shape[1]
+        into, forget, out = torch.sigmoid(driven[:, : 3 * n] + self.gates(hidden)).chunk(3, dim=1)
+        plastic = torch.baddbmm((hidden @ self.weight).unsqueeze(1), hidden.unsqueeze(1), self.alpha * traces[0])
+        candidate = torch.tanh(driven[:, 3 * n :] + plastic.squeeze(1))
+        cell = forget * cell + into * candidate
+        parameters = dict(self.rule_parameters.items())
+        written = self.rule.step(tuple(traces), hidden, candidate, self._rate(), parameters)
+        hidden = out * torch.tanh(cell)
+        return hidden, (hidden, cell, *written)
+
+    def _rate(self) -> Tensor | None:
+        return None if self.eta is None else self.eta + (self.eta.clamp(0, 1) - self.eta).detach()
+
+    def plasticity(self) -> dict[str, Tensor]:
+        """Return the recurrent `weight` into the cells, its `alpha`, and `eta` where the rule has one."""
+        values = {"weight": self.weight, "alpha": self.alpha, "eta": self._rate()}
+        return {name: value.detach() for name, value in values.items() if value is not None}
+
+    def traces(self, state: State) -> dict[str, Tensor]:
+        """Return the rule's traces by name, (B, N, N) each."""
+        return dict(zip(self.rule.traces, state[2:], strict=True))

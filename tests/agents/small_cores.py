@@ -1,0 +1,9 @@
+"""The smallest arguments of every core, for tests over all of them."""
+
+from typing import Any
+
+
+def small(core: str, hidden_size: int) -> dict[str, Any]:
+    """Return the core's arguments; the paper's networks take their size from the task."""
+    own = {"associative": {}, "plastic_layer": {"n_classes": 1, "n_unused": 0, "weight": True, "gain": 1.0}}
+    return own.get(core, {"hidden_size": hidden_size})
