@@ -94,8 +94,8 @@ class PlasticityCallback(BaseCallback):
         self._draws = any(isinstance(output, TensorBoardOutputFormat) for output in self.logger.output_formats)
         if self._draws:
             # Named now and given at the end: TensorBoard shows a run on its HPARAMS page from here on.
-            metrics = dict.fromkeys(["rollout/ep_rew_mean", "final/return"], 0.0)
-            metrics |= {} if self._score_range is None else {"final/score": 0.0}
+            metrics = {} if self._score_range is None else {"final/score": 0.0}
+            metrics |= dict.fromkeys(["final/return", "rollout/ep_rew_mean"], 0.0)
             self.logger.record("hparams", HParam(hyperparameters(self.model), metrics), exclude=NOT_TEXT)
             self.logger.record("run/about", describe_run(), exclude=NOT_TEXT)
 
@@ -208,7 +208,7 @@ class PlasticityCallback(BaseCallback):
                 self._log_matrix(name, value, name)
         for name, trace in self._traces.items():
             if trace.dim() == 2:
-                self._log_matrix(f"{name}_at_episode_end", trace, f"{name} at the end of an episode")
+                self._log_matrix(f"{name}_at_episode_end", trace, f"{name} at an episode's end")
 
     def _log_matrix(self, tag: str, matrix: torch.Tensor, title: str) -> None:
         picture = matrix_image(matrix.float().cpu().numpy(), title)
