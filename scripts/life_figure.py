@@ -11,6 +11,7 @@ from plastic_rl.scripts import life_panels
 from plastic_rl.scripts.recording import Moment
 
 SIZE = (12.0, 6.4)  # inches; at 80 dots per inch whole blocks of 16 pixels, as videos want them
+SMALL_SIZE = (6.4, 3.2)
 
 
 class LifeFigure:
@@ -25,18 +26,37 @@ class LifeFigure:
         action_space: of the environment.
         title: what stands above.
         dpi: dots per inch; the picture is 12 by 6.4 inches.
+        small: draw the frame and the first trace (or the activity) alone, 6.4 by 3.2 inches, without a title.
     """
 
-    def __init__(self, moments: list[Moment], action_space: spaces.Space, title: str, dpi: int = 80) -> None:
-        self._figure = Figure(figsize=SIZE, dpi=dpi, layout="constrained")
+    def __init__(
+        self, moments: list[Moment], action_space: spaces.Space, title: str, dpi: int = 80, small: bool = False
+    ) -> None:
+        self._figure = Figure(figsize=SMALL_SIZE if small else SIZE, dpi=dpi, layout="constrained")
         self._canvas = FigureCanvasAgg(self._figure)
-        self._figure.suptitle(title, fontsize=13)
+        self._shows: list[life_panels.Show] = []
+        if small:
+            self._draw_small(moments)
+        else:
+            self._figure.suptitle(title, fontsize=13)
+            self._draw_all(moments, action_space)
+
+    def _draw_small(self, moments: list[Moment]) -> None:
+        parts: Any = self._figure.subfigures(1, 2, width_ratios=[1, 1.1])
+        left, right = parts
+        self._shows.append(life_panels.scene(left.subplots(), moments, with_total=True))
+        if moments[0].traces:
+            self._shows.append(life_panels.trace(right, right.subplots(), moments, next(iter(moments[0].traces))))
+        elif moments[0].activity is not None:
+            self._shows.append(life_panels.activity(right, right.subplots(), moments))
+
+    def _draw_all(self, moments: list[Moment], action_space: spaces.Space) -> None:
         first = moments[0]
         memory, choice = first.activity is not None, first.choices is not None
         widths = [1.0, *[1.0 + 0.5 * (len(first.traces) > 1)] * memory, *[0.62] * (choice or bool(first.traces))]
         parts = list(self._figure.subfigures(1, len(widths), width_ratios=widths, squeeze=False)[0])
         top, bottom = _rows(parts[0])
-        self._shows = [life_panels.scene(top, moments), life_panels.reward(bottom, moments)]
+        self._shows += [life_panels.scene(top, moments), life_panels.reward(bottom, moments)]
         if memory:
             self._draw_memory(parts[1], moments)
         if choice and first.traces:

@@ -15,22 +15,24 @@ TIME = "time in the life (steps)"
 Show = Callable[[int], None]
 
 
-def scene(axes: Any, moments: list[Moment]) -> Show:
+def scene(axes: Any, moments: list[Moment], with_total: bool = False) -> Show:
     """Draw the environment's frames and, in a maze, the way since the agent was put where it started."""
+    size = 8 if with_total else 11
     axes.set_axis_off()
     image = axes.imshow(moments[0].picture, interpolation="antialiased")
     (line,) = axes.plot([], [], color=ORANGE, linewidth=3, solid_capstyle="round", solid_joinstyle="round")
-    axes.set_title("\n", fontsize=11)  # keeps its place
+    axes.set_title("\n", fontsize=size)  # keeps its place
 
     def show(step: int) -> None:
         way = moments[step].way
         image.set_data(moments[step].picture)
         text = f"step {step} of {len(moments) - 1}"
+        text += f", reward so far {moments[step].total:.4g}" if with_total else ""
         if way is not None:
             line.set_data(way.points[:, 0], way.points[:, 1])
             last = f"last way: {way.last[0]} steps, shortest {way.last[1]}" if way.last else "not found yet"
             text += f"\nreward found {way.found} times; {last}"
-        axes.set_title(text, fontsize=11)
+        axes.set_title(text, fontsize=size)
 
     return show
 
