@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from gymnasium import spaces
+from matplotlib.ticker import MaxNLocator
 
 from plastic_rl.scripts.palette import BLUE, DIVERGING, GREY, ORANGE, PALE, VERMILION
 from plastic_rl.scripts.recording import Moment, choice_names
@@ -79,6 +80,8 @@ def trace(part: Any, axes: Any, moments: list[Moment], name: str) -> Show:
     )
     axes.set(xlabel="postsynaptic neuron", ylabel="presynaptic neuron")
     axes.set_title(f"\n{name} of each connection", fontsize=11)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(8, integer=True))
     part.colorbar(image, ax=axes, extend="both", pad=0.02)
 
     def show(step: int) -> None:
