@@ -53,7 +53,7 @@ class LifeFigure:
     def _draw_all(self, moments: list[Moment], action_space: spaces.Space) -> None:
         first = moments[0]
         memory, choice = first.activity is not None, first.choices is not None
-        widths = [1.0, *[1.0 + 0.5 * (len(first.traces) > 1)] * memory, *[0.62] * (choice or bool(first.traces))]
+        widths = [1.05, *[1.0 + 0.4 * (len(first.traces) > 1)] * memory, *[0.64] * (choice or bool(first.traces))]
         parts = list(self._figure.subfigures(1, len(widths), width_ratios=widths, squeeze=False)[0])
         top, bottom = _rows(parts[0])
         self._shows += [life_panels.scene(top, moments), life_panels.reward(bottom, moments)]

@@ -18,7 +18,7 @@ Show = Callable[[int], None]
 
 def scene(axes: Any, moments: list[Moment], with_total: bool = False) -> Show:
     """Draw the environment's frames and, in a maze, the way since the agent was put where it started."""
-    size = 8 if with_total else 11
+    size = 8 if with_total else 10
     axes.set_axis_off()
     image = axes.imshow(moments[0].picture, interpolation="antialiased")
     (line,) = axes.plot([], [], color=ORANGE, linewidth=3, solid_capstyle="round", solid_joinstyle="round")
@@ -109,7 +109,7 @@ def choice(part: Any, axes: Any, moments: list[Moment], space: spaces.Space) -> 
     kind, names = choice_names(space)
     every = np.stack([np.asarray(moment.choices) for moment in moments])
     low, high = (min(-1.0, every.min()), max(1.0, every.max())) if isinstance(space, spaces.Box) else (0.0, 1.0)
-    axes.set_title(f"\n{kind}", fontsize=11)
+    axes.set_title(kind.replace(" of", "\nof", 1), fontsize=11)
     if len(names) > MOST_BARS:
         return _choice_cells(part, axes, every, low, high)
     bars = axes.barh(names, every[0], color=PALE, edgecolor=GREY)
