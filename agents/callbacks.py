@@ -1,7 +1,7 @@
 """What TensorBoard shows of a plastic policy beside what Stable-Baselines3 writes."""
 
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,7 +12,6 @@ from plastic_rl.agents.gradients import GradientNorms
 from plastic_rl.agents.matrix_image import matrix_image
 from plastic_rl.agents.run_facts import describe_run, hyperparameters
 from plastic_rl.envs import score
-from plastic_rl.ops.rules import modulation
 
 if TYPE_CHECKING:
     from plastic_rl.agents.rollouts import RecurrentRollouts
@@ -90,7 +89,8 @@ class PlasticityCallback(BaseCallback):
         random, oracle = score(self.training_env, 0.0), score(self.training_env, 1.0)
         self._score_range = None if random is None or oracle is None else (random, oracle - random)
         self._gradients = GradientNorms(self.model.policy)
-        self._modulated = bool(self._modulators())
+        core = self.model.policy.core
+        self._modulated = core.modulation(torch.zeros(1, core.output_size, device=self.model.device)) is not None
         self._draws = any(isinstance(output, TensorBoardOutputFormat) for output in self.logger.output_formats)
         if self._draws:
             # Named now and given at the end: TensorBoard shows a run on its HPARAMS page from here on.
@@ -150,14 +150,6 @@ class PlasticityCallback(BaseCallback):
             ended = int(dones.argmax())
             traces = self.model.policy.core.traces(self.model.last_states)
             self._traces = {name: trace[ended].clone() for name, trace in traces.items()}
-
-    def _modulators(self) -> dict[str, torch.Tensor]:
-        """Return the parameters of M(t); none where the core is not neuromodulated."""
-        core: Any = self.model.policy.core
-        parameters = getattr(core, "rule_parameters", {})
-        if "modulation_weight" not in parameters:
-            return {}
-        return {name: parameters[name].detach() for name in ("modulation_weight", "modulation_bias")}
 
     def _on_rollout_start(self) -> None:
         self._rewards, self._dones = [], []
@@ -221,9 +213,9 @@ class PlasticityCallback(BaseCallback):
             self._log_line("episode/reward_by_time", title, "mean reward per step", rewards)
             self._reward_sums[:] = 0
             self._counts[:] = 0
-        if self._last_life is not None:
-            signal = modulation(self._last_life, self._modulators())[:, 0].cpu().numpy()
-            self._log_line("episode/modulation", "neuromodulation in one episode", "M(t)", signal)
+        signal = None if self._last_life is None else self.model.policy.core.modulation(self._last_life)
+        if signal is not None:
+            self._log_line("episode/modulation", "neuromodulation in one episode", "M(t)", signal.cpu().numpy())
 
     def _log_line(self, tag: str, title: str, ylabel: str, values: np.ndarray) -> None:
         # matplotlib takes a second to import, and users of the policy alone do not need it.

@@ -11,7 +11,6 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.distributions import Distribution, MultiCategoricalDistribution
 
 from plastic_rl.agents.policy import PlasticActorCriticPolicy
-from plastic_rl.ops.rules import modulation
 from plastic_rl.scripts.maze_way import MazeWay, Way
 from plastic_rl.scripts.runs import Run
 
@@ -139,16 +138,9 @@ def think(model: BaseAlgorithm, observation: Any, state: Any, start: np.ndarray,
     action = policy._to_action_space(action.reshape((-1, *(policy.action_space.shape or ()))))
     traces = {name: trace[0].float().cpu().numpy().copy() for name, trace in policy.core.traces(state).items()}
     traces = {name: trace for name, trace in traces.items() if trace.ndim == 2}
-    signal = _modulation(policy.core, latent)
+    modulation = policy.core.modulation(latent)
+    signal = None if modulation is None else modulation.item()
     return _Thoughts(action[0], state, traces, latent[0].cpu().numpy().copy(), signal, _choices(distribution))
-
-
-def _modulation(core: Any, activity: torch.Tensor) -> float | None:
-    parameters = dict(getattr(core, "rule_parameters", {}))
-    if "modulation_weight" not in parameters or not core.traces(core.initial_state(1)):
-        return None
-    parameters.pop("fan_out", None)
-    return modulation(activity, parameters)[0].item()
 
 
 def _choices(distribution: Distribution) -> np.ndarray:

@@ -72,6 +72,10 @@ class RecurrentCore(nn.Module, ABC):
         """Return the parts of a state that are plastic traces, by name."""
         return {}
 
+    def modulation(self, outputs: Tensor) -> Tensor | None:
+        """Return the neuromodulatory signal M(t), (n,) detached, that goes with outputs (n, O); None without one."""
+        return None
+
 
 def reset_where(episode_starts: Tensor, state: State) -> State:
     """Zero the state where an episode starts.

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from plastic_rl.cores.base import RecurrentCore, State
 from plastic_rl.ops import Rule, get_rule, plastic_scan, plastic_step
+from plastic_rl.ops.rules import modulation
 
 
 class PlasticCore(RecurrentCore):
@@ -119,6 +120,13 @@ class PlasticCore(RecurrentCore):
     def traces(self, state: State) -> dict[str, Tensor]:
         """Return the rule's traces by name, (B, N, N) each."""
         return dict(zip(self.rule.traces, state[1:], strict=False))
+
+    def modulation(self, outputs: Tensor) -> Tensor | None:
+        """Return M(t), (n,), before any fan-out; None where the rule has none."""
+        names = ("modulation_weight", "modulation_bias")
+        if self.alpha is None or names[0] not in self.rule_parameters:
+            return None
+        return modulation(outputs, {name: self.rule_parameters[name].detach() for name in names})[:, 0]
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

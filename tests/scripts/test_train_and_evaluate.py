@@ -92,7 +92,14 @@ def test_a_wrong_name_is_one_line_and_exit_code_2(arguments, message, tmp_path, 
 def test_ctrl_c_saves_the_model_and_says_where(tmp_path):
     command = [sys.executable, "-m", "plastic_rl.scripts.train", *small_run(tmp_path)]
     command[command.index("160")] = "100000000"
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        # A shell starts its background jobs, and all that they start, without it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     monitor = tmp_path / "runs" / "plastic_ppo" / "plastic_rl-Maze-v0_1" / "0.monitor.csv"
     deadline = time.monotonic() + 120
     while not (monitor.exists() and monitor.stat().st_size > 500) and time.monotonic() < deadline:
