@@ -171,11 +171,11 @@ class PlasticityCallback(BaseCallback):
 
     def _log_scalars(self) -> None:
         core = self.model.policy.core
-        plasticity = core.plasticity()
-        if "eta" in plasticity:
-            self.logger.record("plasticity/eta", plasticity["eta"].mean().item())
-        if "alpha" in plasticity:
-            self.logger.record("plasticity/alpha_abs_mean", plasticity["alpha"].abs().mean().item())
+        for name, value in core.plasticity().items():
+            if name.endswith("eta"):
+                self.logger.record(f"plasticity/{name}", value.mean().item())
+            if name.endswith("alpha"):
+                self.logger.record(f"plasticity/{name}_abs_mean", value.abs().mean().item())
         for name, trace in core.traces(self.model.last_states).items():
             self.logger.record(f"plasticity/{name}_norm", torch.linalg.vector_norm(trace, dim=(1, 2)).mean().item())
         if self._gradients is not None:

@@ -9,6 +9,7 @@ from plastic_rl.cores.plastic import PlasticCore
 from plastic_rl.cores.plastic_layer import PlasticLayer
 from plastic_rl.cores.plastic_lstm import PlasticLSTM
 from plastic_rl.cores.registry import core_arguments, core_defaults, make_core, register_core, registered_cores
+from plastic_rl.cores.stacked import StackedCore
 from plastic_rl.cores.stpn import STPNCore
 
 register_core("plastic", PlasticCore)
@@ -20,6 +21,7 @@ register_core("plastic_lstm", PlasticLSTM)
 register_core("neuromodulated_lstm", PlasticLSTM, rule="neuromodulated")
 register_core("delta", DeltaCore)
 register_core("stpn", STPNCore)
+register_core("stacked", StackedCore)
 register_core("associative", AssociativeCore)
 register_core("plastic_layer", PlasticLayer)
 register_core("gru", GRUCore)
@@ -36,6 +38,7 @@ __all__ = [
     "PlasticLayer",
     "RecurrentCore",
     "STPNCore",
+    "StackedCore",
     "State",
     "core_arguments",
     "core_defaults",

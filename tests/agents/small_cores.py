@@ -5,5 +5,11 @@ from typing import Any
 
 def small(core: str, hidden_size: int) -> dict[str, Any]:
     """Return the core's arguments; the paper's networks take their size from the task."""
-    own = {"associative": {}, "plastic_layer": {"n_classes": 1, "n_unused": 0, "weight": True, "gain": 1.0}}
+    layers = ["rnn", "plastic", "neuromodulated"]
+    stack = {"layers": [(layer, {"hidden_size": hidden_size}) for layer in layers]}
+    own = {
+        "stacked": stack,
+        "associative": {},
+        "plastic_layer": {"n_classes": 1, "n_unused": 0, "weight": True, "gain": 1.0},
+    }
     return own.get(core, {"hidden_size": hidden_size})
