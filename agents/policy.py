@@ -208,17 +208,18 @@ class PlasticActorCriticPolicy(ActorCriticPolicy):
         return actions if is_vectorized else actions.squeeze(axis=0), tuple(s.cpu().numpy() for s in new_state)
 
     def _state_tensors(self, state: NumpyState | None, batch_size: int) -> State:
-        initial = self.initial_state(batch_size)
         if state is None:
-            return initial
-        if [np.shape(s) for s in state] != [tuple(s.shape) for s in initial]:
+            return self.initial_state(batch_size)
+        expected = [(batch_size, *shape) for shape in self.core.state_shapes]
+        if [np.shape(s) for s in state] != expected:
             raise ValueError(
-                f"state must hold arrays of shapes {[tuple(s.shape) for s in initial]}, as the last predict() returned "
-                f"for as many observations, not {[np.shape(s) for s in state]}"
+                f"state must hold arrays of shapes {expected}, as the last predict() returned for as many "
+                f"observations, not {[np.shape(s) for s in state]}"
             )
         # Copies, because the core may write into them.
         return tuple(
-            torch.tensor(s, dtype=like.dtype, device=like.device) for s, like in zip(state, initial, strict=True)
+            torch.tensor(s, dtype=like.dtype, device=like.device)
+            for s, like in zip(state, self.initial_state(1), strict=True)
         )
 
     def _to_action_space(self, actions: np.ndarray) -> np.ndarray:

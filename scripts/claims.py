@@ -22,6 +22,7 @@ class Claim:
         quick_steps: its environment steps.
         seeds: how many runs of each arm by default.
         test: arguments of the environment for the evaluation, on top of those of training.
+        lives: how many the evaluation plays.
         note: what differs from the paper's experiment.
     """
 
@@ -35,6 +36,7 @@ class Claim:
     quick_steps: int
     seeds: int = 3
     test: dict[str, Any] = field(default_factory=dict)
+    lives: int = 512
     note: str = ""
 
 
@@ -105,6 +107,7 @@ CLAIMS: dict[str, Claim] = {
         1_000,
         seeds=1,
         test={"split": "test"},
+        lives=128,
         note="Trained and tested on dead leaves, generated images; the tested ones are new.",
     ),
     "omniglot": Claim(

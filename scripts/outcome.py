@@ -47,7 +47,7 @@ def learning_curve(monitor: Path, measure: Measure) -> str:
     return "\n".join(lines) + "\n"
 
 
-def fresh_lives(folder: Path, test: dict[str, Any], measure: Measure, episodes: int = 512) -> dict[str, float]:
+def fresh_lives(folder: Path, test: dict[str, Any], measure: Measure, episodes: int) -> dict[str, float]:
     """Return how a trained run does on fresh seeds, with its most probable answers and with sampled ones.
 
     Args:

@@ -31,7 +31,7 @@ def write_report(results: Path, report: Path) -> Path:
         "# Results",
         "",
         "Written by `python -m plastic_rl.scripts.reproduce` from the files in `results/`. A value is the mean over",
-        "seeds with a 95% bootstrap interval over them, of the most probable answers in 512 lives with seeds not",
+        "seeds with a 95% bootstrap interval over them, of the most probable answers in lives with seeds not",
         "trained on; curves are of the lives of training, whose actions are sampled.",
         "",
     ]
