@@ -127,6 +127,33 @@ class Task(ABC):
         """Return what is told beside the observation: the target and whether this step asks for it."""
         return {"target": self.target(), "query": self.query()}
 
+    def state(self) -> dict[str, Any]:
+        """Return all that changes while episodes run: arrays whose first axis is the copy, and the generators' states.
+
+        A task that keeps anything else that changes extends this and `set_state`.
+        """
+        arrays = {name: value.copy() for name, value in vars(self).items() if self._of_copies(value)}
+        return {"arrays": arrays, "generators": [rng.bit_generator.state for rng in self.rngs]}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` returned, with the same arguments and number of copies.
+
+        Raises:
+            ValueError: the state is of another task, or of one with other arguments.
+        """
+        own = {name: value for name, value in vars(self).items() if self._of_copies(value)}
+        given = state["arrays"]
+        wrong = sorted(set(own) ^ set(given)) or [name for name in own if own[name].shape != given[name].shape]
+        if wrong or len(state["generators"]) != len(self.rngs):
+            raise ValueError(f"state must be of a {type(self).__name__} with the same arguments; {wrong} do not fit")
+        for name, value in own.items():
+            setattr(self, name, np.asarray(given[name], value.dtype).copy())
+        for rng, generator in zip(self.rngs, state["generators"], strict=True):
+            rng.bit_generator.state = generator
+
+    def _of_copies(self, value: Any) -> bool:
+        return isinstance(value, np.ndarray) and value.shape[:1] == (self.num_envs,)
+
     def check_actions(self, actions: Any) -> np.ndarray:
         """Return the actions of all copies as an array of the action space's dtype.
 

@@ -202,6 +202,19 @@ class TaskVectorEnv(VectorEnv):
         infos.update(_masked(self.task.info(), np.ones(self.num_envs, bool)))
         return self.task.observe(), rewards, over, np.zeros(self.num_envs, bool), infos
 
+    def state(self) -> dict[str, Any]:
+        """Return all that changes while episodes run, as arrays, numbers and strings; `set_state` goes on from it."""
+        return {**self.task.state(), "over": self._over.copy()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` returned, in an environment that was reset before.
+
+        Raises:
+            ValueError: the state is of another environment, or of one with other arguments.
+        """
+        self.task.set_state(state)
+        self._over = np.asarray(state["over"], bool).copy()
+
     def render(self) -> tuple[Any, ...] | None:
         """Return one text or frame for each copy, as the render mode says."""
         if self.render_mode is None:

@@ -193,3 +193,25 @@ def test_registering_twice_does_nothing():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         plastic_rl.register_envs()
+
+
+def test_goes_on_from_its_state_as_if_nothing_had_happened(env_id):
+    first, second = (gym.make_vec(env_id, num_envs=3, autoreset_mode="SameStep") for _ in range(2))
+    life = first.unwrapped.task.episode_steps
+    first.reset(seed=1)
+    first.action_space.seed(2)
+    for _ in range(life // 2):
+        first.step(first.action_space.sample())
+    second.reset(seed=7)
+    second.unwrapped.set_state(copy.deepcopy(first.unwrapped.state()))
+    for _ in range(life + 2):
+        actions = first.action_space.sample()
+        assert same(first.step(actions), second.step(actions))
+
+
+def test_the_state_of_another_task_is_refused():
+    small, large = (gym.make_vec(IDS[0], num_envs=2, episode_steps=steps).unwrapped for steps in (8, 9))
+    small.reset(seed=1)
+    large.reset(seed=1)
+    with pytest.raises(ValueError, match=r"Maze with the same arguments; \['_places'\]"):
+        large.set_state(small.state())
