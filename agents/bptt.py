@@ -126,6 +126,7 @@ class PlasticBPTT(RecurrentRollouts):
                 self._last_states = state
                 actions = actions_tensor.cpu().numpy()
             new_obs, rewards, dones, infos = env.step(self._clipped(actions))
+            self._check_finite(new_obs, rewards)  # type: ignore[arg-type]
             self.num_timesteps += env.num_envs
             callback.update_locals(locals())
             if not callback.on_step():

@@ -43,6 +43,20 @@ class RecurrentRollouts(OnPolicyAlgorithm):
         self.rollout_buffer_class = self.rollout_buffer_class or SequenceBuffer
         super()._setup_model()
         self._last_states = None
+        self.policy.optimizer.register_step_pre_hook(self._check_gradients)
+
+    def _check_gradients(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        """Stop before a step that would put NaN into the parameters.
+
+        Raises:
+            FloatingPointError: the loss, and with it a gradient, is NaN or infinite.
+        """
+        gradients = [p.grad.sum() for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if gradients and not torch.stack(gradients).sum().isfinite():
+            raise FloatingPointError(
+                f"a gradient became NaN or infinite after {self.num_timesteps:,} steps; the parameters are those from "
+                "before. A smaller learning_rate or max_grad_norm may help, and so may a look at the rewards"
+            )
 
     @property
     def last_states(self) -> State:
@@ -82,6 +96,7 @@ class RecurrentRollouts(OnPolicyAlgorithm):
             self._last_states = state
             actions = actions_tensor.cpu().numpy()
             new_obs, rewards, dones, infos = env.step(self._clipped(actions))
+            self._check_finite(new_obs, rewards)  # type: ignore[arg-type]
             self.num_timesteps += env.num_envs
             callback.update_locals(locals())
             if not callback.on_step():
@@ -102,6 +117,24 @@ class RecurrentRollouts(OnPolicyAlgorithm):
         callback.update_locals(locals())
         callback.on_rollout_end()
         return True
+
+    def _check_finite(self, observations: np.ndarray | dict[str, np.ndarray], rewards: np.ndarray) -> None:
+        """Refuse what would spoil the recurrent state of a life, and the parameters.
+
+        Raises:
+            FloatingPointError: an observation or a reward is NaN or infinite.
+        """
+        given = {
+            "reward": rewards,
+            **(observations if isinstance(observations, dict) else {"observation": observations}),
+        }
+        for name, values in given.items():
+            if values.dtype.kind == "f" and not np.isfinite(values).all():
+                copies = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1)).tolist()
+                raise FloatingPointError(
+                    f"{name} must be finite; environment {copies} gave NaN or infinity after step "
+                    f"{self.num_timesteps:,}"
+                )
 
     def _begin_rollout(self, n_envs: int) -> State:
         if self._last_states is None or len(self._last_states[0]) != n_envs:

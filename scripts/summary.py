@@ -46,13 +46,23 @@ def print_summary(
     if n_episodes is not None:
         table.add_row("episodes", f"{n_episodes:,}")
     table.add_row("steps", f"{model.num_timesteps:,}")
-    table.add_row("steps per second", f"{model.num_timesteps / max(seconds, 1e-9):,.0f}")
+    table.add_row(
+        "steps per second", f"{(model.num_timesteps - model._num_timesteps_at_start) / max(seconds, 1e-9):,.0f}"
+    )
     table.add_row("time", f"{seconds:.0f} s")
     console = Console()
     console.print(table)
-    python = shlex.quote(os.path.relpath(sys.executable))
-    commands = [f"{python} -m plastic_rl.scripts.{name} {shlex.quote(run)}" for name in ("evaluate", "plot", "watch")]
+    commands = [f"{command_line(name)} {shlex.quote(run)}" for name in ("evaluate", "plot", "watch")]
     commands.append(f"{commands[-1]} --ansi")
     if tensorboard_log is not None:
-        commands.insert(0, f"{python} -m tensorboard.main --logdir {shlex.quote(tensorboard_log)}")
+        commands.insert(0, f"{_python()} -m tensorboard.main --logdir {shlex.quote(tensorboard_log)}")
     print("Look further:", *commands, sep="\n  ")
+
+
+def command_line(script: str) -> str:
+    """Return how to start one of our commands with the Python that runs now."""
+    return f"{_python()} -m plastic_rl.scripts.{script}"
+
+
+def _python() -> str:
+    return shlex.quote(os.path.relpath(sys.executable))

@@ -4,6 +4,8 @@ Every option of RL Baselines3 Zoo's `train` works, for our algorithms and for it
 
     --core NAME               recurrent core: plastic, homogeneous, rnn, gru, lstm, ..., or my_module:MyCore
     --core-kwargs KEY:VALUE   arguments of the core, such as hidden_size:100 rule:oja
+    --resume RUN              go on from the last checkpoint of a run that was stopped or killed
+    --checkpoint-seconds S    time between checkpoints; default: 60; 0: after every rollout; -1: none
     -f, --log-folder          default: runs
     -tb, --tensorboard-log    default: runs/tb
     --num-threads             default: 1, the fastest for networks of this size
@@ -16,6 +18,7 @@ import sys
 from typing import Any
 
 from plastic_rl.scripts.names import check_name, refuse
+from plastic_rl.scripts.resume import check_allowed, read_command
 
 DEFAULTS = {
     "--algo": "plastic_ppo",
@@ -53,6 +56,8 @@ def own_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--core")
     parser.add_argument("--core-kwargs", nargs="+", action=StoreSettings, default={})
+    parser.add_argument("--checkpoint-seconds", type=float, default=60.0)
+    parser.add_argument("--resume", metavar="RUN")
     return parser
 
 
@@ -102,6 +107,11 @@ def main(argv: list[str] | None = None) -> None:
     if "-h" in argv or "--help" in argv:
         print(__doc__)
     own, zoo_argv = own_parser().parse_known_args(argv)
+    resume = own.resume
+    if resume is not None:
+        check_allowed(zoo_argv)
+        argv = [*read_command(resume), *zoo_argv]
+        own, zoo_argv = own_parser().parse_known_args(argv)
     given = {SHORT.get(word, word).partition("=")[0] for word in zoo_argv}
     if given & {"-P", "--progress"} and "--verbose" not in given:
         zoo_argv += ["--verbose", "0"]  # tables would tear the progress bar
@@ -111,7 +121,14 @@ def main(argv: list[str] | None = None) -> None:
 
     zoo.register_algorithms()
     _check_names(zoo_argv, own.core, own.core_kwargs)
-    zoo.train(zoo_argv, own.core, own.core_kwargs)
+    zoo.train(
+        zoo_argv,
+        own.core,
+        own.core_kwargs,
+        checkpoint_seconds=own.checkpoint_seconds,
+        resume=resume,
+        command=argv,
+    )
 
 
 if __name__ == "__main__":

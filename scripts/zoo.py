@@ -2,8 +2,10 @@
 
 import argparse
 import inspect
+import signal
 import sys
 import time
+import traceback
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,15 +16,18 @@ import rl_zoo3.train
 from rl_zoo3.exp_manager import ExperimentManager
 from rl_zoo3.hyperparams_opt import HYPERPARAMS_CONVERTER, HYPERPARAMS_SAMPLER
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.logger import configure
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from plastic_rl import agents
 from plastic_rl.agents.callbacks import PlasticityCallback
+from plastic_rl.agents.checkpoint_callback import CheckpointCallback
 from plastic_rl.agents.vec_env import has_vector_form, make_vec_env
 from plastic_rl.cores import core_arguments, core_defaults
 from plastic_rl.scripts.names import refuse
-from plastic_rl.scripts.summary import print_summary
+from plastic_rl.scripts.resume import write_command
+from plastic_rl.scripts.summary import command_line, print_summary
 
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {
     "plastic_ppo": agents.PlasticPPO,
@@ -40,9 +45,9 @@ def register_algorithms() -> None:
         HYPERPARAMS_CONVERTER[name] = dict  # type: ignore[assignment]
 
 
-def train(argv: list[str], core: str | None, core_kwargs: dict[str, Any]) -> None:
+def train(argv: list[str], core: str | None, core_kwargs: dict[str, Any], **settings: Any) -> None:
     """Run the Zoo's `train` on a command line, with our experiment manager in place of its own."""
-    manager = partial(PlasticExperimentManager, core=core, core_kwargs=core_kwargs)
+    manager = partial(PlasticExperimentManager, core=core, core_kwargs=core_kwargs, **settings)
     rl_zoo3.train.ExperimentManager = manager  # type: ignore[assignment,misc]
     sys.argv = [sys.argv[0], *argv]
     rl_zoo3.train.train()
@@ -69,6 +74,9 @@ class PlasticExperimentManager(ExperimentManager):
         *more: Any,
         core: str | None = None,
         core_kwargs: dict[str, Any] | None = None,
+        checkpoint_seconds: float = 60.0,
+        resume: str | None = None,
+        command: list[str] | None = None,
         config: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -78,6 +86,14 @@ class PlasticExperimentManager(ExperimentManager):
         self.seconds = 0.0
         self.plasticity: PlasticityCallback | None = None
         super().__init__(args, algo, *more, config=config, **kwargs)  # type: ignore[misc]
+        if resume is not None:
+            self.save_path = resume
+            self.params_path = f"{resume}/{self.env_name}"
+        self.command = command or []
+        self.checkpoints: CheckpointCallback | None = None
+        if algo in ALGORITHMS and checkpoint_seconds >= 0 and not self.optimize_hyperparameters:
+            folder = Path(self.save_path) / "checkpoints"
+            self.checkpoints = CheckpointCallback(folder, checkpoint_seconds, resume=resume is not None)
 
     def setup_experiment(self) -> tuple[BaseAlgorithm, dict[str, Any]] | None:
         """Set up as the Zoo does; an argument that cannot be is one line and exit code 2."""
@@ -113,6 +129,10 @@ class PlasticExperimentManager(ExperimentManager):
             self.eval_env_kwargs = self.env_kwargs
         return processed
 
+    def _save_config(self, saved_hyperparams: dict[str, Any]) -> None:
+        super()._save_config(saved_hyperparams)
+        write_command(Path(self.params_path), [*self.command, "--seed", str(self.seed)])
+
     def create_envs(self, n_envs: int, eval_env: bool = False, no_log: bool = False) -> VecEnv:
         """Make the native vector environment where there is one, and else the Zoo's."""
         env_id = self.env_name.gym_id
@@ -124,20 +144,44 @@ class PlasticExperimentManager(ExperimentManager):
             n_envs,
             self.seed,
             env_kwargs=self.eval_env_kwargs if eval_env else self.env_kwargs,
-            monitor_dir=None if eval_env or no_log else self.save_path,
+            monitor_dir=None if eval_env or no_log or self._found else self.save_path,
         )
         if self.vec_env_wrapper is not None:
             env = self.vec_env_wrapper(env)
         return self._maybe_normalize(env, eval_env)
 
+    @property
+    def _found(self) -> Path | None:
+        """The checkpoint that training goes on from, if it does."""
+        return self.checkpoints.found if self.checkpoints else None
+
     def learn(self, model: BaseAlgorithm) -> None:
-        """Train, and remember for how long."""
+        """Train, and remember for how long; what stops it is told in one line, and exit code 1."""
         if self.algo in ALGORITHMS:
             self.plasticity = PlasticityCallback()
             self.callbacks.append(self.plasticity)
+        if self.checkpoints is not None:
+            self.callbacks.append(self.checkpoints)
+            if self._found and model.tensorboard_log and self.checkpoints.log_folder:
+                formats = ["stdout", "tensorboard"] if model.verbose else ["tensorboard"]
+                model.set_logger(configure(f"{model.tensorboard_log}/{self.checkpoints.log_folder}", formats))
         begin = time.perf_counter()
-        super().learn(model)
+        try:
+            super().learn(model)
+        except Exception as error:
+            if not isinstance(error, FloatingPointError | OSError | EOFError):
+                traceback.print_exc()  # an environment's own error, say
+            reason = f"{type(error).__name__}: {error}"
+            if isinstance(error, EOFError | ConnectionError):  # the pipe to it is closed
+                reason = "a worker process of the environment died"
+            print(f"error: training stopped after {model.num_timesteps:,} steps: {reason}", file=sys.stderr)
+            self._say_how_to_go_on()
+            raise SystemExit(1) from None
         self.seconds = time.perf_counter() - begin
+
+    def _say_how_to_go_on(self) -> None:
+        if self.checkpoints is not None and any(self.checkpoints.folder.glob("*.pt")):
+            print(f"go on from the last checkpoint: {command_line('train')} --resume {self.save_path}", file=sys.stderr)
 
     def save_trained_model(self, model: BaseAlgorithm) -> None:
         """Save as the Zoo does, then print what was learned and how to look further."""
@@ -151,6 +195,10 @@ class PlasticExperimentManager(ExperimentManager):
             self.seconds,
             self.plasticity.n_episodes if self.plasticity else None,
         )
+        if model.num_timesteps < self.n_timesteps:
+            self._say_how_to_go_on()
+        if self.checkpoints is not None and self.checkpoints.terminated:
+            raise SystemExit(128 + signal.SIGTERM)
 
 
 def policy_for(env_id: str, env_kwargs: dict[str, Any]) -> str:

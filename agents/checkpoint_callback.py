@@ -1,0 +1,99 @@
+"""Writes checkpoints while a model learns, and goes on from them."""
+
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from stable_baselines3.common.callbacks import BaseCallback
+
+from plastic_rl.agents.checkpoint import DamagedCheckpointError, checkpoints, read, restore, write
+from plastic_rl.agents.rollouts import RecurrentRollouts
+
+
+class CheckpointCallback(BaseCallback):
+    """Keeps the last two checkpoints of a training, and goes on from the newest that is whole.
+
+    A checkpoint is written between two rollouts, where all that matters is at rest. With this package's vector
+    environments, a training that was killed and goes on ends with the same parameters, bit for bit, as one that ran
+    through (one thread, same machine); other environments begin new episodes. A full disk is said and does not stop
+    the training. SIGTERM stops it after the running rollout, with a checkpoint.
+
+        model.learn(1_000_000, callback=CheckpointCallback("run/checkpoints", resume=True))
+
+    Args:
+        folder: where checkpoints are.
+        seconds: time between two of them; 0 is after every rollout.
+        resume: whether to go on from the newest one there. The call of `learn` is the same as the first time, with
+            the same number of steps, and environments that write no monitor file: the old one goes on, beside `folder`.
+
+    Attributes:
+        found: the checkpoint to go on from; None where there is no whole one, and training starts from the beginning.
+        terminated: whether SIGTERM stopped the training.
+    """
+
+    def __init__(self, folder: str | Path, seconds: float = 60.0, resume: bool = False) -> None:
+        super().__init__()
+        if seconds < 0:
+            raise ValueError(f"seconds must be at least 0, not {seconds}")
+        self.folder, self.seconds = Path(folder), seconds
+        self.terminated = False
+        self.found, self._state = _newest(self.folder) if resume else (None, {})
+        self._written_at = -float("inf")
+        self._stops = False
+        self._handler: Any = None
+
+    @property
+    def log_folder(self) -> str | None:
+        """The name of the folder below `tensorboard_log` in which the training that goes on wrote its events."""
+        return self._state.get("logger")
+
+    def _on_training_start(self) -> None:
+        if self.found is not None:
+            self._go_on()
+        if threading.current_thread() is threading.main_thread():
+            self._handler = signal.signal(signal.SIGTERM, self._on_sigterm)
+
+    def _on_sigterm(self, *_: Any) -> None:
+        self._stops = True
+
+    def _go_on(self) -> None:
+        assert isinstance(self.model, RecurrentRollouts)
+        exact = restore(self.model, self._state, self.folder.parent)
+        self._state = {}
+        print(f"going on from {self.found} after {self.model.num_timesteps:,} steps")
+        if not exact:
+            print("these environments cannot be saved in mid-episode: they begin new episodes", file=sys.stderr)
+
+    def _on_rollout_start(self) -> None:
+        if self._stops or time.monotonic() - self._written_at >= self.seconds:
+            self._write()
+        self.terminated = self._stops
+
+    def _write(self) -> None:
+        assert isinstance(self.model, RecurrentRollouts)
+        try:
+            write(self.model, self.folder)
+        except OSError as error:
+            print(f"no checkpoint could be written to {self.folder}: {error}; training goes on", file=sys.stderr)
+        self._written_at = time.monotonic()
+
+    def _on_step(self) -> bool:
+        return not self.terminated
+
+    def _on_training_end(self) -> None:
+        if self._handler is not None:
+            signal.signal(signal.SIGTERM, self._handler)
+            self._handler = None
+
+
+def _newest(folder: Path) -> tuple[Path | None, dict[str, Any]]:
+    for path in reversed(checkpoints(folder)):
+        try:
+            return path, read(path)
+        except (DamagedCheckpointError, OSError) as error:
+            print(f"{error}; trying the one before", file=sys.stderr)
+    print(f"no whole checkpoint in {folder}: starting from the beginning", file=sys.stderr)
+    return None, {}

@@ -1,0 +1,37 @@
+"""Environments with real faults, registered on import: `--gym-packages tests.scripts.faulty_envs`."""
+
+import os
+import signal
+
+import gymnasium as gym
+import numpy as np
+
+
+class Faulty(gym.Env):
+    """Ten steps a life; after `after` of all of them the `fault` happens."""
+
+    observation_space = gym.spaces.Box(-1, 1, (3,), np.float32)
+    action_space = gym.spaces.Discrete(2)
+
+    def __init__(self, fault="none", after=95):
+        self.fault, self.after, self.taken = fault, after, 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.time = 0
+        return self.observation_space.sample() * 0, {}
+
+    def step(self, action):
+        self.time += 1
+        self.taken += 1
+        now = self.taken == self.after
+        if now and self.fault == "raises":
+            raise RuntimeError("the robot fell over")
+        if now and self.fault == "dies":
+            os.kill(os.getpid(), signal.SIGKILL)
+        observation = np.full(3, np.nan if now and self.fault == "observation" else 0.5, np.float32)
+        reward = float("nan") if now and self.fault == "reward" else float(action)
+        return observation, reward, self.time == 10, False, {}
+
+
+gym.register("Faulty-v0", Faulty)

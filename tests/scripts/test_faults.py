@@ -1,0 +1,111 @@
+"""What training does when something breaks; docs/reliability.md has the table."""
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from plastic_rl.agents.checkpoint import checkpoints, read
+
+TRAIN = [sys.executable, "-m", "plastic_rl.scripts.train", "--algo", "plastic_ppo", "--seed", "1", "--verbose", "0"]
+SETTINGS = ["-params", "n_steps:20", "n_envs:2", "batch_size:20", "policy_kwargs:dict(core_kwargs=dict(hidden_size=8))"]
+FAULTY = [*TRAIN, "--env", "Faulty-v0", "--gym-packages", "tests.scripts.faulty_envs", *SETTINGS]
+MAZE = [*TRAIN, "--env", "plastic_rl/Maze-v0", "--env-kwargs", "episode_steps:20", *SETTINGS]
+
+
+def start(command, folder, *more, **kwargs):
+    flags = ["-f", str(folder), "-tb", str(folder / "tb"), "--checkpoint-seconds", "0", *more]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    pipe = subprocess.PIPE
+    return subprocess.Popen([*command, *flags], stdout=pipe, stderr=pipe, text=True, env=environment, **kwargs)
+
+
+def run_folder(folder):
+    return next(folder.glob("plastic_ppo/*_1"))
+
+
+def whole_checkpoint(folder):
+    return read(checkpoints(run_folder(folder) / "checkpoints")[-1])
+
+
+def wait_for_checkpoint(folder, process):
+    deadline = time.monotonic() + 120
+    while not list(folder.glob("plastic_ppo/*_1/checkpoints/*[1-9]*.pt")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("observation", "observation must be finite; environment [0, 1] gave NaN or infinity after step 188"),
+        ("reward", "reward must be finite; environment [0, 1] gave NaN or infinity after step 188"),
+        ("raises", "RuntimeError: the robot fell over"),
+    ],
+)
+def test_a_faulty_environment_stops_it_with_the_last_checkpoint_whole(fault, message, tmp_path):
+    process = start(FAULTY, tmp_path, "-n", "1000", "--env-kwargs", f"fault:'{fault}'")
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "error: training stopped after 188 steps" in said
+    assert message in said
+    assert f"--resume {run_folder(tmp_path)}" in said
+    assert ("Traceback" in said) == (fault == "raises")
+    assert whole_checkpoint(tmp_path)["counters"]["num_timesteps"] == 160
+
+
+def test_a_worker_process_that_is_killed(tmp_path):
+    process = start(FAULTY, tmp_path, "-n", "1000", "--env-kwargs", "fault:'dies'", "--vec-env", "subproc")
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "error: training stopped after 188 steps: a worker process of the environment died" in said
+    assert whole_checkpoint(tmp_path)["counters"]["num_timesteps"] == 160
+
+
+def test_a_loss_that_becomes_infinite(tmp_path):
+    infinite = [*MAZE, "ent_coef:float('inf')"]
+    process = start(infinite, tmp_path, "-n", "1000")
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "a gradient became NaN or infinite after 40 steps; the parameters are those from before" in said
+    assert all(value.isfinite().all() for value in whole_checkpoint(tmp_path)["policy"].values())
+
+
+def test_a_disk_that_is_full_for_checkpoints(tmp_path):
+    small = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # noqa: E731
+    process = start(MAZE, tmp_path, "-n", "400", "-tb", "", preexec_fn=small)
+    out, said = process.communicate(timeout=120)
+    assert "no checkpoint could be written" in said
+    assert "training goes on" in said
+    assert not any((run_folder(tmp_path) / "checkpoints").iterdir())
+    assert process.returncode in (0, 1), out  # the model itself may not fit either
+
+
+def test_a_tensorboard_folder_that_is_gone(tmp_path):
+    process = start(MAZE, tmp_path, "-n", "8000")
+    wait_for_checkpoint(tmp_path, process)
+    shutil.rmtree(tmp_path / "tb")
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "steps: FileNotFoundError" in said
+    assert f"--resume {run_folder(tmp_path)}" in said
+    whole_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 0)])
+def test_signals_stop_it_with_a_checkpoint_and_a_model(sent, code, tmp_path):
+    default = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
+    process = start(MAZE, tmp_path, "-n", "100000000", preexec_fn=default)
+    wait_for_checkpoint(tmp_path, process)
+    process.send_signal(sent)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == code, said
+    assert f"--resume {run_folder(tmp_path)}" in said
+    assert list(run_folder(tmp_path).glob("*.zip"))
+    whole_checkpoint(tmp_path)
