@@ -138,6 +138,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--ablate", choices=("trace", "state"), help="play also without this part of the memory")
     parser.add_argument("--json", metavar="FILE", help="write the figures of all runs into this file, too")
     parser.add_argument("--reference", metavar="ENV", help="recompute the figures behind an environment's score")
+    parser.add_argument("--trust", action="store_true", help="read pickled files of a run, which can execute code")
     return parser
 
 
@@ -161,7 +162,7 @@ def main(argv: list[str] | None = None) -> None:
         return
     if not args.run:
         refuse("give one or more run folders, as `train` printed them")
-    runs = [open_run(path) for path in args.run]
+    runs = [open_run(path, trust=args.trust) for path in args.run]
     models = [run.load(args.device) for run in runs]
     if args.ablate:
         for run, model in zip(runs, models, strict=True):

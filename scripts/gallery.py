@@ -34,6 +34,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("run", nargs="*", help="run folders, one for each task")
     parser.add_argument("-o", "--output", default="docs", metavar="FOLDER", help="where to write; default: docs")
     parser.add_argument("--tasks", nargs="+", metavar="ENV", help="tasks to show; default: all of this package")
+    parser.add_argument("--trust", action="store_true", help="read pickled files of a run, which can execute code")
     return parser
 
 
@@ -51,7 +52,7 @@ def main(argv: list[str] | None = None) -> None:
     tasks = args.tasks or [f"plastic_rl/{name}" for name in ENVIRONMENTS]
     for task in tasks:
         check_name("environment", task, gym.registry)
-    runs = [open_run(path) for path in args.run]
+    runs = [open_run(path, trust=args.trust) for path in args.run]
     by_task = {run.env_id: run for run in runs}
     if len(by_task) < len(runs):
         refuse("give one run for each task: there are two of the same")

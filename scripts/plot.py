@@ -31,6 +31,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("-o", "--output", default="plots", metavar="FOLDER", help="where to write; default: plots")
     parser.add_argument("--formats", nargs="+", choices=FORMATS, default=FORMATS)
     parser.add_argument("--dpi", type=int, default=120, help="dots per inch of a PNG")
+    parser.add_argument("--trust", action="store_true", help="read pickled files of a run, which can execute code")
     return parser
 
 
@@ -43,7 +44,7 @@ def main(argv: list[str] | None = None) -> None:
 
     if args.dpi <= 0:
         refuse(f"--dpi must be more than 0, not {args.dpi}")
-    runs = [open_run(path, trained=False) for path in dict.fromkeys(args.run)]
+    runs = [open_run(path, trained=False, trust=args.trust) for path in dict.fromkeys(args.run)]
     results = read_results(runs)
     output = Path(args.output)
     output.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """Run folders: what `train` leaves behind, read again."""
 
+import io
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 import gymnasium as gym
 import rl_zoo3
+import torch
 import yaml
 from rl_zoo3.utils import get_wrapper_class
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -16,6 +18,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack,
 
 from plastic_rl.agents.vec_env import make_vec_env
 from plastic_rl.scripts.names import check_name, refuse
+from plastic_rl.scripts.run_file import NAME, STATISTICS, RunFileError, normalised, read_run_file
 from plastic_rl.scripts.zoo import register_algorithms
 
 
@@ -25,11 +28,12 @@ class Run:
 
     Attributes:
         folder: the folder itself.
-        settings: the folder of `args.yml`, `config.yml` and the normalisation statistics.
+        settings: the folder of `run.json` and of the normalisation statistics.
         algo: the algorithm's name.
         env_id: the environment's id.
         env_kwargs: the environment's arguments.
-        config: the hyperparameters, as the Zoo saved them.
+        config: the hyperparameters.
+        trusted: whether its pickled files may be read, which can execute what somebody put there.
     """
 
     folder: Path
@@ -38,6 +42,7 @@ class Run:
     env_id: str
     env_kwargs: dict[str, Any]
     config: dict[str, Any]
+    trusted: bool = False
 
     @property
     def model_file(self) -> Path:
@@ -59,14 +64,27 @@ class Run:
         return f"{core} ({rule})" if rule and core != "rnn" else core
 
     def load(self, device: str = "auto") -> BaseAlgorithm:
-        """Load the trained model, without an environment.
+        """Load the trained model: its policy, that is, with no more of the training unless the run is trusted.
 
         Leaves with one line and exit code 2 where that cannot be done.
         """
         register_algorithms()
         check_name(f"algorithm of run {str(self.folder)!r}", self.algo, rl_zoo3.ALGOS)
+        algorithm: Any = rl_zoo3.ALGOS[self.algo]
         try:
-            return rl_zoo3.ALGOS[self.algo].load(self.model_file, device=device)
+            if self.trusted:
+                return algorithm.load(self.model_file, device=device)
+            model = algorithm(
+                self.config["policy"],
+                self.make_env(1, seed=0),
+                policy_kwargs=self.config["policy_kwargs"],
+                device=device,
+                verbose=0,
+            )
+            with zipfile.ZipFile(self.model_file) as file:
+                parameters = torch.load(io.BytesIO(file.read("policy.pth")), device, weights_only=True)
+            model.policy.load_state_dict(parameters)
+            return model
         except Exception as error:  # whatever unpickling, or building the policy from what was pickled, may raise
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
             if not zipfile.is_zipfile(self.model_file):
@@ -124,55 +142,86 @@ class Run:
             refuse(f"the environment of run {str(self.folder)!r}, {self.env_id}, cannot be made: {error}")
         vec_wrapper: Any = get_wrapper_class(self.config, "vec_env_wrapper")
         env = env if vec_wrapper is None else vec_wrapper(env)
-        statistics = self.settings / "vecnormalize.pkl"
-        if statistics.exists():
-            env = VecNormalize.load(str(statistics), env)
-            env.training = env.norm_reward = False
+        if self.config.get("normalize"):
+            env = self._normalised(env)
         return VecFrameStack(env, self.config["frame_stack"]) if self.config.get("frame_stack") else env
 
+    def _normalised(self, env: VecEnv) -> VecEnv:
+        if not self.trusted:
+            try:
+                return normalised(env, self.settings)
+            except RunFileError as error:
+                refuse(f"run {str(self.folder)!r} is half written: {error}")
+        statistics = VecNormalize.load(str(self.settings / "vecnormalize.pkl"), env)
+        statistics.training = statistics.norm_reward = False
+        return statistics
 
-def open_run(path: str, trained: bool = True) -> Run:
-    """Read a run folder.
+
+def open_run(path: str, trained: bool = True, trust: bool = False) -> Run:
+    """Read a run folder; nothing that it holds is executed, unless it is trusted.
 
     Leaves with one line and exit code 2 where it is none, or one that was left half written.
 
     Args:
         path: the folder.
         trained: whether the model must be there already.
+        trust: read what the Zoo wrote, its pickled files among it, as is needed for runs of other programs.
     """
     folder = Path(path)
     if not folder.is_dir():
         refuse(f"run {path!r} is no folder")
-    found = sorted(folder.glob("*/args.yml"))
+    found = sorted(folder.glob("*/args.yml" if trust else f"*/{NAME}"))
     if not found:
-        refuse(f"run {path!r} is no run folder: it holds no */args.yml; it may be one of {_runs_below(folder)}")
+        refuse(f"run {path!r} is no run folder: it holds no */{NAME}{_hint(folder)}")
     settings = found[0].parent
-    args, config = _read(settings / "args.yml", path), _read(settings / "config.yml", path)
-    if missing := [key for key in ("algo", "env") if not args.get(key)]:
-        refuse(f"run {path!r} is of another version: its args.yml does not say {' and '.join(missing)}")
-    for package in args.get("gym_packages") or []:
-        try:
-            import_module(package)
-        except ImportError as error:
-            refuse(f"run {path!r} needs {package!r}, which cannot be imported: {error}")
-    check_name(f"environment of run {path!r}", args["env"], gym.registry)
-    run = Run(folder, settings, args["algo"], args["env"], _env_kwargs(args, config), config)
+    run = _trusted(folder, settings) if trust else _plain(folder, settings)
+    check_name(f"environment of run {path!r}", run.env_id, gym.registry)
     if trained and not run.model_file.exists():
         refuse(f"run {path!r} holds no model yet: {run.model_file.name} is missing; was it stopped before its end?")
-    if trained and config.get("normalize") and not (settings / "vecnormalize.pkl").exists():
-        refuse(f"run {path!r} is half written: {settings.name}/vecnormalize.pkl is missing")
+    statistics = settings / ("vecnormalize.pkl" if trust else STATISTICS)
+    if trained and run.config.get("normalize") and not statistics.exists():
+        refuse(f"run {path!r} is half written: {settings.name}/{statistics.name} is missing")
     return run
 
 
-def _read(file: Path, path: str) -> dict[str, Any]:
-    # The Zoo writes these as an OrderedDict, which only yaml's unsafe loader reads: they are our own files.
+def _plain(folder: Path, settings: Path) -> Run:
+    try:
+        facts = read_run_file(settings)
+    except RunFileError as error:
+        refuse(f"run {str(folder)!r}: {error}")
+    needed = ("algo", "env", "env_kwargs", "gym_packages", "policy", "policy_kwargs", "config")
+    if missing := [key for key in needed if key not in facts]:
+        refuse(f"run {str(folder)!r} is of another version: its {NAME} does not say {' and '.join(missing)}")
+    _import_all(folder, facts["gym_packages"])
+    config = {**facts["config"], "policy": facts["policy"], "policy_kwargs": facts["policy_kwargs"]}
+    return Run(folder, settings, facts["algo"], facts["env"], facts["env_kwargs"], config)
+
+
+def _trusted(folder: Path, settings: Path) -> Run:
+    args, config = _read(settings / "args.yml", folder), _read(settings / "config.yml", folder)
+    if missing := [key for key in ("algo", "env") if not args.get(key)]:
+        refuse(f"run {str(folder)!r} is of another version: its args.yml does not say {' and '.join(missing)}")
+    _import_all(folder, args.get("gym_packages") or [])
+    return Run(folder, settings, args["algo"], args["env"], _env_kwargs(args, config), config, trusted=True)
+
+
+def _import_all(folder: Path, packages: list[str]) -> None:
+    for package in packages:
+        try:
+            import_module(package)
+        except ImportError as error:
+            refuse(f"run {str(folder)!r} needs {package!r}, which cannot be imported: {error}")
+
+
+def _read(file: Path, folder: Path) -> dict[str, Any]:
+    # The Zoo writes these as an OrderedDict, which only yaml's unsafe loader reads.
     try:
         return dict(yaml.load(file.read_text(), Loader=yaml.UnsafeLoader) or {})
     except FileNotFoundError:
-        refuse(f"run {path!r} is half written: {file.parent.name}/{file.name} is missing")
+        refuse(f"run {str(folder)!r} is half written: {file.parent.name}/{file.name} is missing")
     except (yaml.YAMLError, TypeError, ValueError, ImportError, AttributeError) as error:
         reason = str(error).partition("\n")[0]
-        refuse(f"run {path!r}: {file.parent.name}/{file.name} is cut off or of another version: {reason}")
+        refuse(f"run {str(folder)!r}: {file.parent.name}/{file.name} is cut off or of another version: {reason}")
 
 
 def _env_kwargs(args: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
@@ -191,6 +240,8 @@ def core_of(config: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
     return policy_kwargs.get("core"), dict(policy_kwargs.get("core_kwargs") or {})
 
 
-def _runs_below(folder: Path) -> str:
-    runs = sorted(str(path.parent.parent) for path in folder.glob("**/args.yml"))
-    return ", ".join(runs[:5]) or "those that `train` prints"
+def _hint(folder: Path) -> str:
+    if list(folder.glob("*/args.yml")):
+        return ", as runs of another program or version; --trust reads it, but can execute what somebody put there"
+    runs = sorted(str(path.parent.parent) for path in folder.glob(f"**/{NAME}"))
+    return f"; it may be one of {', '.join(runs[:5]) or 'those that `train` prints'}"

@@ -30,6 +30,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, help="stop after so many steps")
     parser.add_argument("--dpi", type=int, default=80, help="dots per inch: 80 is 960 by 512 pixels")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--trust", action="store_true", help="read pickled files of a run, which can execute code")
     return parser
 
 
@@ -47,7 +48,7 @@ def main(argv: list[str] | None = None) -> None:
             refuse(f"--{name} must be more than 0, not {getattr(args, name)}")
     if args.output and Path(args.output).suffix not in (".gif", ".mp4", ".png"):
         refuse(f"--output must end in .gif, .mp4 or .png, not {args.output!r}")
-    run = open_run(args.run)
+    run = open_run(args.run, trust=args.trust)
     model = run.load(args.device)
     if args.ansi or args.human:
         show_live(run, model, args)

@@ -27,6 +27,7 @@ from plastic_rl.agents.vec_env import has_vector_form, make_vec_env
 from plastic_rl.cores import core_arguments, core_defaults
 from plastic_rl.scripts.names import refuse
 from plastic_rl.scripts.resume import write_command
+from plastic_rl.scripts.run_file import write_run_file, write_statistics
 from plastic_rl.scripts.summary import command_line, print_summary
 
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {
@@ -132,6 +133,17 @@ class PlasticExperimentManager(ExperimentManager):
     def _save_config(self, saved_hyperparams: dict[str, Any]) -> None:
         super()._save_config(saved_hyperparams)
         write_command(Path(self.params_path), [*self.command, "--seed", str(self.seed)])
+        hyperparams = self._hyperparams
+        facts = {
+            "algo": self.algo,
+            "env": self.env_name.gym_id,
+            "env_kwargs": self.env_kwargs,
+            "gym_packages": self.args.gym_packages,
+            "policy": hyperparams["policy"],
+            "policy_kwargs": hyperparams.get("policy_kwargs", {}),
+            "config": {key: value for key, value in saved_hyperparams.items() if key != "policy_kwargs"},
+        }
+        write_run_file(Path(self.params_path), facts)
 
     def create_envs(self, n_envs: int, eval_env: bool = False, no_log: bool = False) -> VecEnv:
         """Make the native vector environment where there is one, and else the Zoo's."""
@@ -186,6 +198,8 @@ class PlasticExperimentManager(ExperimentManager):
     def save_trained_model(self, model: BaseAlgorithm) -> None:
         """Save as the Zoo does, then print what was learned and how to look further."""
         super().save_trained_model(model)
+        if (normalisation := model.get_vec_normalize_env()) is not None:
+            write_statistics(Path(self.params_path), normalisation)
         print_summary(
             model,
             self.env_name.gym_id,

@@ -6,7 +6,6 @@ from zipfile import ZipFile
 
 import numpy as np
 import pytest
-import yaml
 
 from plastic_rl.scripts import evaluate, train
 from plastic_rl.scripts.lives import Lives, bootstrap_interval
@@ -129,7 +128,7 @@ def test_a_model_of_another_version_names_what_wrote_it(plastic_run, gru_run, tm
     assert "Stable-Baselines3: 2" in error
 
 
-@pytest.mark.parametrize("file", [f"{NAME}/config.yml", f"{NAME}/vecnormalize.pkl", f"{NAME}.zip"])
+@pytest.mark.parametrize("file", [f"{NAME}/normalisation.json", f"{NAME}.zip"])
 def test_a_half_written_run_names_what_is_missing(plastic_run, file, tmp_path, capsys):
     run = broken(plastic_run, tmp_path)
     (run / file).unlink()
@@ -139,9 +138,11 @@ def test_a_half_written_run_names_what_is_missing(plastic_run, file, tmp_path, c
 @pytest.mark.parametrize(
     ("file", "text", "message"),
     [
-        ("args.yml", "{}", "another version"),
-        ("args.yml", "a: [1, 2", "cut off"),
-        ("config.yml", "!!python/object/apply:plastic_rl.no_such_thing []", "another version"),
+        ("run.json", "{}", "another version"),
+        ("run.json", '{"format": 1}', "does not say algo and env"),
+        ("run.json", '{"format": 1, ', "cut off"),
+        ("run.json", '{"format": 1, "policy": {"class": "os:system"}}', "which is not loaded unasked"),
+        ("run.json", '{"format": 1, "policy": {"class": "plastic_rl.agents:Nothing"}}', "which is not there"),
     ],
 )
 def test_settings_that_cannot_be_read(plastic_run, file, text, message, tmp_path, capsys):
@@ -161,11 +162,27 @@ def test_settings_that_cannot_be_read(plastic_run, file, text, message, tmp_path
 )
 def test_settings_of_another_version(plastic_run, setting, value, message, tmp_path, capsys):
     run = broken(plastic_run, tmp_path)
-    file = run / NAME / "args.yml"
-    args = dict(yaml.unsafe_load(file.read_text()))
-    file.write_text(yaml.dump({**args, setting: value}))
+    file = run / NAME / "run.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), setting: value}))
     assert message in refusal(capsys, [run])
 
 
 def test_the_folder_above_names_the_runs_in_it(gru_run, capsys):
     assert str(gru_run) in refusal(capsys, [gru_run.parent])
+
+
+def test_no_pickled_file_is_read_unless_trusted(plastic_run, tmp_path, capsys):
+    run = broken(plastic_run, tmp_path)
+    for name in ("args.yml", "config.yml", "vecnormalize.pkl"):
+        (run / NAME / name).write_bytes(b"\x80\x04cos\nabort\n)R.")  # would end this process
+    with ZipFile(plastic_run / f"{NAME}.zip") as whole, ZipFile(run / f"{NAME}.zip", "w") as file:
+        file.writestr("policy.pth", whole.read("policy.pth"))  # none of SB3's pickled fields
+    evaluate.main([str(run), "--episodes", "4"])
+    (run / NAME / "run.json").unlink()
+    assert "--trust reads it" in refusal(capsys, [run])
+
+
+def test_a_trusted_run_of_another_program(plastic_run, tmp_path):
+    run = broken(plastic_run, tmp_path)
+    (run / NAME / "run.json").unlink()
+    evaluate.main([str(run), "--episodes", "4", "--trust"])

@@ -6,12 +6,12 @@ import re
 import imageio.v3 as iio
 import numpy as np
 import pytest
-import yaml
 
 from plastic_rl.scripts import plot
 from plastic_rl.scripts.plot_curves import binned_curves
 from plastic_rl.scripts.plot_scores import score_table
 from plastic_rl.scripts.results import Training, read_results, read_training
+from plastic_rl.scripts.run_file import write_run_file
 from plastic_rl.scripts.runs import open_run
 
 try:
@@ -28,9 +28,9 @@ def write_run(
     """Write what a training run leaves behind: n episodes of 250 steps whose returns rise from 0 to `gain` * 100."""
     settings = folder / env.replace("/", "-")
     settings.mkdir(parents=True)
-    (settings / "args.yml").write_text(yaml.dump({"algo": "plastic_ppo", "env": env, "env_kwargs": env_kwargs}))
-    config = {"policy_kwargs": {"core": core, "core_kwargs": core_kwargs}} if core else {}
-    (settings / "config.yml").write_text(yaml.dump(config))
+    policy_kwargs = {"core": core, "core_kwargs": core_kwargs} if core else {}
+    facts = {"algo": "plastic_ppo", "env": env, "env_kwargs": env_kwargs or {}, "gym_packages": [], "config": {}}
+    write_run_file(settings, {**facts, "policy": "MlpPolicy", "policy_kwargs": policy_kwargs})
     rows = [f"{gain * 100 * i / n},250,{i / 2}" for i in range(1, n + 1)]
     (folder / "0.monitor.csv").write_text("\n".join(['#{"t_start": 10.0}', "r,l,t", *rows, ""]))
     if score is not None:
