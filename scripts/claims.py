@@ -51,6 +51,8 @@ _SMALL_RECALL = ["--algo", "plastic_bptt", "--env", "plastic_rl/PatternRecall-v0
 _FOUR = ["-params", "n_envs:4"]
 _SMALL_NETWORK = "dict(core='associative', core_kwargs=dict(n_elements=50), readout=5.0)"
 _MAZE = ["--algo", "plastic_ppo", "--env", "plastic_rl/Maze-v0"]
+_MAZE_A2C = ["--algo", "plastic_a2c", "--env", "plastic_rl/Maze-v0"]
+_BANDIT = ["--algo", "plastic_ppo", "--env", "plastic_rl/ColourBandit-v0"]
 _TINY_MAZE = [*_MAZE, "--env-kwargs", "size:5", "episode_steps:30", "-params", "n_steps:30", "batch_size:480"]
 _IMAGES = ["--algo", "plastic_bptt", "--env", "plastic_rl/ImageRecall-v0", "--env-kwargs", "settling_steps:2"]
 _NORMALISED = (
@@ -142,6 +144,37 @@ CLAIMS: dict[str, Claim] = {
         _TINY_MAZE,
         40_000,
         note="PPO, 9 x 9, 250 steps, 64 units; the same hyperparameters for all.",
+    ),
+    "maze-a2c": Claim(
+        "Maze, with A2C",
+        "The same, with the algorithm that the paper used.",
+        "score",
+        {
+            "plastic": _core("plastic", "rule:oja"),
+            "one alpha for all": _core("homogeneous", "rule:oja"),
+            "RNN": _core("rnn", "hidden_size:64"),
+        },
+        _MAZE_A2C,
+        5_000_000,
+        [*_MAZE_A2C, "--env-kwargs", "size:5", "episode_steps:30", "-params", "n_steps:30"],
+        40_000,
+        note="A2C, 9 x 9, 250 steps, 64 units; the same hyperparameters for all.",
+    ),
+    "bandit": Claim(
+        "Control over one's own plasticity: the colour bandit",
+        "Not in this paper; Backpropamine (Miconi et al., 2019) has networks that write their own traces.",
+        "score",
+        {
+            "neuromodulated": [*_core("neuromodulated", "hidden_size:48"), "-params", "learning_rate:'lin_1e-3'"],
+            "plastic": [*_core("plastic", "rule:oja"), "-params", "learning_rate:'lin_5e-3'"],
+            "LSTM": [*_core("lstm", "hidden_size:48"), "-params", "learning_rate:'lin_5e-3'"],
+            "GRU": [*_core("gru", "hidden_size:48"), "-params", "learning_rate:'lin_2e-3'"],
+        },
+        _BANDIT,
+        12_000_000,
+        _BANDIT,
+        40_000,
+        note="PPO, 48 units; for each core the best learning rate of 1e-3, 2e-3 and 5e-3 in one seed of 60,000 lives.",
     ),
     "rule": Claim(
         "Decay or Oja",
