@@ -91,7 +91,7 @@ def run(job: Job) -> dict[str, Any]:
     claim = CLAIMS[job.claim]
     curve = learning_curve(monitor, claim.measure)
     result = {
-        **fresh_lives(folder, claim.test, claim.measure, claim.lives),
+        **fresh_lives(folder, claim.test, claim.measure, 64 if job.quick else claim.lives),
         "seconds": round(seconds, 1),
         "command": " ".join(["train", *job.command(Path("runs"))]),
         "folder": str(folder.relative_to(job.results)),

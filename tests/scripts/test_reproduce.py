@@ -1,0 +1,31 @@
+"""Every claim's small version runs through, once, and becomes a report."""
+
+import json
+
+import pytest
+
+from plastic_rl.scripts import reproduce
+from plastic_rl.scripts.claims import CLAIMS
+
+
+def test_the_small_version_of_every_claim(tmp_path, capsys):
+    results = tmp_path / "results"
+    command = ["--quick", "--jobs", "2", "--results", str(results)]
+    reproduce.main(command)
+    report = (results / "RESULTS.md").read_text()
+    for name, claim in CLAIMS.items():
+        assert f"## {claim.title}" in report
+        assert (results / "quick" / f"{name}.png").exists()
+        files = sorted((results / "quick" / name).glob("*.json"))
+        assert len(files) == len(claim.arms)
+        assert all(-1 <= json.loads(file.read_text())["value"] <= 2 for file in files)
+    capsys.readouterr()
+    reproduce.main(command)  # a finished run is never run again
+    assert "seed 1" not in capsys.readouterr().out
+
+
+def test_a_claim_that_is_not_known(capsys):
+    with pytest.raises(SystemExit) as left:
+        reproduce.main(["recal"])
+    assert left.value.code == 2
+    assert "did you mean 'recall'?" in capsys.readouterr().err
