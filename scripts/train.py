@@ -17,6 +17,7 @@ import ast
 import sys
 from typing import Any
 
+from plastic_rl.scripts.allocator import keep_freed_memory
 from plastic_rl.scripts.names import check_name, refuse
 from plastic_rl.scripts.resume import check_allowed, read_command
 
@@ -103,6 +104,7 @@ def _check_names(argv: list[str], core: str | None, core_kwargs: dict[str, Any])
 
 def main(argv: list[str] | None = None) -> None:
     """Train as the command line says."""
+    keep_freed_memory()
     argv = sys.argv[1:] if argv is None else argv
     if "-h" in argv or "--help" in argv:
         print(__doc__)

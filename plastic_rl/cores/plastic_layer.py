@@ -24,7 +24,7 @@ class PlasticLayer(LoopCore):
         n_unused: how many features after the label are left out, such as a query flag.
         rule: `"oja"`, `"decay"`, or a `Rule` of one trace that needs no parameters.
         weight: whether there are fixed weights w; the published program of the paper has none here.
-        alpha_init: standard deviation of the initial alpha.
+        alpha_init: initial alpha of every connection: at first, all features vote alike for all classes.
         eta_init: initial plasticity rate, in [0, 1].
         gain: how strongly a label clamps.
 
@@ -41,8 +41,8 @@ class PlasticLayer(LoopCore):
         n_unused: int = 1,
         rule: str | Rule = "oja",
         weight: bool = False,
-        alpha_init: float = 0.01,
-        eta_init: float = 0.01,
+        alpha_init: float = 1.0,
+        eta_init: float = 0.3,
         gain: float = 1000.0,
     ) -> None:
         super().__init__(input_size, n_classes)
@@ -55,9 +55,9 @@ class PlasticLayer(LoopCore):
         if len(self.rule.traces) != 1 or self.rule.parameters:
             raise ValueError(f"rule must have one trace and no parameters, which {self.rule.name!r} has not")
         shape = (self.n_features, n_classes)
-        self.alpha = nn.Parameter(alpha_init * torch.randn(shape))
+        self.alpha = nn.Parameter(torch.full(shape, float(alpha_init)))
         self.eta = nn.Parameter(torch.tensor(float(eta_init)))
-        self.weight = nn.Parameter(alpha_init * torch.randn(shape)) if weight else None
+        self.weight = nn.Parameter(0.01 * torch.randn(shape)) if weight else None
         self.state_shapes = (shape,)
 
     def advance(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
