@@ -23,6 +23,9 @@ class Claim:
         seeds: how many runs of each arm by default.
         test: arguments of the environment for the evaluation, on top of those of training.
         lives: how many the evaluation plays.
+        curve: what the learning curve is of: the `"returns"` of lives, whose actions are sampled, or the `"accuracy"` of
+            the most probable answers in each of PlasticBPTT's updates, for runs in which the oracle acts.
+        thresholds: values of the measure: the report says after how many lives they are reached.
         note: what differs from the paper's experiment.
     """
 
@@ -37,6 +40,8 @@ class Claim:
     seeds: int = 3
     test: dict[str, Any] = field(default_factory=dict)
     lives: int = 512
+    curve: Literal["returns", "accuracy"] = "returns"
+    thresholds: tuple[float, ...] = ()
     note: str = ""
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from plastic_rl.envs import reference_returns
 from plastic_rl.envs.task import ReferenceReturns
-from plastic_rl.scripts.claims import Measure
+from plastic_rl.scripts.claims import Claim, Measure
 
 _ROWS = 100
 
@@ -31,20 +31,39 @@ def measured(returns: Any, reference: ReferenceReturns, measure: Measure) -> Any
     return 1 - returns / reference.oracle
 
 
-def learning_curve(monitor: Path, measure: Measure) -> str:
+def learning_curve(folder: Path, events: Path, claim: Claim, speed: float) -> str:
     """Return a run's learning curve as CSV: episodes, seconds, and the measure over the episodes since the row before.
 
     Args:
-        monitor: its Monitor file.
-        measure: what to give.
+        folder: the run folder.
+        events: the folder of its TensorBoard events.
+        claim: what is to be measured, and from what.
+        speed: seconds of a processor for each second that passed; the curve's are those of a processor.
     """
+    (monitor,) = folder.glob("*.monitor.csv")
     rows = np.loadtxt(monitor, delimiter=",", skiprows=2, ndmin=2)
-    reference = _reference(monitor.parent, {})
+    if claim.curve == "accuracy":
+        episodes, seconds, values = _accuracy(events, lives_of_a_step=1 / rows[:, 1].mean())
+        values = 1 - values
+    else:
+        episodes, seconds = np.arange(1, len(rows) + 1), rows[:, 2]
+        values = measured(rows[:, 0], _reference(folder, {}), claim.measure)
     lines = ["episodes,seconds,value"]
-    for part in np.array_split(np.arange(len(rows)), min(_ROWS, len(rows))):
-        value = measured(rows[part, 0].mean(), reference, measure)
-        lines.append(f"{part[-1] + 1},{rows[part[-1], 2]:.1f},{value:.5f}")
+    for part in np.array_split(np.arange(len(values)), min(_ROWS, len(values))):
+        last = part[-1]
+        lines.append(f"{episodes[last]:.0f},{speed * seconds[last]:.1f},{values[part].mean():.5f}")
     return "\n".join(lines) + "\n"
+
+
+def _accuracy(events: Path, lives_of_a_step: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return lives, seconds, and the part of the answers that were right, of each of PlasticBPTT's updates."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    (file,) = events.rglob("events*")
+    accumulator = EventAccumulator(str(file), size_guidance={"scalars": 0})
+    accumulator.Reload()
+    rows = np.array([(row.step, row.wall_time, row.value) for row in accumulator.Scalars("train/accuracy")])
+    return rows[:, 0] * lives_of_a_step, rows[:, 1] - rows[0, 1], rows[:, 2]
 
 
 def fresh_lives(folder: Path, test: dict[str, Any], measure: Measure, episodes: int) -> dict[str, float]:

@@ -56,7 +56,7 @@ class Job:
         flags, steps = (claim.quick, claim.quick_steps) if self.quick else (claim.flags, claim.steps)
         run_flags = ["--seed", str(self.seed), "-n", str(steps), "--verbose", "0"]
         logs = ["-f", str(runs), "-tb", str(runs / "tb")]
-        return [*_merged(flags, claim.arms[self.arm]), *run_flags, *logs]
+        return [*run_flags, *logs, *_merged(flags, claim.arms[self.arm])]
 
 
 def _merged(flags: list[str], more: list[str]) -> list[str]:
@@ -77,22 +77,16 @@ def run(job: Job) -> dict[str, Any]:
     if job.done:
         return json.loads(file.read_text())
     runs = job.results / "runs" / job.claim / job.stem.name / time.strftime("%Y%m%d-%H%M%S")
-    command = [sys.executable, "-m", "plastic_rl.scripts.train", *job.command(runs)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    begin = time.perf_counter()
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{job.claim}, {job.arm}, seed {job.seed} failed: {(done.stderr or done.stdout)[-500:]}")
-    seconds = time.perf_counter() - begin
+    wall, cpu = _train(job, runs)
     from plastic_rl.scripts.outcome import fresh_lives, learning_curve, versions
 
     (monitor,) = runs.rglob("*.monitor.csv")
     folder = monitor.parent
     claim = CLAIMS[job.claim]
-    curve = learning_curve(monitor, claim.measure)
+    curve = learning_curve(folder, runs / "tb", claim, cpu / wall)
     result = {
         **fresh_lives(folder, claim.test, claim.measure, 64 if job.quick else claim.lives),
-        "seconds": round(seconds, 1),
+        "seconds": round(cpu, 1),
         "command": " ".join(["train", *job.command(Path("runs"))]),
         "folder": str(folder.relative_to(job.results)),
         **versions(),
@@ -101,6 +95,22 @@ def run(job: Job) -> dict[str, Any]:
     job.stem.with_suffix(".csv").write_text(curve)
     _write_whole(file, json.dumps(result, indent=1) + "\n")
     return result
+
+
+def _train(job: Job, runs: Path) -> tuple[float, float]:
+    """Train, and return the seconds that passed and those that a processor worked."""
+    runs.mkdir(parents=True)
+    command = [sys.executable, "-m", "plastic_rl.scripts.train", *job.command(runs)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    begin = time.perf_counter()
+    with (runs / "output.txt").open("w") as output:
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+        _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        said = (runs / "output.txt").read_text()[-500:]
+        raise RuntimeError(f"{job.claim}, {job.arm}, seed {job.seed} failed: {said}")
+    return time.perf_counter() - begin, usage.ru_utime + usage.ru_stime
 
 
 def _write_whole(file: Path, text: str) -> None:

@@ -1,5 +1,7 @@
 """The paper's one-shot network: a feed-forward plastic layer from features to classes, clamped by the label."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
@@ -13,7 +15,7 @@ class PlasticLayer(LoopCore):
 
         a_j(t) = sum_i f_i(t) * (w_ij + alpha_ij * Hebb_ij(t)) + gain * label_j(t)
         y(t) = softmax(a(t))
-        Hebb(t+1) = rule(Hebb(t), f(t), y(t))
+        Hebb(t+1) = rule(Hebb(t), f(t), y(t))          where a label is shown
 
     with f(t) the features and label(t) one-hot, or zero on a query. Its output is a(t), the classes' logits: give it to
     the policy as it is (`readout="identity"`). Its state is the trace alone.
@@ -22,6 +24,9 @@ class PlasticLayer(LoopCore):
         input_size: I, features and label.
         n_classes: how many of the features, at the end of the first `input_size - n_unused`, are the label.
         n_unused: how many features after the label are left out, such as a query flag.
+        writes: whether the trace is written `"labelled"` only, or `"always"`, from a query and its answer, too. In the
+            paper a life ends with its only query, and both are the same; with more queries in a life, `"labelled"`
+            makes each of them count as if it were the only one.
         rule: `"oja"`, `"decay"`, or a `Rule` of one trace that needs no parameters.
         weight: whether there are fixed weights w; the published program of the paper has none here.
         alpha_init: initial alpha of every connection: at first, all features vote alike for all classes.
@@ -39,6 +44,7 @@ class PlasticLayer(LoopCore):
         input_size: int,
         n_classes: int = 5,
         n_unused: int = 1,
+        writes: Literal["labelled", "always"] = "labelled",
         rule: str | Rule = "oja",
         weight: bool = False,
         alpha_init: float = 1.0,
@@ -51,7 +57,9 @@ class PlasticLayer(LoopCore):
             raise ValueError(f"n_classes={n_classes} and n_unused={n_unused} leave none of the {input_size} features")
         if not 0 <= eta_init <= 1:
             raise ValueError(f"eta_init must be a rate in [0, 1], not {eta_init}")
-        self.rule, self.gain = get_rule(rule), gain
+        if writes not in ("labelled", "always"):
+            raise ValueError(f"writes must be 'labelled' or 'always', not {writes!r}")
+        self.rule, self.gain, self.writes = get_rule(rule), gain, writes
         if len(self.rule.traces) != 1 or self.rule.parameters:
             raise ValueError(f"rule must have one trace and no parameters, which {self.rule.name!r} has not")
         shape = (self.n_features, n_classes)
@@ -68,7 +76,10 @@ class PlasticLayer(LoopCore):
         if self.weight is not None:
             connections = connections + self.weight
         activity = torch.bmm(features.unsqueeze(1), connections).squeeze(1) + self.gain * labels
-        return activity, self.rule.step(state, features, torch.softmax(activity, dim=1), rate, {})
+        (trace,) = self.rule.step(state, features, torch.softmax(activity, dim=1), rate, {})
+        if self.writes == "labelled":
+            trace = torch.where(labels.any(dim=1)[:, None, None], trace, state[0])
+        return activity, (trace,)
 
     def plasticity(self) -> dict[str, Tensor]:
         """Return `alpha`, `eta`, and `weight` where there is one."""

@@ -85,9 +85,10 @@ def test_network_of_the_maze(rule):
         np.testing.assert_allclose(trace[b], hebb, rtol=0, atol=1e-12)
 
 
-def test_one_shot_network():
+@pytest.mark.parametrize("writes", ["labelled", "always"])
+def test_one_shot_network(writes):
     n_features, n_classes = 5, 3
-    core = randomise(make_core("plastic_layer", n_features + n_classes + 1, n_classes=n_classes))
+    core = randomise(make_core("plastic_layer", n_features + n_classes + 1, n_classes=n_classes, writes=writes))
     rng = np.random.default_rng(2)
     features = rng.normal(size=(T, B, n_features))
     labels = np.eye(n_classes)[rng.integers(n_classes, size=(T, B))]
@@ -105,7 +106,7 @@ def test_one_shot_network():
             np.testing.assert_allclose(outputs[t, b], activity, rtol=0, atol=1e-12)
             shifted = np.exp(activity - activity.max())
             y = shifted / shifted.sum()
-            for i in range(n_features):
+            for i in range(n_features if writes == "always" or labels[t, b].any() else 0):
                 for j in range(n_classes):
                     hebb[i, j] += eta * y[j] * (features[t, b, i] - y[j] * hebb[i, j])
         np.testing.assert_allclose(trace[b], hebb, rtol=0, atol=1e-12)
