@@ -1,6 +1,7 @@
 """Features of small images."""
 
 import math
+from typing import Literal
 
 import torch
 from gymnasium import spaces
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 class SmallImageExtractor(BaseFeaturesExtractor):
     """Convolutions over the `image` of a `Dict` observation, followed by its other entries as they are.
 
-    Each convolution has 3 x 3 filters at a stride of 2 and tanh after it. Four with 64 filters make 64 features of
+    Each convolution has 3 x 3 filters at a stride of 2, and tanh or another activation after it. Four with 64 filters make 64 features of
     31 x 31 pixels: the network of the paper's one-shot task.
 
     Args:
@@ -19,16 +20,24 @@ class SmallImageExtractor(BaseFeaturesExtractor):
         filters: of each convolution.
         n_layers: convolutions.
         batch_norm: whether each is followed by batch normalisation.
+        activation: `"tanh"` or `"relu"`; the last one is always tanh.
 
     Raises:
-        ValueError: there is no square `image`, or `n_layers` leave nothing of it.
+        ValueError: there is no square `image`, `n_layers` leave nothing of it, or `activation` is neither of the two.
 
     Source: Miconi, Clune & Stanley (2018), section 4.5.
     """
 
     def __init__(
-        self, observation_space: spaces.Dict, filters: int = 64, n_layers: int = 4, batch_norm: bool = False
+        self,
+        observation_space: spaces.Dict,
+        filters: int = 64,
+        n_layers: int = 4,
+        batch_norm: bool = False,
+        activation: Literal["tanh", "relu"] = "tanh",
     ) -> None:
+        if activation not in ("tanh", "relu"):
+            raise ValueError(f"activation must be 'tanh' or 'relu', not {activation!r}")
         if not isinstance(observation_space, spaces.Dict) or "image" not in observation_space.spaces:
             raise ValueError(f"observation_space must be a Dict with an 'image', not {observation_space}")
         n_pixels = math.prod(observation_space["image"].shape or ())
@@ -46,7 +55,7 @@ class SmallImageExtractor(BaseFeaturesExtractor):
             layers.append(nn.Conv2d(filters if layer else 1, filters, 3, stride=2))
             if batch_norm:
                 layers.append(nn.BatchNorm2d(filters))
-            layers.append(nn.Tanh())
+            layers.append(nn.ReLU() if activation == "relu" and layer < n_layers - 1 else nn.Tanh())
         self.convolutions = nn.Sequential(*layers, nn.Flatten())
 
     def forward(self, observations: dict[str, Tensor]) -> Tensor:

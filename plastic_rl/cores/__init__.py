@@ -8,6 +8,7 @@ from plastic_rl.cores.loop import LoopCore
 from plastic_rl.cores.plastic import PlasticCore
 from plastic_rl.cores.plastic_layer import PlasticLayer
 from plastic_rl.cores.plastic_lstm import PlasticLSTM
+from plastic_rl.cores.prototypical import PrototypicalCore
 from plastic_rl.cores.registry import core_arguments, core_defaults, make_core, register_core, registered_cores
 from plastic_rl.cores.stacked import StackedCore
 from plastic_rl.cores.stpn import STPNCore
@@ -24,6 +25,7 @@ register_core("stpn", STPNCore)
 register_core("stacked", StackedCore)
 register_core("associative", AssociativeCore)
 register_core("plastic_layer", PlasticLayer)
+register_core("prototypical", PrototypicalCore)
 register_core("gru", GRUCore)
 register_core("lstm", LSTMCore)
 
@@ -36,6 +38,7 @@ __all__ = [
     "PlasticCore",
     "PlasticLSTM",
     "PlasticLayer",
+    "PrototypicalCore",
     "RecurrentCore",
     "STPNCore",
     "StackedCore",

@@ -10,6 +10,7 @@ def small(core: str, hidden_size: int) -> dict[str, Any]:
     own = {
         "stacked": stack,
         "associative": {},
+        "prototypical": {"n_classes": 1, "n_unused": 0},
         "plastic_layer": {"n_classes": 1, "n_unused": 0, "weight": True, "gain": 1.0},
     }
     return own.get(core, {"hidden_size": hidden_size})
