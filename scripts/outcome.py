@@ -9,6 +9,7 @@ import numpy as np
 from plastic_rl.envs import reference_returns
 from plastic_rl.envs.task import ReferenceReturns
 from plastic_rl.scripts.claims import Claim, Measure
+from plastic_rl.scripts.runs import Run
 
 _ROWS = 100
 
@@ -31,23 +32,23 @@ def measured(returns: Any, reference: ReferenceReturns, measure: Measure) -> Any
     return 1 - returns / reference.oracle
 
 
-def learning_curve(folder: Path, events: Path, claim: Claim, speed: float) -> str:
+def learning_curve(run: Run, events: Path, claim: Claim, speed: float) -> str:
     """Return a run's learning curve as CSV: episodes, seconds, and the measure over the episodes since the row before.
 
     Args:
-        folder: the run folder.
+        run: the run.
         events: the folder of its TensorBoard events.
         claim: what is to be measured, and from what.
         speed: seconds of a processor for each second that passed; the curve's are those of a processor.
     """
-    (monitor,) = folder.glob("*.monitor.csv")
+    (monitor,) = run.folder.glob("*.monitor.csv")
     rows = np.loadtxt(monitor, delimiter=",", skiprows=2, ndmin=2)
     if claim.curve == "accuracy":
         episodes, seconds, values = _accuracy(events, lives_of_a_step=1 / rows[:, 1].mean())
         values = 1 - values
     else:
         episodes, seconds = np.arange(1, len(rows) + 1), rows[:, 2]
-        values = measured(rows[:, 0], _reference(folder, {}), claim.measure)
+        values = measured(rows[:, 0], _reference(run, {}), claim.measure)
     lines = ["episodes,seconds,value"]
     for part in np.array_split(np.arange(len(values)), min(_ROWS, len(values))):
         last = part[-1]
@@ -66,34 +67,29 @@ def _accuracy(events: Path, lives_of_a_step: float) -> tuple[np.ndarray, np.ndar
     return rows[:, 0] * lives_of_a_step, rows[:, 1] - rows[0, 1], rows[:, 2]
 
 
-def fresh_lives(folder: Path, test: dict[str, Any], measure: Measure, episodes: int) -> dict[str, float]:
+def fresh_lives(run: Run, test: dict[str, Any], measure: Measure, episodes: int) -> dict[str, float]:
     """Return how a trained run does on fresh seeds, with its most probable answers and with sampled ones.
 
     Args:
-        folder: the run folder.
+        run: the run.
         test: arguments of the environment, on top of those of training.
         measure: what to give.
         episodes: how many lives.
     """
     from plastic_rl.scripts.lives import play
-    from plastic_rl.scripts.runs import open_run
 
-    opened = open_run(str(folder))
-    model = opened.load(device="cpu")
-    reference = _reference(folder, test)
+    model = run.load(device="cpu")
+    reference = _reference(run, test)
     values = {}
     for name, deterministic in (("value", True), ("sampled", False)):
-        env = opened.make_env(min(64, episodes), seed=1_000_000, **test)
+        env = run.make_env(min(64, episodes), seed=1_000_000, **test)
         values[name] = float(measured(play(model, env, episodes, deterministic).returns.mean(), reference, measure))
         env.close()
     return values
 
 
-def _reference(folder: Path, test: dict[str, Any]) -> ReferenceReturns:
-    from plastic_rl.scripts.runs import open_run
-
-    opened = open_run(str(folder))
-    reference = reference_returns(opened.env_id, **{**opened.env_kwargs, **test})
+def _reference(run: Run, test: dict[str, Any]) -> ReferenceReturns:
+    reference = reference_returns(run.env_id, **{**run.env_kwargs, **test})
     assert reference is not None
     return reference
 

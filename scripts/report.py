@@ -9,9 +9,8 @@ import numpy as np
 
 from plastic_rl.scripts.claims import CLAIMS, Claim
 from plastic_rl.scripts.lives import bootstrap_interval
+from plastic_rl.scripts.palette import line_style
 
-# Okabe and Ito's colours, which colour-blind people can tell apart.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _UNITS = {
     "score": "score (random 0, oracle 1)",
     "wrong bits": "wrong bits, of the hidden ones",
@@ -32,7 +31,8 @@ def write_report(results: Path, report: Path) -> Path:
         "",
         "Written by `python -m plastic_rl.scripts.reproduce` from the files in `results/`. A value is the mean over",
         "seeds with a 95% bootstrap interval over them, of the most probable answers in lives with seeds not",
-        "trained on; curves are of the lives of training, whose actions are sampled.",
+        "trained on; curves are of the lives of training, whose actions are sampled, or of the answers of its updates.",
+        "Every run has one thread, and minutes are those that a processor worked for it, without what ran beside it.",
         "",
     ]
     for name, claim in CLAIMS.items():
@@ -52,7 +52,14 @@ def _read(folder: Path, arm: str) -> list[dict[str, Any]]:
     for file in sorted(folder.glob(f"{stem}-[0-9]*.json")):
         with file.with_suffix(".csv").open() as rows:
             curve = [(float(r["episodes"]), float(r["seconds"]), float(r["value"])) for r in csv.DictReader(rows)]
-        found.append({**json.loads(file.read_text()), "curve": np.array(curve)})
+        found.append(
+            {
+                **json.loads(file.read_text()),
+                "curve": np.array(curve),
+                "seed": int(file.stem.rpartition("-")[2]),
+                "pictures": [f"{folder.name}/{picture.name}" for picture in sorted(folder.glob(f"{file.stem}-*.png"))],
+            }
+        )
     return found
 
 
@@ -61,24 +68,51 @@ def _section(claim: Claim, arms: dict[str, list[dict[str, Any]]], figure: Path) 
     lines = [f"## {claim.title}", "", f"The paper: {claim.paper}", ""]
     if claim.note:
         lines += [claim.note, ""]
-    lines += [
-        f"| | seeds | lives | minutes a run | {_UNITS[claim.measure]} | of each seed |",
-        "|---|---|---|---|---|---|",
-    ]
+    reached = [f"lives to {100 * value:g}%" if percent else f"lives to {value:g}" for value in claim.thresholds]
+    columns = ["", "seeds", "lives", "minutes a run", _UNITS[claim.measure], "of each seed", *claim.tests, *reached]
+    lines += [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for arm, runs in arms.items():
-        values = np.array([run["value"] for run in runs])
-        low, high = bootstrap_interval(values[:, None])[:, 0]
-        mean = _number(values.mean(), percent)
-        if len(values) > 1:
-            mean += f" ({_number(low, percent)} to {_number(high, percent)})"
-        lives = int(runs[0]["curve"][-1, 0])
-        minutes = np.mean([run["seconds"] for run in runs]) / 60
-        each = ", ".join(_number(value, percent) for value in values)
-        lines.append(f"| {arm} | {len(runs)} | {lives:,} | {minutes:.1f} | {mean} | {each} |")
-    lines += ["", f"![{claim.title}]({figure.as_posix()})", "", "Commands:", ""]
-    lines += [f"    {runs[0]['command']}" for runs in arms.values()]
+        values = [run["value"] for run in runs]
+        cells = [
+            arm,
+            str(len(runs)),
+            f"{int(runs[0]['curve'][-1, 0]):,}",
+            f"{np.mean([run['seconds'] for run in runs]) / 60:.1f}",
+            _mean(values, percent),
+            ", ".join(_number(value, percent) for value in values),
+            *(_mean([run["tests"][name] for run in runs if name in run["tests"]], percent) for name in claim.tests),
+            *(_lives_to(value, claim, runs) for value in claim.thresholds),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", f"![{claim.title}]({figure.as_posix()})", ""]
+    for arm, runs in arms.items():
+        for picture in runs[0]["pictures"]:
+            lines += [f"{arm}, seed {runs[0]['seed']}:", "", f"![{arm}]({figure.parent / picture})", ""]
+    lines += ["Commands:", "", *(f"    {runs[0]['command']}" for runs in arms.values()), ""]
     first = next(iter(arms.values()))[0]
-    return [*lines, "", f"On {first['machine']}, torch {first['torch']}, plastic_rl {first['version']}.", ""]
+    return [*lines, f"On {first['machine']}, torch {first['torch']}, plastic_rl {first['version']}.", ""]
+
+
+def _mean(values: list[float], percent: bool) -> str:
+    """Return a mean over seeds, with its interval where there are several."""
+    if not values:
+        return ""
+    mean = _number(float(np.mean(values)), percent)
+    if len(values) == 1:
+        return mean
+    low, high = bootstrap_interval(np.array(values)[:, None])[:, 0]
+    return f"{mean} ({_number(low, percent)} to {_number(high, percent)})"
+
+
+def _lives_to(threshold: float, claim: Claim, runs: list[dict[str, Any]]) -> str:
+    """Return after how many lives the learning curves of the seeds reach a value: the median, if most do."""
+    lives = []
+    for run in runs:
+        values = run["curve"][:, 2]
+        there = np.flatnonzero(values >= threshold if claim.measure == "score" else values <= threshold)
+        lives.append(run["curve"][there[0], 0] if len(there) else np.inf)
+    median = np.median(lives)
+    return f"{int(median):,}" if np.isfinite(median) else "not reached"
 
 
 def _number(value: float, percent: bool) -> str:
@@ -91,16 +125,17 @@ def draw(claim: Claim, arms: dict[str, list[dict[str, Any]]], path: Path) -> Non
 
     figure = Figure(figsize=(10, 4), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
-    for colour, (arm, runs) in zip(COLOURS * 2, arms.items(), strict=False):
+    for index, (arm, runs) in enumerate(arms.items()):
         n = min(len(run["curve"]) for run in runs)
         curves = np.stack([run["curve"][:n] for run in runs])
         mean = curves.mean(axis=0)
         for ax, x in zip(axes, (mean[:, 0], mean[:, 1] / 60), strict=True):
-            ax.plot(x, mean[:, 2], color=colour, label=arm, linewidth=1.5)
+            (line,) = ax.plot(x, mean[:, 2], label=arm, linewidth=1.5, **line_style(index))
             if len(runs) > 1:
-                ax.fill_between(x, *bootstrap_interval(curves[:, :, 2]), color=colour, alpha=0.2, linewidth=0)
+                interval = bootstrap_interval(curves[:, :, 2])
+                ax.fill_between(x, *interval, color=line.get_color(), alpha=0.2, linewidth=0)
     axes[0].set_xlabel("lives")
-    axes[1].set_xlabel("minutes of training, one thread")
+    axes[1].set_xlabel("minutes of a processor")
     axes[0].set_ylabel(_UNITS[claim.measure])
     if claim.measure.startswith("wrong"):
         axes[0].set_ylim(bottom=0)

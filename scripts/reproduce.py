@@ -8,6 +8,7 @@ the middle begin anew.
 import argparse
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from plastic_rl.scripts.claims import CLAIMS
-from plastic_rl.scripts.names import check_name
+from plastic_rl.scripts.names import check_name, refuse
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,11 @@ class Job:
     def command(self, runs: Path) -> list[str]:
         """Return the arguments of `train`."""
         claim = CLAIMS[self.claim]
-        flags, steps = (claim.quick, claim.quick_steps) if self.quick else (claim.flags, claim.steps)
-        run_flags = ["--seed", str(self.seed), "-n", str(steps), "--verbose", "0"]
-        logs = ["-f", str(runs), "-tb", str(runs / "tb")]
-        return [*run_flags, *logs, *_merged(flags, claim.arms[self.arm])]
+        arm = claim.arms[self.arm]
+        flags = ["--seed", str(self.seed), "--verbose", "0", "-f", str(runs), "-tb", str(runs / "tb")]
+        if self.quick:  # an arm's own number of steps does not hold
+            return [*_merged(claim.quick, arm), *flags, "-n", str(claim.quick_steps)]
+        return [*flags, "-n", str(claim.steps), *_merged(claim.flags, arm)]
 
 
 def _merged(flags: list[str], more: list[str]) -> list[str]:
@@ -78,23 +80,47 @@ def run(job: Job) -> dict[str, Any]:
         return json.loads(file.read_text())
     runs = job.results / "runs" / job.claim / job.stem.name / time.strftime("%Y%m%d-%H%M%S")
     wall, cpu = _train(job, runs)
+    # Here, since these load torch, which takes seconds.
     from plastic_rl.scripts.outcome import fresh_lives, learning_curve, versions
+    from plastic_rl.scripts.runs import open_run
 
     (monitor,) = runs.rglob("*.monitor.csv")
-    folder = monitor.parent
-    claim = CLAIMS[job.claim]
-    curve = learning_curve(folder, runs / "tb", claim, cpu / wall)
+    opened, claim = open_run(str(monitor.parent)), CLAIMS[job.claim]
+    lives = 64 if job.quick else claim.lives
+    tests = {} if job.quick else claim.tests
     result = {
-        **fresh_lives(folder, claim.test, claim.measure, 64 if job.quick else claim.lives),
+        **fresh_lives(opened, claim.test, claim.measure, lives),
+        "tests": {name: fresh_lives(opened, test, claim.measure, lives)["value"] for name, test in tests.items()},
         "seconds": round(cpu, 1),
-        "command": " ".join(["train", *job.command(Path("runs"))]),
-        "folder": str(folder.relative_to(job.results)),
+        "command": shlex.join(["python", "-m", "plastic_rl.scripts.train", *job.command(Path("runs"))]),
+        "folder": str(opened.folder.relative_to(job.results)),
         **versions(),
     }
-    file.parent.mkdir(parents=True, exist_ok=True)
-    job.stem.with_suffix(".csv").write_text(curve)
+    job.stem.parent.mkdir(parents=True, exist_ok=True)
+    job.stem.with_suffix(".csv").write_text(learning_curve(opened, runs / "tb", claim, cpu / wall))
+    _look_closer(job, opened)
     _write_whole(file, json.dumps(result, indent=1) + "\n")
     return result
+
+
+def _look_closer(job: Job, opened: Any) -> None:
+    """Draw what the run has learned, where the claim wants pictures, and keep the agent, where it wants that."""
+    claim = CLAIMS[job.claim]
+    if claim.pictures:
+        from plastic_rl.scripts import recall_figure
+
+        model = opened.load(device="cpu")
+        tests = {"test images": claim.test, **({} if job.quick else claim.tests)}
+        settings = {name: {**opened.env_kwargs, **test} for name, test in tests.items()}
+        recall_figure.draw_recall(model, opened.env_id, settings, Path(f"{job.stem}-lives.png"))
+        alpha = model.policy.core.plasticity().get("alpha")
+        if alpha is not None and alpha.dim() == 2:
+            first = next(iter(settings.values()))
+            recall_figure.draw_memory(model, opened.env_id, first, Path(f"{job.stem}-memory.png"))
+    if job.seed == 1 and job.arm == claim.agent:
+        from plastic_rl.scripts.kept_agents import keep_agent
+
+        keep_agent(opened, job.results / "agents" / job.claim)
 
 
 def _train(job: Job, runs: Path) -> tuple[float, float]:
@@ -143,6 +169,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         check_name("claim", name, CLAIMS)
     results = Path(args.results) / "quick" if args.quick else Path(args.results)
     jobs = jobs_of(names, args.seeds, args.quick, results)
+    _check_data(names, args.quick)
     failures = _run_all([job for job in jobs if not job.done], args.jobs)
     from plastic_rl.scripts.report import write_report
 
@@ -150,6 +177,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     if failures:
         print(*failures, sep="\n", file=sys.stderr)
         raise SystemExit(1)
+
+
+def _check_data(names: Sequence[str], quick: bool) -> None:
+    """Leave with one line where a data set is missing, before anything is trained."""
+    import gymnasium as gym
+
+    for name in names:
+        flags = CLAIMS[name].quick if quick else CLAIMS[name].flags
+        for test in () if quick else (CLAIMS[name].test, *CLAIMS[name].tests.values()):
+            try:
+                gym.make(flags[flags.index("--env") + 1], **test).close()
+            except FileNotFoundError as error:
+                refuse(str(error))
 
 
 def _run_all(jobs: list[Job], at_a_time: int) -> list[str]:
