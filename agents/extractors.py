@@ -12,8 +12,8 @@ from torch import Tensor, nn
 class SmallImageExtractor(BaseFeaturesExtractor):
     """Convolutions over the `image` of a `Dict` observation, followed by its other entries as they are.
 
-    Each convolution has 3 x 3 filters at a stride of 2, and tanh or another activation after it. Four with 64 filters make 64 features of
-    31 x 31 pixels: the network of the paper's one-shot task.
+    Each convolution has 3 x 3 filters at a stride of 2, and an activation after it. Four with 64 filters and tanh make
+    64 features of 31 x 31 pixels: the network of the paper's one-shot task.
 
     Args:
         observation_space: a `Dict` whose `image` is a square grey image, flat, (side * side,).

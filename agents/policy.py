@@ -43,12 +43,14 @@ class PlasticActorCriticPolicy(ActorCriticPolicy):
         net_arch: layers after the core, in SB3's form; none by default.
         readout: how the core's output becomes logits, or the mean action: `"linear"`, SB3's trained layer, or a number
             that it is multiplied with, for a core whose neurons are themselves the answer.
+        lr_scales: factors of the learning rate for parameters of the core by their name, such as `dict(alpha=3.0)`.
         kwargs: as in SB3's `ActorCriticPolicy`.
 
     Raises:
         ValueError: the core or one of its arguments has no such name, or `share_features_extractor` is False: there is
             one core, and it reads one set of features. Or `readout` is a number and the core has not as many outputs
-            as the action has elements or choices.
+            as the action has elements or choices. Or `lr_scales` names no parameter of the core, or a factor is not
+            positive.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class PlasticActorCriticPolicy(ActorCriticPolicy):
         core_kwargs: dict[str, Any] | None = None,
         net_arch: list[int] | dict[str, list[int]] | None = None,
         readout: Literal["linear"] | float = "linear",
+        lr_scales: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
         if readout != "linear" and (isinstance(readout, str) or not readout > 0):
@@ -69,24 +72,40 @@ class PlasticActorCriticPolicy(ActorCriticPolicy):
         self.readout = readout
         self.core_name = core
         self.core_kwargs = dict(core_kwargs or {})
+        self.lr_scales = dict(lr_scales or {})
         super().__init__(
             observation_space, action_space, lr_schedule, net_arch=[] if net_arch is None else net_arch, **kwargs
         )
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         own = {"core": self.core_name, "core_kwargs": self.core_kwargs, "readout": self.readout}
+        own["lr_scales"] = self.lr_scales
         return {**super()._get_constructor_parameters(), **own}
 
     def _build(self, lr_schedule: Schedule) -> None:
         super()._build(lr_schedule)
-        if isinstance(self.readout, str):
-            return
-        wanted, given = self._n_outputs(), self.mlp_extractor.latent_dim_pi
-        if wanted != given:
-            raise ValueError(f"readout={self.readout} needs a core of {wanted} outputs, one a logit, not {given}")
-        self.action_net = _Scale(self.readout)
-        # Made once more, without the layer that is not there any more.
-        self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]
+        if not isinstance(self.readout, str):
+            wanted, given = self._n_outputs(), self.mlp_extractor.latent_dim_pi
+            if wanted != given:
+                raise ValueError(f"readout={self.readout} needs a core of {wanted} outputs, one a logit, not {given}")
+            self.action_net = _Scale(self.readout)
+        # Made once more: for a layer that is not there any more, and learning rates of their own.
+        self.optimizer = self.optimizer_class(self._parameter_groups(), lr=lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]
+        self.optimizer.register_step_pre_hook(_scale_learning_rates)
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        groups: dict[float, list[nn.Parameter]] = {1.0: []}
+        of_core = {name.rpartition(".")[2] for name, _ in self.core.named_parameters()}
+        for name, factor in self.lr_scales.items():
+            if name not in of_core or not factor > 0:
+                raise ValueError(
+                    f"lr_scales must give positive factors for parameters of the core, which are "
+                    f"{', '.join(sorted(of_core))}, not {name!r}: {factor!r}"
+                )
+        for name, parameter in self.named_parameters():
+            own = name.rpartition(".")[2] if name.startswith("core.") else ""
+            groups.setdefault(float(self.lr_scales.get(own, 1.0)), []).append(parameter)
+        return [{"params": parameters, "lr_scale": factor} for factor, parameters in groups.items()]
 
     def _n_outputs(self) -> int:
         space = self.action_space
@@ -228,6 +247,13 @@ class PlasticActorCriticPolicy(ActorCriticPolicy):
         if self.squash_output:
             return self.unscale_action(actions)
         return np.clip(actions, self.action_space.low, self.action_space.high)
+
+
+def _scale_learning_rates(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+    """Give each group its part of the learning rate, which SB3 sets to one for all; the first group's factor is 1."""
+    first, *others = optimizer.param_groups
+    for group in others:
+        group["lr"] = group["lr_scale"] * first["lr"]
 
 
 class _Scale(nn.Module):

@@ -211,3 +211,19 @@ def test_on_cuda(tmp_path):
     model.learn(40)
     model.save(tmp_path / "model")
     PlasticPPO.load(tmp_path / "model", device="cpu").predict(model.env.reset())
+
+
+def test_parameters_of_the_core_with_learning_rates_of_their_own():
+    policy_kwargs = {**SMALL, "lr_scales": {"alpha": 3.0, "eta": 0.5}}
+    model = make_model(learning_rate=0.01, policy_kwargs=policy_kwargs)
+    model.learn(20)
+    core = model.policy.core
+    rates = {id(p): group["lr"] for group in model.policy.optimizer.param_groups for p in group["params"]}
+    assert [rates[id(p)] for p in (core.weight, core.alpha, core.eta)] == pytest.approx([0.01, 0.03, 0.005])
+    assert len(rates) == len(list(model.policy.parameters()))
+
+
+@pytest.mark.parametrize("scales", [{"alfa": 2.0}, {"alpha": 0.0}])
+def test_learning_rates_of_what_is_not_there(scales):
+    with pytest.raises(ValueError, match="lr_scales must give positive factors .* alpha, bias, eta, weight"):
+        make_model(policy_kwargs={**SMALL, "lr_scales": scales})
