@@ -162,12 +162,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="small versions, in a folder of their own")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at a time")
     parser.add_argument("--results", default="results", help="folder of the results")
+    parser.add_argument("--evaluate", action="store_true", help="only try the agents that are kept, on fresh lives")
     parser.add_argument("--report", help="the report; default: RESULTS.md beside the results")
     args = parser.parse_args(argv)
     names = list(CLAIMS) if args.claims in ([], ["all"]) else args.claims
     for name in names:
         check_name("claim", name, CLAIMS)
     results = Path(args.results) / "quick" if args.quick else Path(args.results)
+    if args.evaluate:
+        return evaluate(names, results)
     jobs = jobs_of(names, args.seeds, args.quick, results)
     _check_data(names, args.quick)
     failures = _run_all([job for job in jobs if not job.done], args.jobs)
@@ -177,6 +180,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     if failures:
         print(*failures, sep="\n", file=sys.stderr)
         raise SystemExit(1)
+
+
+def evaluate(names: Sequence[str], results: Path) -> None:
+    """Print what the kept agents of some claims do in lives they have not seen."""
+    from plastic_rl.scripts.outcome import fresh_lives
+    from plastic_rl.scripts.runs import open_run
+
+    for name in names:
+        folder, claim = results / "agents" / name, CLAIMS[name]
+        if not folder.exists():
+            print(f"{name}: no agent is kept; train one with: python -m plastic_rl.scripts.reproduce {name} --seeds 1")
+            continue
+        value = fresh_lives(open_run(str(folder)), claim.test, claim.measure, claim.lives)["value"]
+        print(f"{name}, {claim.agent}: {claim.measure} {value:.4f} in {claim.lives:,} lives")
 
 
 def _check_data(names: Sequence[str], quick: bool) -> None:

@@ -225,5 +225,5 @@ def test_parameters_of_the_core_with_learning_rates_of_their_own():
 
 @pytest.mark.parametrize("scales", [{"alfa": 2.0}, {"alpha": 0.0}])
 def test_learning_rates_of_what_is_not_there(scales):
-    with pytest.raises(ValueError, match="lr_scales must give positive factors .* alpha, bias, eta, weight"):
+    with pytest.raises(ValueError, match=r"lr_scales must give positive factors .* alpha, bias, eta, weight"):
         make_model(policy_kwargs={**SMALL, "lr_scales": scales})

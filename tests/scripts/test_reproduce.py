@@ -18,10 +18,15 @@ def test_the_small_version_of_every_claim(tmp_path, capsys):
         assert (results / "quick" / f"{name}.png").exists()
         files = sorted((results / "quick" / name).glob("*.json"))
         assert len(files) == len(claim.arms)
+        assert (results / "quick" / "agents" / name).exists() == bool(claim.agent)
         assert all(-1 <= json.loads(file.read_text())["value"] <= 2 for file in files)
     capsys.readouterr()
     reproduce.main(command)  # a finished run is never run again
     assert "seed 1" not in capsys.readouterr().out
+    reproduce.main(["omniglot", "lstm", "--evaluate", *command[:1], *command[3:]])
+    tried, missing = capsys.readouterr().out.splitlines()
+    assert tried.startswith("omniglot, batch normalisation, ReLU: wrong answers 0.")
+    assert missing.startswith("lstm: no agent is kept; train one with:")
 
 
 def test_a_claim_that_is_not_known(capsys):
