@@ -69,7 +69,10 @@ def _section(claim: Claim, arms: dict[str, list[dict[str, Any]]], figure: Path) 
     if claim.note:
         lines += [claim.note, ""]
     reached = [f"lives to {100 * value:g}%" if percent else f"lives to {value:g}" for value in claim.thresholds]
+    shortest = min(np.mean([run["curve"][-1, 1] for run in runs]) for runs in arms.values())
     columns = ["", "seeds", "lives", "minutes a run", _UNITS[claim.measure], "of each seed", *claim.tests, *reached]
+    if len(arms) > 1:
+        columns.append(f"in training, after {shortest / 60:.1f} minutes")
     lines += [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for arm, runs in arms.items():
         values = [run["value"] for run in runs]
@@ -82,6 +85,7 @@ def _section(claim: Claim, arms: dict[str, list[dict[str, Any]]], figure: Path) 
             ", ".join(_number(value, percent) for value in values),
             *(_mean([run["tests"][name] for run in runs if name in run["tests"]], percent) for name in claim.tests),
             *(_lives_to(value, claim, runs) for value in claim.thresholds),
+            *([_mean([_at_time(run["curve"], shortest) for run in runs], percent)] if len(arms) > 1 else []),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", f"![{claim.title}]({figure.as_posix()})", ""]
@@ -91,6 +95,10 @@ def _section(claim: Claim, arms: dict[str, list[dict[str, Any]]], figure: Path) 
     lines += ["Commands:", "", *(f"    {runs[0]['command']}" for runs in arms.values()), ""]
     first = next(iter(arms.values()))[0]
     return [*lines, f"On {first['machine']}, torch {first['torch']}, plastic_rl {first['version']}.", ""]
+
+
+def _at_time(curve: np.ndarray, seconds: float) -> float:
+    return float(np.interp(seconds, curve[:, 1], curve[:, 2]))
 
 
 def _mean(values: list[float], percent: bool) -> str:
