@@ -8,7 +8,6 @@ the middle begin anew.
 import argparse
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from plastic_rl.scripts.claims import CLAIMS
+from plastic_rl.scripts.jobs import train, write_whole
 from plastic_rl.scripts.names import check_name
 
 
@@ -77,12 +77,12 @@ def run(job: Job) -> dict[str, Any]:
     if job.done:
         return json.loads(file.read_text())
     runs = job.results / "runs" / job.claim / job.stem.name / time.strftime("%Y%m%d-%H%M%S")
-    command = [sys.executable, "-m", "plastic_rl.scripts.train", *job.command(runs)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     begin = time.perf_counter()
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{job.claim}, {job.arm}, seed {job.seed} failed: {(done.stderr or done.stdout)[-500:]}")
+    try:
+        train(job.command(runs), runs / "log.txt")
+    except RuntimeError as error:
+        what = f"{job.claim}, {job.arm}, seed {job.seed}"
+        raise RuntimeError(f"{what} failed: {error}; see {runs / 'log.txt'}") from error
     seconds = time.perf_counter() - begin
     from plastic_rl.scripts.outcome import fresh_lives, learning_curve, versions
 
@@ -99,14 +99,8 @@ def run(job: Job) -> dict[str, Any]:
     }
     file.parent.mkdir(parents=True, exist_ok=True)
     job.stem.with_suffix(".csv").write_text(curve)
-    _write_whole(file, json.dumps(result, indent=1) + "\n")
+    write_whole(file, json.dumps(result, indent=1) + "\n")
     return result
-
-
-def _write_whole(file: Path, text: str) -> None:
-    part = file.with_suffix(".part")
-    part.write_text(text)
-    part.replace(file)
 
 
 def jobs_of(names: Sequence[str], seeds: int | None, quick: bool, results: Path) -> list[Job]:
