@@ -58,7 +58,8 @@ class AveragedGradients(BaseCallback):
 
     def _on_gradient(self, _: Tensor) -> None:
         # Which gradient comes when, and whether one comes at all, may depend on the lives that a process has seen (a
-        # gated core cuts sequences where a life begins). So all of them wait for the end of the backward pass.
+        # gated core cuts sequences where a life begins). So all of them wait for the end of the backward pass, which
+        # PyTorch's own DistributedDataParallel waits for in this way, too.
         if not self._waits:
             self._waits = True
             Variable._execution_engine.queue_callback(self._average)

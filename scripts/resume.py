@@ -8,8 +8,6 @@ from pathlib import Path
 from plastic_rl.scripts.names import refuse
 
 ALLOWED = ("-P", "--progress", "--verbose", "--num-threads")
-
-
 TORCHRUN = "torchrun_id"
 
 

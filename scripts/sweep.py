@@ -9,6 +9,7 @@ Leaves, in the output folder, the run folders and `results.csv`; `plot` reads ei
 """
 
 import argparse
+import fcntl
 import logging
 import os
 import sys
@@ -51,6 +52,12 @@ def main(argv: list[str] | None = None) -> None:
             print(run.name, *run.argv)
         return
     output = Path(args.output or f"sweeps/{Path(args.file).stem}").resolve()
+    output.mkdir(parents=True, exist_ok=True)
+    lock = (output / "lock").open("w")  # held until this process ends
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        refuse(f"another sweep is running in {output}")
     ray = _start(args, runs)
     from plastic_rl.scripts.sweep_table import Table
 
@@ -72,6 +79,7 @@ def main(argv: list[str] | None = None) -> None:
 def _start(args: argparse.Namespace, runs: list[SweepRun]) -> Any:
     """Start Ray on this machine, or join a cluster."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Else it warns that it hides GPUs from runs that asked for none; those are told --device cpu.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         import ray

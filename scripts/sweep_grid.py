@@ -112,7 +112,7 @@ def _checked(settings: dict[str, Any]) -> list[int]:
     if not isinstance(seeds, list) or not seeds or not all(isinstance(seed, int) and seed >= 0 for seed in seeds):
         refuse(f"seeds must be a number of at least 1, or a list of seeds of at least 0, not {settings['seeds']!r}")
     steps, flags, retries = _number(settings["steps"]), settings["flags"], settings["retries"]
-    if steps is not None and not (isinstance(steps, int | float) and steps >= 1 and steps == int(steps)):
+    if steps is not None and not (isinstance(steps, int | float) and steps >= 1 and steps % 1 == 0):
         refuse(f"steps must be a whole number of at least 1, not {steps!r}")
     if not isinstance(flags, list) or not all(isinstance(flag, str) for flag in flags):
         refuse(f"flags must be a list of words of `train`'s command line, not {flags!r}")
@@ -122,8 +122,9 @@ def _checked(settings: dict[str, Any]) -> list[int]:
         refuse(f"retries must be a whole number of at least 0, not {retries!r}")
     for key, least in (("cpus", "above 0"), ("gpus", "of at least 0")):
         value = settings[key]
-        if not isinstance(value, int | float) or value < 0 or (key == "cpus" and not value):
-            refuse(f"{key} must be a number {least}, not {value!r}")
+        there = isinstance(value, int | float) and (value > 0 or (value == 0 and key == "gpus"))
+        if not there or (value > 1 and value % 1):
+            refuse(f"{key} must be a number {least}, and a whole one above 1, not {value!r}")
     return seeds
 
 

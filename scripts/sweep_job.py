@@ -48,7 +48,7 @@ def _command(run: SweepRun, folder: Path) -> list[str]:
         return ["--resume", str(command.parents[1])]
     for left in folder.glob("*/"):  # it was killed before there was anything to go on from
         shutil.rmtree(left)
-    return [*run.argv, "--verbose", "0", "-f", str(folder), "-tb", str(folder / "tb")]
+    return ["--verbose", "0", *run.argv, "-f", str(folder), "-tb", str(folder / "tb")]
 
 
 def finished(folder: Path) -> dict[str, Any] | None:
