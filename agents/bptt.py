@@ -11,8 +11,8 @@ from stable_baselines3.common.type_aliases import Schedule
 from stable_baselines3.common.utils import obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
-from torch.nn import functional
 
+from plastic_rl.agents import distributed
 from plastic_rl.agents.policy import CnnPolicy, MlpPolicy, MultiInputPolicy
 from plastic_rl.agents.rollouts import RecurrentRollouts
 from plastic_rl.agents.sequence_buffer import SequenceBuffer
@@ -149,34 +149,40 @@ class PlasticBPTT(RecurrentRollouts):
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         query = torch.as_tensor(self._queries.reshape(-1), device=self.device)
-        if not query.any():
+        n_queries = distributed.mean(query.sum().float())  # of a process: one of many may have none in its lives
+        if n_queries == 0:
             return
         sequences = self.rollout_buffer.sequences(np.arange(self.n_envs)).observations
         latent = self.policy.latent_sequences(sequences)[query]  # type: ignore[arg-type]
         targets = torch.as_tensor(self._targets.reshape(-1, *self._targets.shape[2:]), device=self.device)[query]
-        loss, accuracy = self._loss(self.policy.mlp_extractor.forward_actor(latent), targets)
+        losses, right = self._losses(self.policy.mlp_extractor.forward_actor(latent), targets)
+        loss = losses.sum() / n_queries
         self.policy.optimizer.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
         self.policy.optimizer.step()
         self._n_updates = getattr(self, "_n_updates", 0) + 1
-        self.logger.record("train/loss", loss.item())
-        if accuracy is not None:
-            self.logger.record("train/accuracy", accuracy.item())
+        self.logger.record("train/loss", distributed.mean(loss.detach()).item())
+        if right is not None:
+            self.logger.record("train/accuracy", distributed.mean(right.sum() / n_queries).item())
         self.logger.record("train/grad_norm", norm.item())
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
 
-    def _loss(self, latent: Tensor, targets: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return the loss of answers given from `latent` (n, L), and the part of them that is right."""
+    def _losses(self, latent: Tensor, targets: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the loss of each answer given from `latent` (n, L), and which part of it is right; both (n,)."""
+        if not len(latent):  # nothing was asked here, but of others: the gradient is zero
+            nothing = latent.sum(dim=1)
+            return nothing, None if isinstance(self.action_space, spaces.Box) else nothing
         distribution = self.policy._get_action_dist_from_latent(latent)
         best = distribution.mode()
+        targets = targets.reshape(best.shape)
         if isinstance(self.action_space, spaces.Box):
-            return functional.mse_loss(best, targets.to(best.dtype).reshape(best.shape)), None
-        accuracy = (best == targets.reshape(best.shape)).float().mean()
+            return (best - targets.to(best.dtype)).square().flatten(1).mean(1), None
+        right = (best == targets).float().reshape(len(best), -1).mean(1)
         if isinstance(self.action_space, spaces.MultiBinary):
             # SB3's log-probability is the sum over bits; the mean keeps learning rates comparable between sizes.
-            return -distribution.log_prob(targets.to(latent.dtype)).mean() / best.shape[-1], accuracy
-        return -distribution.log_prob(targets.long()).mean(), accuracy
+            return -distribution.log_prob(targets.to(latent.dtype)) / best.shape[-1], right
+        return -distribution.log_prob(targets.long()), right
 
 
 def _answers(

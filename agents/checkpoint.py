@@ -7,6 +7,7 @@ import pickle
 import random
 import time
 from collections import deque
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from stable_baselines3.common.monitor import ResultsWriter
+from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecMonitor, VecNormalize
 
 from plastic_rl.agents.rollouts import RecurrentRollouts
@@ -32,14 +34,11 @@ class DamagedCheckpointError(ValueError):
 def capture(model: RecurrentRollouts) -> dict[str, Any]:
     """Return all that changes while a model learns, between two rollouts.
 
-    Parameters, optimiser, counters, random generators, running lives with their recurrent state, statistics of
-    `VecNormalize` and of the monitor. The environments' own state is there
-    for this package's vector environments only.
+    Parameters, optimiser, counters, the last episodes, and `lives`.
 
     Returns:
         Dicts, lists and tuples of tensors, numbers and strings: `torch.load(..., weights_only=True)` reads them.
     """
-    assert model.env is not None
     return {
         "format": FORMAT,
         "plastic_rl": version("plastic_rl"),
@@ -49,6 +48,18 @@ def capture(model: RecurrentRollouts) -> dict[str, Any]:
         "logger": Path(model.logger.dir).name if model.logger.dir else None,
         "counters": {name: getattr(model, name) for name in _COUNTERS if hasattr(model, name)},
         "episodes": _plain(list(model.ep_info_buffer or [])),
+        **lives(model),
+    }
+
+
+def lives(model: RecurrentRollouts) -> dict[str, Any]:
+    """Return what each process of a training has for itself.
+
+    Running lives with their recurrent state, random generators, statistics of `VecNormalize` and of the monitor. The
+    environments' own state is there for this package's vector environments only.
+    """
+    assert model.env is not None
+    return {
         "rollout": _plain(
             {
                 "observations": model._last_obs,
@@ -62,12 +73,15 @@ def capture(model: RecurrentRollouts) -> dict[str, Any]:
     }
 
 
-def restore(model: RecurrentRollouts, state: dict[str, Any], monitors: Path | None = None) -> bool:
+def restore(
+    model: RecurrentRollouts, state: dict[str, Any], own: dict[str, Any] | None, monitors: Path | None = None
+) -> bool:
     """Put what `capture` returned into a model that was set up the same way and whose environments were reset.
 
     Args:
         model: made with the same arguments.
         state: of the same algorithm, policy and environments.
+        own: what `lives` returned for this process, in `state` for the first one; without it, new lives begin.
         monitors: the folder of the monitor file, which goes on where it was; without it none is written.
 
     Returns:
@@ -86,27 +100,34 @@ def restore(model: RecurrentRollouts, state: dict[str, Any], monitors: Path | No
         setattr(model, name, value)
     model._num_timesteps_at_start = model.num_timesteps  # for steps per second
     model.ep_info_buffer = deque(state["episodes"], maxlen=model._stats_window_size)
-    exact = _set_environment(model.env, _arrays(state["environment"]), monitors)
+    exact = _set_environment(model.env, _arrays((own or state)["environment"]), monitors, goes_on=own is not None)
+    if own is None:
+        return False
     if exact:
-        rollout = state["rollout"]
+        rollout = own["rollout"]
         model._last_obs = _arrays(rollout["observations"])
         model._last_episode_starts = _arrays(rollout["starts"])
         if rollout["answers"] is not None:
             model._last_answers = _arrays(rollout["answers"])  # type: ignore[attr-defined]
         states = rollout["states"]
         model._last_states = None if states is None else tuple(part.to(model.device) for part in states)
-    _set_generators(state["generators"], model.device)
+    _set_generators(own["generators"], model.device)
     return exact
 
 
-def write(model: RecurrentRollouts, folder: Path) -> Path:
+def write(model: RecurrentRollouts, folder: Path, others: Sequence[dict[str, Any]] = ()) -> Path:
     """Write a checkpoint into a folder, and delete all but the last two; a file there is whole at every moment.
+
+    Args:
+        model: of this process.
+        folder: of the checkpoints.
+        others: what `lives` returned in the other processes of the training.
 
     Raises:
         OSError: it cannot be written; nothing is left of it, and the ones before are untouched.
     """
     buffer = io.BytesIO()
-    torch.save(capture(model), buffer)
+    torch.save({**capture(model), "others": list(others)}, buffer)
     content = buffer.getvalue()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{model.num_timesteps:015d}.pt"
@@ -169,6 +190,8 @@ def _plain(value: Any) -> Any:
         return type(value)(_plain(entry) for entry in value)
     if isinstance(value, np.ndarray):
         return torch.from_numpy(value.copy())
+    if isinstance(value, torch.Tensor):  # another process may have no GPU of that number
+        return value.cpu()
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -213,7 +236,7 @@ def _environment(env: VecEnv) -> dict[str, Any]:
     for layer in _layers(env):
         if isinstance(layer, VecNormalize):
             found["VecNormalize"] = {
-                "observations": [vars(rms) for rms in _observation_statistics(layer)],
+                "observations": [vars(rms) for rms in observation_statistics(layer)],
                 "returns": [vars(layer.ret_rms), layer.returns],
             }
         if isinstance(layer, VecMonitor):
@@ -223,7 +246,8 @@ def _environment(env: VecEnv) -> dict[str, Any]:
     return found
 
 
-def _observation_statistics(env: VecNormalize) -> list[Any]:
+def observation_statistics(env: VecNormalize) -> list[RunningMeanStd]:
+    """Return the running statistics of the observations: none, one, or one for each key."""
     if not env.norm_obs:
         return []
     return list(env.obs_rms.values()) if isinstance(env.obs_rms, dict) else [env.obs_rms]
@@ -244,15 +268,16 @@ def _monitor(env: VecMonitor) -> dict[str, Any]:
     }
 
 
-def _set_environment(env: VecEnv, state: dict[str, Any], monitors: Path | None) -> bool:
+def _set_environment(env: VecEnv, state: dict[str, Any], monitors: Path | None, goes_on: bool) -> bool:
     exact = False
     for layer in _layers(env):
         if isinstance(layer, VecNormalize) and (saved := state.get("VecNormalize")):
-            for rms, values in zip(_observation_statistics(layer), saved["observations"], strict=True):
+            for rms, values in zip(observation_statistics(layer), saved["observations"], strict=True):
                 vars(rms).update(values)
             vars(layer.ret_rms).update(saved["returns"][0])
-            layer.returns = saved["returns"][1]
-        if isinstance(layer, GymVectorEnv) and (saved := state.get("GymVectorEnv")):
+            if goes_on:
+                layer.returns = saved["returns"][1]
+        if goes_on and isinstance(layer, GymVectorEnv) and (saved := state.get("GymVectorEnv")):
             layer.env.unwrapped.set_state(saved)  # type: ignore[attr-defined]
             exact = True
     for layer in _layers(env):

@@ -9,7 +9,8 @@ from typing import Any
 
 from stable_baselines3.common.callbacks import BaseCallback
 
-from plastic_rl.agents.checkpoint import DamagedCheckpointError, checkpoints, read, restore, write
+from plastic_rl.agents import distributed
+from plastic_rl.agents.checkpoint import DamagedCheckpointError, checkpoints, lives, read, restore, write
 from plastic_rl.agents.rollouts import RecurrentRollouts
 
 
@@ -19,7 +20,9 @@ class CheckpointCallback(BaseCallback):
     A checkpoint is written between two rollouts, where all that matters is at rest. With this package's vector
     environments, a training that was killed and goes on ends with the same parameters, bit for bit, as one that ran
     through (one thread, same machine); other environments begin new episodes. A full disk is said and does not stop
-    the training. SIGTERM stops it after the running rollout, with a checkpoint.
+    the training. SIGTERM stops it after the running rollout, with a checkpoint. Of many processes (`torchrun`) the
+    first one writes for all, and Ctrl-C stops all of them as SIGTERM does. Another number of processes begins new
+    episodes.
 
         model.learn(1_000_000, callback=CheckpointCallback("run/checkpoints", resume=True))
 
@@ -40,10 +43,14 @@ class CheckpointCallback(BaseCallback):
             raise ValueError(f"seconds must be at least 0, not {seconds}")
         self.folder, self.seconds = Path(folder), seconds
         self.terminated = False
-        self.found, self._state = _newest(self.folder) if resume else (None, {})
+        self.found: Path | None = None
+        self._state: dict[str, Any] = {}
+        if resume and distributed.rank() == 0:
+            self.found, self._state = _newest(self.folder)
         self._written_at = -float("inf")
+        self._signal: int | None = None
         self._stops = False
-        self._handler: Any = None
+        self._handlers: dict[int, Any] = {}
 
     @property
     def log_folder(self) -> str | None:
@@ -51,42 +58,55 @@ class CheckpointCallback(BaseCallback):
         return self._state.get("logger")
 
     def _on_training_start(self) -> None:
+        self.found, self._state = distributed.of_first((self.found, self._state))
         if self.found is not None:
             self._go_on()
         if threading.current_thread() is threading.main_thread():
-            self._handler = signal.signal(signal.SIGTERM, self._on_sigterm)
+            # Each process would raise KeyboardInterrupt at a moment of its own, and leave the others waiting.
+            together = [signal.SIGINT] if distributed.n_processes() > 1 else []
+            self._handlers = {number: signal.signal(number, self._on_signal) for number in [signal.SIGTERM, *together]}
 
-    def _on_sigterm(self, *_: Any) -> None:
-        self._stops = True
+    def _on_signal(self, number: int, _: Any) -> None:
+        self._signal = number
 
     def _go_on(self) -> None:
         assert isinstance(self.model, RecurrentRollouts)
-        exact = restore(self.model, self._state, self.folder.parent)
+        everyone = [self._state, *self._state.get("others", [])]
+        own = everyone[distributed.rank()] if len(everyone) == distributed.n_processes() else None
+        exact = restore(self.model, self._state, own, self.folder.parent if distributed.rank() == 0 else None)
         self._state = {}
+        if distributed.rank() > 0:
+            return
         print(f"going on from {self.found} after {self.model.num_timesteps:,} steps")
-        if not exact:
+        if own is None:
+            print(f"it was written by {len(everyone)} processes: all begin new episodes", file=sys.stderr)
+        elif not exact:
             print("these environments cannot be saved in mid-episode: they begin new episodes", file=sys.stderr)
 
     def _on_rollout_start(self) -> None:
-        if self._stops or time.monotonic() - self._written_at >= self.seconds:
+        due = time.monotonic() - self._written_at >= self.seconds
+        self._stops, due = distributed.any_of(self._signal is not None, due)
+        if self._stops or due:
             self._write()
-        self.terminated = self._stops
+        self.terminated = self._stops and self._signal == signal.SIGTERM
 
     def _write(self) -> None:
         assert isinstance(self.model, RecurrentRollouts)
-        try:
-            write(self.model, self.folder)
-        except OSError as error:
-            print(f"no checkpoint could be written to {self.folder}: {error}; training goes on", file=sys.stderr)
+        everyone = distributed.gathered(lives(self.model)) if distributed.n_processes() > 1 else []
+        if distributed.rank() == 0:
+            try:
+                write(self.model, self.folder, everyone[1:])
+            except OSError as error:
+                print(f"no checkpoint could be written to {self.folder}: {error}; training goes on", file=sys.stderr)
         self._written_at = time.monotonic()
 
     def _on_step(self) -> bool:
-        return not self.terminated
+        return not self._stops
 
     def _on_training_end(self) -> None:
-        if self._handler is not None:
-            signal.signal(signal.SIGTERM, self._handler)
-            self._handler = None
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}
 
 
 def _newest(folder: Path) -> tuple[Path | None, dict[str, Any]]:

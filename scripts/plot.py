@@ -9,6 +9,7 @@ else those are of the last 5% of the training episodes.
 """
 
 import argparse
+import csv
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +28,7 @@ FORMATS = ("png", "svg")
 def make_parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", nargs="+", help="run folders, as `train` printed them")
+    parser.add_argument("run", nargs="+", help="run folders, as `train` printed them, or the table of a `sweep`")
     parser.add_argument("-o", "--output", default="plots", metavar="FOLDER", help="where to write; default: plots")
     parser.add_argument("--formats", nargs="+", choices=FORMATS, default=FORMATS)
     parser.add_argument("--dpi", type=int, default=120, help="dots per inch of a PNG")
@@ -44,7 +45,8 @@ def main(argv: list[str] | None = None) -> None:
 
     if args.dpi <= 0:
         refuse(f"--dpi must be more than 0, not {args.dpi}")
-    runs = [open_run(path, trained=False, trust=args.trust) for path in dict.fromkeys(args.run)]
+    folders = [folder for path in args.run for folder in (_of_table(Path(path)) if path.endswith(".csv") else [path])]
+    runs = [open_run(path, trained=False, trust=args.trust) for path in dict.fromkeys(folders)]
     results = read_results(runs)
     output = Path(args.output)
     output.mkdir(parents=True, exist_ok=True)
@@ -53,6 +55,20 @@ def main(argv: list[str] | None = None) -> None:
             file = output / f"{name}.{ending}"
             figure.savefig(file, dpi=args.dpi)
             print(f"wrote {file}")
+
+
+def _of_table(file: Path) -> list[str]:
+    """Return the folders of the runs in a sweep's table."""
+    from plastic_rl.scripts.names import refuse
+
+    try:
+        with file.open(newline="") as lines:
+            folders = [row["folder"] for row in csv.DictReader(lines)]
+    except (OSError, KeyError):
+        refuse(f"{str(file)!r} is no table of a sweep")
+    if not any(folders):
+        refuse(f"{str(file)!r} holds no finished run yet")
+    return [str(file.parent / folder) for folder in folders if folder]
 
 
 def figures(results: list["Result"]) -> "Iterator[tuple[str, Figure]]":

@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from plastic_rl.scripts.claims import CLAIMS
+from plastic_rl.scripts.jobs import train, write_whole
 from plastic_rl.scripts.names import check_name, refuse
 
 
@@ -79,7 +79,13 @@ def run(job: Job) -> dict[str, Any]:
     if job.done:
         return json.loads(file.read_text())
     runs = job.results / "runs" / job.claim / job.stem.name / time.strftime("%Y%m%d-%H%M%S")
-    wall, cpu = _train(job, runs)
+    begin = time.perf_counter()
+    try:
+        seconds = train(job.command(runs), runs / "log.txt")
+    except RuntimeError as error:
+        what = f"{job.claim}, {job.arm}, seed {job.seed}"
+        raise RuntimeError(f"{what} failed: {error}; see {runs / 'log.txt'}") from error
+    speed = seconds / (time.perf_counter() - begin)
     # Here, since these load torch, which takes seconds.
     from plastic_rl.scripts.outcome import fresh_lives, learning_curve, versions
     from plastic_rl.scripts.runs import open_run
@@ -91,15 +97,15 @@ def run(job: Job) -> dict[str, Any]:
     result = {
         **fresh_lives(opened, claim.test, claim.measure, lives),
         "tests": {name: fresh_lives(opened, test, claim.measure, lives)["value"] for name, test in tests.items()},
-        "seconds": round(cpu, 1),
+        "seconds": round(seconds, 1),
         "command": shlex.join(["python", "-m", "plastic_rl.scripts.train", *job.command(Path("runs"))]),
         "folder": str(opened.folder.relative_to(job.results)),
         **versions(),
     }
     job.stem.parent.mkdir(parents=True, exist_ok=True)
-    job.stem.with_suffix(".csv").write_text(learning_curve(opened, runs / "tb", claim, cpu / wall))
+    job.stem.with_suffix(".csv").write_text(learning_curve(opened, runs / "tb", claim, speed))
     _look_closer(job, opened)
-    _write_whole(file, json.dumps(result, indent=1) + "\n")
+    write_whole(file, json.dumps(result, indent=1) + "\n")
     return result
 
 
@@ -121,28 +127,6 @@ def _look_closer(job: Job, opened: Any) -> None:
         from plastic_rl.scripts.kept_agents import keep_agent
 
         keep_agent(opened, job.results / "agents" / job.claim)
-
-
-def _train(job: Job, runs: Path) -> tuple[float, float]:
-    """Train, and return the seconds that passed and those that a processor worked."""
-    runs.mkdir(parents=True)
-    command = [sys.executable, "-m", "plastic_rl.scripts.train", *job.command(runs)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    begin = time.perf_counter()
-    with (runs / "output.txt").open("w") as output:
-        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
-        _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        said = (runs / "output.txt").read_text()[-500:]
-        raise RuntimeError(f"{job.claim}, {job.arm}, seed {job.seed} failed: {said}")
-    return time.perf_counter() - begin, usage.ru_utime + usage.ru_stime
-
-
-def _write_whole(file: Path, text: str) -> None:
-    part = file.with_suffix(".part")
-    part.write_text(text)
-    part.replace(file)
 
 
 def jobs_of(names: Sequence[str], seeds: int | None, quick: bool, results: Path) -> list[Job]:

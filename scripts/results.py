@@ -85,13 +85,18 @@ def read_results(runs: list[Run]) -> list[Result]:
     """
     labels = group_labels(runs)
     return [
-        Result(run, task_name(run), label, read_training(run.folder), _evaluation(run))
+        Result(run, task_name(run), label, read_training(run.folder, run.processes), _evaluation(run))
         for run, label in zip(runs, labels, strict=True)
     ]
 
 
-def read_training(folder: Path) -> Training:
-    """Read the Monitor files of a run folder, also of one that is being written."""
+def read_training(folder: Path, processes: int = 1) -> Training:
+    """Read the Monitor files of a run folder, also of one that is being written.
+
+    Args:
+        folder: of the run.
+        processes: how many trained it. Only the first one writes, and each of its lives stands for one of each.
+    """
     files = sorted(folder.glob("*.monitor.csv"))
     if not files:
         refuse(f"run {str(folder)!r} holds no learning curve: *.monitor.csv is missing")
@@ -100,7 +105,7 @@ def read_training(folder: Path) -> Training:
     rows = np.concatenate([part + np.array([0, 0, start - first]) for start, part in zip(starts, parts, strict=True)])
     if not len(rows):
         refuse(f"run {str(folder)!r} has no finished episode yet")
-    rows = rows[rows[:, 2].argsort(kind="stable")]
+    rows = rows[rows[:, 2].argsort(kind="stable")].repeat(processes, axis=0)
     return Training(rows[:, 0], rows[:, 1].cumsum(), rows[:, 2])
 
 

@@ -1,18 +1,51 @@
 """What `train --resume RUN` starts from: the command line that began the run."""
 
+import argparse
 import json
+import os
 from pathlib import Path
 
 from plastic_rl.scripts.names import refuse
 
 ALLOWED = ("-P", "--progress", "--verbose", "--num-threads")
+TORCHRUN = "torchrun_id"
 
 
 def write_command(folder: Path, argv: list[str]) -> None:
-    """Write the command line of a run, its seed among it, so that it can be run again."""
+    """Write the command line of a run, its seed among it, so that it can be run again; and `torchrun`'s name for it."""
     part = folder / "command.part"
     part.write_text(json.dumps(argv))
     part.replace(folder / "command.json")
+    if (name := os.environ.get("TORCHELASTIC_RUN_ID")) is not None:
+        (folder / TORCHRUN).write_text(name)
+
+
+def unfinished_run(argv: list[str], log_folder: str) -> str | None:
+    """Return the run folder that this `torchrun` began with the same command line and has not finished.
+
+    There is one where a process of it died and `torchrun` starts all of them again, and where a job with an
+    `--rdzv-id` of its own was stopped and is started again.
+
+    Args:
+        argv: the command line.
+        log_folder: where runs are if it names no other folder.
+    """
+    if (name := os.environ.get("TORCHELASTIC_RUN_ID")) is None:
+        return None
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("-f", "--log-folder", default=log_folder)
+    folder = Path(parser.parse_known_args(argv)[0].log_folder)
+    found = [file for file in folder.glob(f"*/*/*/{TORCHRUN}") if file.read_text() == name]
+    for file in sorted(found, key=lambda file: file.stat().st_mtime, reverse=True):
+        run = str(file.parents[1])
+        if read_command(run)[: len(argv)] == argv:
+            return run
+    return None
+
+
+def finish(folder: Path) -> None:
+    """Say that a run needs not go on."""
+    (folder / TORCHRUN).unlink(missing_ok=True)
 
 
 def read_command(run: str) -> list[str]:

@@ -34,6 +34,7 @@ class Run:
         env_kwargs: the environment's arguments.
         config: the hyperparameters.
         trusted: whether its pickled files may be read, which can execute what somebody put there.
+        processes: how many trained it; the monitor file tells of the lives of the first one.
     """
 
     folder: Path
@@ -43,6 +44,7 @@ class Run:
     env_kwargs: dict[str, Any]
     config: dict[str, Any]
     trusted: bool = False
+    processes: int = 1
 
     @property
     def model_file(self) -> Path:
@@ -194,7 +196,8 @@ def _plain(folder: Path, settings: Path) -> Run:
         refuse(f"run {str(folder)!r} is of another version: its {NAME} does not say {' and '.join(missing)}")
     _import_all(folder, facts["gym_packages"])
     config = {**facts["config"], "policy": facts["policy"], "policy_kwargs": facts["policy_kwargs"]}
-    return Run(folder, settings, facts["algo"], facts["env"], facts["env_kwargs"], config)
+    processes = facts.get("processes", 1)
+    return Run(folder, settings, facts["algo"], facts["env"], facts["env_kwargs"], config, processes=processes)
 
 
 def _trusted(folder: Path, settings: Path) -> Run:

@@ -10,16 +10,23 @@ Every option of RL Baselines3 Zoo's `train` works, for our algorithms and for it
     -tb, --tensorboard-log    default: runs/tb
     --num-threads             default: 1, the fastest for networks of this size
     --eval-freq               default: -1, no evaluation while training
+
+`torchrun --nproc-per-node N -m plastic_rl.scripts.train ...` is one training by N processes, each of which takes its
+part of the environments and of a minibatch: see docs/sweeps.md.
 """
 
 import argparse
 import ast
+import os
+import random
 import sys
+from contextlib import redirect_stdout
 from typing import Any
 
 from plastic_rl.scripts.allocator import keep_freed_memory
+from plastic_rl.scripts.jobs import end_with_parent
 from plastic_rl.scripts.names import check_name, refuse
-from plastic_rl.scripts.resume import check_allowed, read_command
+from plastic_rl.scripts.resume import check_allowed, read_command, unfinished_run
 
 DEFAULTS = {
     "--algo": "plastic_ppo",
@@ -62,7 +69,14 @@ def own_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _check_names(argv: list[str], core: str | None, core_kwargs: dict[str, Any]) -> None:
+def check_names(argv: list[str], core: str | None, core_kwargs: dict[str, Any]) -> None:
+    """Leave with one line and exit code 2 where a name on the command line is not known.
+
+    Args:
+        argv: the Zoo's command line.
+        core: as `--core` says.
+        core_kwargs: as `--core-kwargs` says.
+    """
     import gymnasium as gym
     import rl_zoo3
 
@@ -102,35 +116,44 @@ def _check_names(argv: list[str], core: str | None, core_kwargs: dict[str, Any])
         check_name("core argument", name, known)
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Train as the command line says."""
-    keep_freed_memory()
-    argv = sys.argv[1:] if argv is None else argv
-    if "-h" in argv or "--help" in argv:
-        print(__doc__)
-    own, zoo_argv = own_parser().parse_known_args(argv)
+def _command(argv: list[str]) -> tuple[argparse.Namespace, list[str], list[str]]:
+    """Return our own options, the Zoo's command line, and the one that began the run."""
+    own, more = own_parser().parse_known_args(argv)
     resume = own.resume
     if resume is not None:
-        check_allowed(zoo_argv)
-        argv = [*read_command(resume), *zoo_argv]
-        own, zoo_argv = own_parser().parse_known_args(argv)
+        check_allowed(more)
+        argv = [*read_command(resume), *more]
+    elif (resume := unfinished_run(argv, DEFAULTS["--log-folder"])) is not None:
+        argv = read_command(resume)
+    own, zoo_argv = own_parser().parse_known_args(argv)
+    own.resume = resume
     given = {SHORT.get(word, word).partition("=")[0] for word in zoo_argv}
     if given & {"-P", "--progress"} and "--verbose" not in given:
         zoo_argv += ["--verbose", "0"]  # tables would tear the progress bar
     zoo_argv = [part for name, value in DEFAULTS.items() if name not in given for part in (name, value)] + zoo_argv
+    return own, zoo_argv, argv
 
+
+def main(argv: list[str] | None = None) -> None:
+    """Train as the command line says."""
+    end_with_parent()
+    keep_freed_memory()
+    argv = sys.argv[1:] if argv is None else argv
+    if "-h" in argv or "--help" in argv:
+        print(__doc__)
+    own, zoo_argv, argv = _command(argv)
+    from plastic_rl.agents import distributed
     from plastic_rl.scripts import zoo
 
     zoo.register_algorithms()
-    _check_names(zoo_argv, own.core, own.core_kwargs)
-    zoo.train(
-        zoo_argv,
-        own.core,
-        own.core_kwargs,
-        checkpoint_seconds=own.checkpoint_seconds,
-        resume=resume,
-        command=argv,
-    )
+    check_names(zoo_argv, own.core, own.core_kwargs)
+    with distributed.joined(), open(os.devnull, "w") as nowhere:
+        if distributed.n_processes() > 1:  # one seed for all, from which each takes its own
+            seed = ["--seed", str(random.randrange(2**32 - 1))]
+            own, zoo_argv, argv = distributed.of_first((own, [*seed, *zoo_argv], argv))
+        settings = {"checkpoint_seconds": own.checkpoint_seconds, "resume": own.resume, "command": argv}
+        with redirect_stdout(nowhere if distributed.rank() > 0 else sys.stdout):
+            zoo.train(zoo_argv, own.core, own.core_kwargs, **settings)
 
 
 if __name__ == "__main__":

@@ -22,12 +22,15 @@ from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from plastic_rl import agents
+from plastic_rl.agents import distributed
+from plastic_rl.agents.averaged_gradients import AveragedGradients
 from plastic_rl.agents.callbacks import PlasticityCallback
 from plastic_rl.agents.checkpoint_callback import CheckpointCallback
 from plastic_rl.agents.vec_env import has_vector_form, make_vec_env
 from plastic_rl.cores import core_arguments, core_defaults
 from plastic_rl.scripts.names import refuse
-from plastic_rl.scripts.resume import write_command
+from plastic_rl.scripts.processes import WholeProgress, check_shares
+from plastic_rl.scripts.resume import finish, write_command
 from plastic_rl.scripts.run_file import write_run_file, write_statistics
 from plastic_rl.scripts.summary import command_line, print_summary
 
@@ -111,6 +114,8 @@ class PlasticExperimentManager(ExperimentManager):
         self.seconds = 0.0
         self.plasticity: PlasticityCallback | None = None
         super().__init__(args, algo, *more, config=config, **kwargs)  # type: ignore[misc]
+        if distributed.rank() > 0:
+            self.tensorboard_log, self.verbose = None, 0
         if resume is not None:
             self.save_path = resume
             self.params_path = f"{resume}/{self.env_name}"
@@ -122,10 +127,13 @@ class PlasticExperimentManager(ExperimentManager):
 
     def setup_experiment(self) -> tuple[BaseAlgorithm, dict[str, Any]] | None:
         """Set up as the Zoo does; an argument that cannot be is one line and exit code 2."""
+        together = distributed.n_processes() > 1
+        if together and (self.algo not in ALGORITHMS or self.optimize_hyperparameters):
+            refuse(f"torchrun is for training {', '.join(ALGORITHMS)}, without -optimize; not for {self.algo}")
         try:
             return super().setup_experiment()
         except (ValueError, TypeError, FileNotFoundError) as error:
-            refuse(str(error))
+            refuse(str(error) + " (in each process)" * together)
 
     def objective(self, trial: Any) -> float:
         """Train with hyperparameters drawn around this experiment's own, and return what the evaluation gave."""
@@ -156,13 +164,38 @@ class PlasticExperimentManager(ExperimentManager):
 
     def _preprocess_hyperparams(self, hyperparams: dict[str, Any]) -> Any:
         processed = super()._preprocess_hyperparams(hyperparams)
+        if distributed.n_processes() > 1:
+            self._take_a_share(processed[0])
         if self._eval_env_kwargs_args is None:  # the Zoo leaves out what the YAML says
             self.eval_env_kwargs = self.env_kwargs
         return processed
 
+    def _take_a_share(self, hyperparams: dict[str, Any]) -> None:
+        """Take this process's part of a minibatch, and a seed of its own: that of its first environment."""
+        check_shares(self.n_envs, hyperparams, self.device)
+        if "batch_size" in hyperparams:
+            hyperparams["batch_size"] //= distributed.n_processes()
+        self.seed += distributed.rank() * (self.n_envs // distributed.n_processes())
+
+    def create_log_folder(self) -> None:
+        """Make the run folder."""
+        if distributed.rank() == 0:
+            super().create_log_folder()
+
+    def create_callbacks(self) -> None:
+        """Make the Zoo's callbacks, which watch the training in the first process alone."""
+        if distributed.rank() > 0:
+            return
+        if self.show_progress and distributed.n_processes() > 1:
+            self.callbacks.append(WholeProgress())
+            self.show_progress = False
+        super().create_callbacks()
+
     def _save_config(self, saved_hyperparams: dict[str, Any]) -> None:
+        if distributed.rank() > 0:
+            return
         super()._save_config(saved_hyperparams)
-        write_command(Path(self.params_path), [*self.command, "--seed", str(self.seed)])
+        write_command(Path(self.params_path), [*self.command, "--seed", str(self.args.seed)])
         hyperparams = self._hyperparams
         facts = {
             "algo": self.algo,
@@ -172,12 +205,16 @@ class PlasticExperimentManager(ExperimentManager):
             "policy": hyperparams["policy"],
             "policy_kwargs": hyperparams.get("policy_kwargs", {}),
             "config": {key: value for key, value in saved_hyperparams.items() if key != "policy_kwargs"},
+            "processes": distributed.n_processes(),
         }
         write_run_file(Path(self.params_path), facts)
 
     def create_envs(self, n_envs: int, eval_env: bool = False, no_log: bool = False) -> VecEnv:
         """Make the native vector environment where there is one, and else the Zoo's."""
         env_id = self.env_name.gym_id
+        if not eval_env:
+            n_envs //= distributed.n_processes()
+            no_log = no_log or distributed.rank() > 0
         plain = self.env_wrapper is None and self.frame_stack is None and self.vec_env_class is DummyVecEnv
         if not (plain and has_vector_form(env_id)):
             return super().create_envs(n_envs, eval_env, no_log)
@@ -199,7 +236,9 @@ class PlasticExperimentManager(ExperimentManager):
 
     def learn(self, model: BaseAlgorithm) -> None:
         """Train, and remember for how long; what stops it is told in one line, and exit code 1."""
-        if self.algo in ALGORITHMS:
+        if distributed.n_processes() > 1:
+            self.callbacks.append(AveragedGradients())
+        if self.algo in ALGORITHMS and distributed.rank() == 0:
             self.plasticity = PlasticityCallback()
             self.callbacks.append(self.plasticity)
         if self.checkpoints is not None:
@@ -211,7 +250,9 @@ class PlasticExperimentManager(ExperimentManager):
         try:
             super().learn(model)
         except Exception as error:
-            if not isinstance(error, FloatingPointError | OSError | EOFError):
+            if isinstance(error, distributed.LostProcessError) and distributed.rank() > 0:
+                raise SystemExit(1) from None
+            if not isinstance(error, FloatingPointError | OSError | EOFError | distributed.LostProcessError):
                 traceback.print_exc()  # an environment's own error, say
             reason = f"{type(error).__name__}: {error}"
             if isinstance(error, EOFError | ConnectionError):  # the pipe to it is closed
@@ -227,6 +268,8 @@ class PlasticExperimentManager(ExperimentManager):
 
     def save_trained_model(self, model: BaseAlgorithm) -> None:
         """Save as the Zoo does, then print what was learned and how to look further."""
+        if distributed.rank() > 0:
+            return
         super().save_trained_model(model)
         if (normalisation := model.get_vec_normalize_env()) is not None:
             write_statistics(Path(self.params_path), normalisation)
@@ -241,6 +284,8 @@ class PlasticExperimentManager(ExperimentManager):
         )
         if model.num_timesteps < self.n_timesteps:
             self._say_how_to_go_on()
+        else:
+            finish(Path(self.params_path))
         if self.checkpoints is not None and self.checkpoints.terminated:
             raise SystemExit(128 + signal.SIGTERM)
 

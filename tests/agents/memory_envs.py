@@ -48,3 +48,27 @@ class Echo(gym.Env):
         self.t += 1
         over = self.t >= self.length
         return self._observe(), reward, over and not self.truncates, over and self.truncates, {}
+
+
+class Asked(Echo):
+    """The bit of the step before is the answer; only copies whose seed is below `asking` are asked.
+
+    Lives are 4 steps long, and 5 in copies of an odd seed.
+    """
+
+    def __init__(self, asking):
+        super().__init__()
+        self.asking = asking
+
+    def _info(self):
+        return {"target": self.last, "query": self.asks and self.t > 0}
+
+    def reset(self, *, seed=None, options=None):
+        if seed is not None:
+            self.asks, self.length = seed < self.asking, 4 + seed % 2
+        observation, _ = super().reset(seed=seed)
+        return observation, self._info()
+
+    def step(self, action):
+        *rest, _ = super().step(action)
+        return *rest, self._info()

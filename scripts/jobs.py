@@ -1,0 +1,75 @@
+"""Runs of `train` in processes of their own, as `reproduce` and `sweep` start them."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+PARENT = "PLASTIC_RL_PARENT"
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+class KilledError(RuntimeError):
+    """A run was killed; it did not fail by itself, and may be tried again."""
+
+
+def train(argv: list[str], log: Path, threads: int = 1) -> float:
+    """Run `train` in a process of its own, which ends with this one.
+
+    Its threads are set before anything is loaded, so that as many runs at a time as there are cores do not get into
+    each other's way.
+
+    Args:
+        argv: its command line.
+        log: the file that what it says is added to.
+        threads: how many it computes with.
+
+    Returns:
+        The seconds that processors worked for it.
+
+    Raises:
+        KilledError: a signal ended it.
+        RuntimeError: it failed; the message is the last line of what it said.
+    """
+    command = [sys.executable, "-m", "plastic_rl.scripts.train", *argv, "--num-threads", str(threads)]
+    environment = {**os.environ, **dict.fromkeys(THREADS, str(threads)), PARENT: str(os.getpid())}
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a") as file:
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is not for it: it would end early, and look finished
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+    code = process.returncode = os.waitstatus_to_exitcode(status)
+    if code < 0 or code == 128 + signal.SIGTERM:
+        raise KilledError(f"killed by signal {abs(code) % 128}")
+    if code:
+        raise RuntimeError(log.read_text(errors="replace").strip().rpartition("\n")[2])
+    return usage.ru_utime + usage.ru_stime
+
+
+def end_with_parent() -> None:
+    """In a process that `train` started: be killed when the one that started it is gone.
+
+    Otherwise it would go on beside its successor, and both would write into one run folder. On Linux only.
+    """
+    parent = os.environ.pop(PARENT, None)
+    if parent is None or sys.platform != "linux":
+        return
+    set_parent_death_signal = 1
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+    if os.getppid() != int(parent):  # it went before
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write a text file that is whole at every moment."""
+    part = file.with_suffix(".part")
+    part.write_text(text)
+    part.replace(file)

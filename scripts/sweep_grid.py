@@ -1,0 +1,175 @@
+"""What a sweep runs: a YAML file with lists of values, and one run of `train` for each combination of them."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from plastic_rl.scripts.names import check_name, refuse
+
+AXES = ("algo", "env", "core")
+GROUPS = {"env_kwargs": "--env-kwargs", "core_kwargs": "--core-kwargs", "hyperparams": "-params"}
+SETTINGS: dict[str, Any] = {"seeds": 1, "steps": None, "flags": [], "cpus": 1, "gpus": 0, "retries": 3}
+DEFAULTS = {"algo": "plastic_ppo", "env": "plastic_rl/Maze-v0"}
+OWN_FLAGS = (
+    *("--algo", "--env", "--core", "--env-kwargs", "--core-kwargs", "-params", "--hyperparams", "--seed", "-n"),
+    *("--n-timesteps", "--device", "--num-threads", "-f", "--log-folder", "-tb", "--tensorboard-log", "--resume"),
+)
+
+
+@dataclass(frozen=True)
+class SweepRun:
+    """One run of a sweep.
+
+    Attributes:
+        values: what tells it from the others, by name, such as `env`, `seed` and `core_kwargs.hidden_size`.
+        argv: the flags of `train`.
+        cpus: cores that it may use; it has that many threads, at least one.
+        gpus: GPUs that it uses, or a part of one.
+        retries: how often it may be started again where its process, or the machine, is lost.
+    """
+
+    values: dict[str, Any]
+    argv: list[str]
+    cpus: float
+    gpus: float
+    retries: int
+
+    @property
+    def name(self) -> str:
+        """The name of its folder; a run with other flags of `train` has another one."""
+        words = [str(self.values[key]).rpartition("/")[2] for key in AXES if key in self.values]
+        digest = hashlib.sha256(json.dumps(self.argv).encode()).hexdigest()[:8]
+        return "-".join([*words, f"seed{self.values['seed']}", digest]).replace(":", ".")
+
+    @property
+    def threads(self) -> int:
+        """The threads that it computes with."""
+        return max(1, int(self.cpus))
+
+
+def read_sweep(file: str) -> list[SweepRun]:
+    """Return the runs of a file: one grid, or a list of grids, each run once.
+
+    Leaves with one line and exit code 2 where the file is none, a key or a name in it is not known, or a grid is empty.
+    """
+    try:
+        content = yaml.safe_load(Path(file).read_text())
+    except OSError as error:
+        refuse(f"sweep {file!r} cannot be read: {error.strerror}")
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        refuse(f"sweep {file!r} is no YAML: {' '.join(str(error).split())}")
+    grids = content if isinstance(content, list) else [content]
+    if not grids or not all(isinstance(grid, dict) and grid for grid in grids):
+        refuse(f"sweep {file!r} must be a mapping such as `env: plastic_rl/Maze-v0`, or a list of mappings")
+    runs = {run.name: run for grid in grids for run in expand(grid)}
+    _check_runs(list(runs.values()))
+    return list(runs.values())
+
+
+def expand(grid: dict[str, Any]) -> list[SweepRun]:
+    """Return the runs of one grid: every combination of the values in lists, all seeds of one before the next.
+
+    Leaves with one line and exit code 2 where a key is not known, or a value cannot be.
+    """
+    for key in grid:
+        check_name("key of the sweep", str(key), (*AXES, *GROUPS, *SETTINGS))
+    settings = {key: grid.get(key, default) for key, default in SETTINGS.items()}
+    seeds = _checked(settings)
+    axes = {**DEFAULTS, **{key: grid[key] for key in AXES if key in grid}}
+    for group in GROUPS:
+        if not isinstance(grid.get(group, {}), dict):
+            refuse(f"{group} must be a mapping of names to values, not {grid[group]!r}")
+        axes |= {f"{group}.{name}": value for name, value in grid.get(group, {}).items()}
+    values = [list(map(_number, value if isinstance(value, list) else [value])) for value in axes.values()]
+    if empty := [name for name, choices in zip(axes, values, strict=True) if not choices]:
+        refuse(f"{empty[0]} must have at least one value, not []")
+    combinations = [dict(zip(axes, choice, strict=True)) for choice in product(*values)]
+    return [
+        SweepRun(
+            {**combination, "seed": seed},
+            [*_flags(combination, settings), "--seed", str(seed)],
+            settings["cpus"],
+            settings["gpus"],
+            settings["retries"],
+        )
+        for combination in combinations
+        for seed in seeds
+    ]
+
+
+def _checked(settings: dict[str, Any]) -> list[int]:
+    """Check a grid's settings; return its seeds."""
+    seeds = settings["seeds"]
+    if isinstance(seeds, int):
+        seeds = list(range(1, seeds + 1))
+    if not isinstance(seeds, list) or not seeds or not all(isinstance(seed, int) and seed >= 0 for seed in seeds):
+        refuse(f"seeds must be a number of at least 1, or a list of seeds of at least 0, not {settings['seeds']!r}")
+    steps, flags, retries = _number(settings["steps"]), settings["flags"], settings["retries"]
+    if steps is not None and not (isinstance(steps, int | float) and steps >= 1 and steps % 1 == 0):
+        refuse(f"steps must be a whole number of at least 1, not {steps!r}")
+    if not isinstance(flags, list) or not all(isinstance(flag, str) for flag in flags):
+        refuse(f"flags must be a list of words of `train`'s command line, not {flags!r}")
+    if own := [flag for flag in flags if flag.partition("=")[0] in OWN_FLAGS]:
+        refuse(f"flags must not hold {own[0]}, which the sweep sets by its own keys")
+    if not (isinstance(retries, int) and retries >= 0):
+        refuse(f"retries must be a whole number of at least 0, not {retries!r}")
+    for key, least in (("cpus", "above 0"), ("gpus", "of at least 0")):
+        value = settings[key]
+        there = isinstance(value, int | float) and (value > 0 or (value == 0 and key == "gpus"))
+        if not there or (value > 1 and value % 1):
+            refuse(f"{key} must be a number {least}, and a whole one above 1, not {value!r}")
+    return seeds
+
+
+def _number(value: Any) -> Any:
+    """Return the number that YAML takes for a word: 1e-3, without a point."""
+    return float(value) if isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value) else value
+
+
+def _flags(combination: dict[str, Any], settings: dict[str, Any]) -> list[str]:
+    """Return the flags of `train` for one choice of the values."""
+    flags = [word for key in AXES if key in combination for word in (f"--{key}", str(combination[key]))]
+    for group, flag in GROUPS.items():
+        pairs = [
+            f"{name.partition('.')[2]}:{value!r}"  # `train` evaluates it
+            for name, value in combination.items()
+            if name.startswith(f"{group}.")
+        ]
+        flags += [flag, *pairs] if pairs else []
+    if settings["steps"] is not None:
+        flags += ["-n", str(int(_number(settings["steps"])))]
+    return [*flags, "--device", "cuda" if settings["gpus"] else "cpu", *settings["flags"]]
+
+
+def _check_runs(runs: list[SweepRun]) -> None:
+    """Leave with one line where `train` would refuse a name, or the environment an argument."""
+    import gymnasium as gym
+
+    from plastic_rl.scripts.train import check_names, own_parser
+    from plastic_rl.scripts.zoo import policy_for, register_algorithms
+
+    register_algorithms()
+    for run in runs:
+        own, more = own_parser().parse_known_args(run.argv)
+        check_names(more, own.core, own.core_kwargs)
+    for env_id, env_kwargs in _environments(runs):
+        try:
+            policy_for(env_id, env_kwargs)
+        except (TypeError, ValueError, FileNotFoundError, gym.error.Error) as error:
+            refuse(f"{env_id} cannot be made: {error}")
+
+
+def _environments(runs: list[SweepRun]) -> Iterator[tuple[str, dict[str, Any]]]:
+    seen = []
+    for run in runs:
+        arguments = {key.partition(".")[2]: value for key, value in run.values.items() if key.startswith("env_kwargs.")}
+        if (found := (run.values["env"], arguments)) not in seen:
+            seen.append(found)
+            yield found

@@ -1,0 +1,103 @@
+"""The results of a sweep in one table."""
+
+import csv
+import io
+import shlex
+from pathlib import Path
+from typing import Any
+
+from plastic_rl.envs import score
+from plastic_rl.scripts.jobs import write_whole
+from plastic_rl.scripts.results import read_training
+from plastic_rl.scripts.runs import open_run
+from plastic_rl.scripts.summary import command_line
+from plastic_rl.scripts.sweep_grid import SweepRun
+from plastic_rl.scripts.sweep_job import attempts, finished
+
+LAST = 100  # episodes, as in the table that `train` prints
+FIGURES = ("status", "return", "score", "episodes", "steps", "seconds", "attempts", "folder", "error")
+
+
+class Table:
+    """Keeps `results.csv`: a row for each run, with what tells it from the others and what it learned.
+
+    Args:
+        output: the folder of the sweep.
+        runs: all of its runs.
+
+    Attributes:
+        runs_folder: of the run folders.
+        errors: why runs failed, by name.
+    """
+
+    def __init__(self, output: Path, runs: list[SweepRun]) -> None:
+        self.file, self.runs_folder = output / "results.csv", output / "runs"
+        self.errors: dict[str, str] = {}
+        self._runs = runs
+        self._rows = {run.name: row for run in runs if (row := self._read(run)) is not None}
+        self.runs_folder.mkdir(parents=True, exist_ok=True)
+        self._write()
+
+    def has(self, run: SweepRun) -> bool:
+        """Return whether a run was finished."""
+        return run.name in self._rows
+
+    def add(self, run: SweepRun, error: str | None) -> None:
+        """Add a run that ended.
+
+        Args:
+            run: the run.
+            error: why it failed, if it did.
+        """
+        if error is not None:
+            self.errors[run.name] = error
+        elif (row := self._read(run)) is not None:
+            self._rows[run.name] = row
+        self._write()
+
+    def said(self, run: SweepRun) -> str:
+        """Return a finished run's result in words."""
+        row = self._rows[run.name]
+        return ", ".join(f"{key} {row[key]}" for key in ("return", "score", "episodes", "seconds") if row.get(key))
+
+    def print(self) -> None:
+        """Say what came out."""
+        print(f"{len(self._rows)} of {len(self._runs)} runs finished; the table is {self.file}")
+        for name, error in self.errors.items():
+            print(f"{name} failed: {error}; see {self.runs_folder / name / 'log.txt'}")
+        print(f"Look further:\n  {command_line('plot')} {shlex.quote(str(self.file))}")
+
+    def _read(self, run: SweepRun) -> dict[str, Any] | None:
+        folder = self.runs_folder / run.name
+        if (facts := finished(folder)) is None:
+            return None
+        row = {"status": "finished", "attempts": facts["attempts"], "folder": f"runs/{run.name}/{facts['folder']}"}
+        opened = open_run(str(folder / facts["folder"]))
+        try:
+            training = read_training(opened.folder)
+        except SystemExit:  # it says why: no episode ended, perhaps
+            return row
+        mean = float(training.returns[-LAST:].mean())
+        normalised = score(opened.env_id, mean, **opened.env_kwargs)
+        return {
+            **row,
+            "return": f"{mean:.6g}",
+            "score": "" if normalised is None else f"{normalised:.4f}",
+            "episodes": len(training.returns),
+            "steps": int(training.steps[-1]),
+            "seconds": f"{training.seconds[-1]:.1f}",
+        }
+
+    def _row(self, run: SweepRun) -> dict[str, Any]:
+        figures = {"status": "waiting", "attempts": attempts(self.runs_folder / run.name)}
+        if run.name in self.errors:
+            figures |= {"status": "failed", "error": self.errors[run.name]}
+        return {"run": run.name, **run.values, **self._rows.get(run.name, figures)}
+
+    def _write(self) -> None:
+        names = dict.fromkeys(name for run in self._runs for name in run.values)
+        content = io.StringIO()
+        writer = csv.DictWriter(content, ["run", *names, *FIGURES], restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self._row(run) for run in self._runs)
+        write_whole(self.file, content.getvalue())

@@ -1,0 +1,207 @@
+"""What a sweep runs, and that each run is finished once, whatever is killed on the way."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from plastic_rl.scripts import plot, sweep
+from plastic_rl.scripts.jobs import KilledError
+from plastic_rl.scripts.sweep_grid import expand, read_sweep
+from plastic_rl.scripts.sweep_job import attempts, finished, work
+
+EXAMPLE = Path(__file__).parents[2] / "docs" / "sweep.yaml"
+TINY = {
+    "algo": "plastic_a2c",
+    "env": "plastic_rl/Maze-v0",
+    "env_kwargs": {"size": 5, "episode_steps": 20},
+    "core_kwargs": {"hidden_size": 8},
+    "hyperparams": {"n_envs": 4, "n_steps": 20},
+    "flags": ["--checkpoint-seconds", "0"],
+}
+
+
+def test_a_grid_is_every_combination_with_every_seed():
+    runs = expand({"core": ["plastic", "gru"], "hyperparams": {"gamma": [0.9, 0.99], "n_envs": 8}, "seeds": 3})
+    found = [(run.values["core"], run.values["hyperparams.gamma"], run.values["seed"]) for run in runs]
+    assert found == [(core, gamma, seed) for core in ("plastic", "gru") for gamma in (0.9, 0.99) for seed in (1, 2, 3)]
+    assert len({run.name for run in runs}) == 12
+
+
+def test_a_run_is_a_command_line_of_train():
+    grid = {**TINY, "core": "plastic", "core_kwargs": {"rule": "oja"}, "steps": "1e3", "seeds": [7], "cpus": 2}
+    (run,) = expand({**grid, "hyperparams": {"learning_rate": "lin_1e-3", "ent_coef": "1e-2"}})
+    assert run.argv == [
+        *("--algo", "plastic_a2c", "--env", "plastic_rl/Maze-v0", "--core", "plastic"),
+        *("--env-kwargs", "size:5", "episode_steps:20", "--core-kwargs", "rule:'oja'"),
+        *("-params", "learning_rate:'lin_1e-3'", "ent_coef:0.01", "-n", "1000", "--device", "cpu"),
+        *("--checkpoint-seconds", "0", "--seed", "7"),
+    ]
+    assert run.threads == 2
+
+
+def test_a_run_keeps_its_name_when_the_grid_grows_and_not_when_its_settings_change():
+    (alone,) = expand(TINY)
+    assert alone.name in {run.name for run in expand({**TINY, "core": ["plastic"], "seeds": 2}) + expand(TINY)}
+    assert expand({**TINY, "steps": 10})[0].name != alone.name
+    assert expand({**TINY, "retries": 9, "cpus": 2})[0].name == alone.name
+
+
+def test_a_file_may_hold_several_grids_and_a_run_of_two_is_one(tmp_path):
+    file = tmp_path / "sweep.yaml"
+    file.write_text(json.dumps([{"core": ["gru", "lstm"]}, {"core": "lstm"}, {"core": "rnn"}]))
+    assert [run.values["core"] for run in read_sweep(str(file))] == ["gru", "lstm", "rnn"]
+
+
+def test_the_example_in_the_documentation_is_one():
+    assert len(read_sweep(str(EXAMPLE))) == 24
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("evn: plastic_rl/Maze-v0", "key of the sweep 'evn' is not known; did you mean 'env'?"),
+        ("env: plastic_rl/Maze-v1", "did you mean 'plastic_rl/Maze-v0'?"),
+        ("algo: [plastic_ppo, plastic_pp]", "did you mean 'plastic_ppo'?"),
+        ("core: plastik", "did you mean 'plastic'?"),
+        ("{core: gru, core_kwargs: {rule: oja}}", "core argument 'rule' is not known"),
+        ("hyperparams: {n_step: 20}", "did you mean 'n_steps'?"),
+        ("env_kwargs: {size: 8}", "plastic_rl/Maze-v0 cannot be made: size must be odd"),
+        ("core: []", "core must have at least one value, not []"),
+        ("hyperparams: {gamma: []}", "hyperparams.gamma must have at least one value, not []"),
+        ("hyperparams: [0.1]", "hyperparams must be a mapping of names to values, not [0.1]"),
+        ("seeds: 0", "seeds must be a number of at least 1, or a list"),
+        ("steps: many", "steps must be a whole number of at least 1, not 'many'"),
+        ("steps: .inf", "steps must be a whole number of at least 1, not inf"),
+        ("cpus: 0", "cpus must be a number above 0, and a whole one above 1, not 0"),
+        ("gpus: 1.5", "gpus must be a number of at least 0, and a whole one above 1, not 1.5"),
+        ("retries: -1", "retries must be a whole number of at least 0, not -1"),
+        ("flags: --vec-env", "flags must be a list of words"),
+        ("flags: [--seed, '3']", "flags must not hold --seed"),
+        ("", "must be a mapping"),
+        ("[]", "must be a mapping"),
+        ("core: [", "is no YAML"),
+    ],
+)
+def test_a_wrong_file_is_one_line_and_exit_code_2(content, message, tmp_path, capsys):
+    file = tmp_path / "sweep.yaml"
+    file.write_text(content)
+    with pytest.raises(SystemExit) as left:
+        sweep.main([str(file)])
+    error = capsys.readouterr().err.strip()
+    assert left.value.code == 2
+    assert message in error
+    assert error.startswith("error: ")
+    assert "\n" not in error
+
+
+def test_a_dry_run_prints_command_lines(tmp_path, capsys):
+    file = tmp_path / "sweep.yaml"
+    file.write_text(json.dumps({**TINY, "seeds": 2}))
+    sweep.main([str(file), "--dry-run"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(" ")[2] for line in lines] == [" ".join(run.argv) for run in expand({**TINY, "seeds": 2})]
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 1200
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return found
+
+
+def processes_of(run):
+    """Return the processes that train a run."""
+    folders = [file.parent for file in Path("/proc").glob("[0-9]*/cmdline")]
+    return [int(folder.name) for folder in folders if run.name.encode() in _command_line(folder)]
+
+
+def _command_line(folder):
+    try:
+        line = (folder / "cmdline").read_bytes()
+        return line if b"plastic_rl.scripts.train" in line else b""
+    except OSError:
+        return b""
+
+
+def test_a_run_whose_process_is_killed_goes_on_from_its_checkpoint(tmp_path):
+    (run,) = expand({**TINY, "steps": 10_000})
+    folder = tmp_path / run.name
+    raised = []
+
+    def attempt():
+        try:
+            work(run, tmp_path, os.getcwd())
+        except KilledError as error:
+            raised.append(str(error))
+
+    thread = threading.Thread(target=attempt)
+    thread.start()
+    wait_for(lambda: list(folder.glob("*/*/checkpoints/*[1-9]*.pt")))
+    os.kill(processes_of(run)[0], signal.SIGKILL)
+    thread.join(1200)
+    assert raised == ["killed by signal 9"]
+    assert finished(folder) is None
+    work(run, tmp_path, os.getcwd())
+    assert finished(folder) == {"folder": "plastic_a2c/plastic_rl-Maze-v0_1", "attempts": 2}
+    assert "going on from" in (folder / "log.txt").read_text()
+    work(run, tmp_path, os.getcwd())
+    assert attempts(folder) == 2  # a finished run is never run again
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="wants Linux's parent-death signal")
+def test_a_run_ends_with_the_process_that_started_it(tmp_path):
+    (run,) = expand({**TINY, "steps": 100_000_000})
+    flags = [*run.argv, "-f", run.name]
+    code = f"import pathlib, plastic_rl.scripts.jobs as jobs; jobs.train({flags}, pathlib.Path('log'))"
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment())
+    wait_for(lambda: list(tmp_path.glob("*/*/*/checkpoints/*.pt")))
+    assert processes_of(run)
+    process.kill()
+    process.wait()
+    wait_for(lambda: not processes_of(run))
+
+
+def environment():
+    unwatched = {"RAY_memory_monitor_refresh_ms": "0"}  # else Ray kills workers where memory runs out
+    return {**os.environ, **unwatched, "PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1"}
+
+
+def sweep_in_a_process(file, output):
+    command = [sys.executable, "-m", "plastic_rl.scripts.sweep", str(file), "-o", str(output), "--cpus", "2"]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment())
+
+
+@pytest.mark.parametrize("n_runs", [2, pytest.param(24, marks=pytest.mark.slow)])
+def test_with_a_worker_of_ray_killed_every_run_is_finished_once(n_runs, tmp_path):
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'plastic_rl[sweep]'")
+    file = tmp_path / "sweep.yaml"
+    file.write_text(json.dumps({**TINY, "core": ["plastic", "gru"], "seeds": n_runs // 2, "steps": 4_000}))
+    output = tmp_path / "out"
+    process = sweep_in_a_process(file, output)
+    checkpoint = wait_for(lambda: sorted(output.glob("runs/*/*/*/checkpoints/*[1-9]*.pt")))[0]
+    killed = checkpoint.parents[3]
+    worker = int((killed / "attempts.txt").read_text().split()[-1])
+    os.kill(worker, signal.SIGKILL)
+    out, said = process.communicate(timeout=3600)
+    assert process.returncode == 0, said + out
+    rows = list(csv.DictReader((output / "results.csv").open()))
+    assert [row["status"] for row in rows] == ["finished"] * n_runs
+    assert {row["run"]: row["attempts"] for row in rows if row["attempts"] != "1"} == {killed.name: "2"}
+    assert {row["steps"] for row in rows} == {"4000"}
+    assert len(list(output.glob("runs/*/*/*/*.zip"))) == n_runs
+    again = sweep_in_a_process(file, output)
+    out, said = again.communicate(timeout=600)
+    assert f"{n_runs} runs, {n_runs} of them finished before" in out
+    assert list(csv.DictReader((output / "results.csv").open())) == rows
+    plot.main([str(output / "results.csv"), "-o", str(tmp_path / "plots"), "--formats", "png"])
+    assert (tmp_path / "plots" / "learning_Maze-v0_size=5_episode_steps=20.png").exists()
