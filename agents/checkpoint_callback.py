@@ -1,5 +1,6 @@
 """Writes checkpoints while a model learns, and goes on from them."""
 
+import contextlib
 import signal
 import sys
 import threading
@@ -29,6 +30,9 @@ class CheckpointCallback(BaseCallback):
         resume: whether to go on from the newest one there. The call of `learn` is the same as the first time, with
             the same number of steps, and environments that write no monitor file: the old one goes on, beside `folder`.
 
+    Raises:
+        OtherFormatError: the newest whole checkpoint there was written by a version that this one cannot read.
+
     Attributes:
         found: the checkpoint to go on from; None where there is no whole one, and training starts from the beginning.
         terminated: whether SIGTERM stopped the training.
@@ -42,7 +46,7 @@ class CheckpointCallback(BaseCallback):
         self.terminated = False
         self.found, self._state = _newest(self.folder) if resume else (None, {})
         self._written_at = -float("inf")
-        self._stops = False
+        self._stops = self._failed = False
         self._handler: Any = None
 
     @property
@@ -76,8 +80,11 @@ class CheckpointCallback(BaseCallback):
         assert isinstance(self.model, RecurrentRollouts)
         try:
             write(self.model, self.folder)
+            self._failed = False
         except OSError as error:
-            print(f"no checkpoint could be written to {self.folder}: {error}; training goes on", file=sys.stderr)
+            if not self._failed:  # once, and not again after each rollout
+                print(f"no checkpoint could be written to {self.folder}: {error}; training goes on", file=sys.stderr)
+            self._failed = True
         self._written_at = time.monotonic()
 
     def _on_step(self) -> bool:
@@ -95,5 +102,7 @@ def _newest(folder: Path) -> tuple[Path | None, dict[str, Any]]:
             return path, read(path)
         except (DamagedCheckpointError, OSError) as error:
             print(f"{error}; trying the one before", file=sys.stderr)
+            with contextlib.suppress(OSError):  # where it lies, it would count as one of the last two
+                path.replace(path.with_suffix(".damaged"))
     print(f"no whole checkpoint in {folder}: starting from the beginning", file=sys.stderr)
     return None, {}

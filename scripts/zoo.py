@@ -22,6 +22,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from plastic_rl import agents
 from plastic_rl.agents.callbacks import PlasticityCallback
+from plastic_rl.agents.checkpoint import OtherFormatError
 from plastic_rl.agents.checkpoint_callback import CheckpointCallback
 from plastic_rl.agents.vec_env import has_vector_form, make_vec_env
 from plastic_rl.cores import core_arguments, core_defaults
@@ -94,13 +95,16 @@ class PlasticExperimentManager(ExperimentManager):
         self.checkpoints: CheckpointCallback | None = None
         if algo in ALGORITHMS and checkpoint_seconds >= 0 and not self.optimize_hyperparameters:
             folder = Path(self.save_path) / "checkpoints"
-            self.checkpoints = CheckpointCallback(folder, checkpoint_seconds, resume=resume is not None)
+            try:
+                self.checkpoints = CheckpointCallback(folder, checkpoint_seconds, resume=resume is not None)
+            except OtherFormatError as error:
+                refuse(f"--resume {resume!r}: {error}")
 
     def setup_experiment(self) -> tuple[BaseAlgorithm, dict[str, Any]] | None:
         """Set up as the Zoo does; an argument that cannot be is one line and exit code 2."""
         try:
             return super().setup_experiment()
-        except (ValueError, TypeError, FileNotFoundError) as error:
+        except (ValueError, TypeError, OSError, AssertionError) as error:
             refuse(str(error))
 
     def read_hyperparameters(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -197,9 +201,14 @@ class PlasticExperimentManager(ExperimentManager):
 
     def save_trained_model(self, model: BaseAlgorithm) -> None:
         """Save as the Zoo does, then print what was learned and how to look further."""
-        super().save_trained_model(model)
-        if (normalisation := model.get_vec_normalize_env()) is not None:
-            write_statistics(Path(self.params_path), normalisation)
+        try:
+            super().save_trained_model(model)
+            if (normalisation := model.get_vec_normalize_env()) is not None:
+                write_statistics(Path(self.params_path), normalisation)
+        except OSError as error:
+            print(f"error: the trained model could not be saved to {self.save_path}: {error}", file=sys.stderr)
+            self._say_how_to_go_on()
+            raise SystemExit(1) from None
         print_summary(
             model,
             self.env_name.gym_id,
