@@ -131,7 +131,7 @@ def test_a_checkpoint_of_another_format_is_refused_and_left_alone(version, tmp_p
 
 @pytest.mark.parametrize("content", [[1], {}, "text", {"formats": 1}])
 def test_a_whole_file_that_is_no_checkpoint(content, tmp_path):
-    with pytest.raises(DamagedCheckpointError, match="1.pt holds something other than"):
+    with pytest.raises(DamagedCheckpointError, match="holds something other than"):
         read(put(content, tmp_path / "1.pt"))
 
 
