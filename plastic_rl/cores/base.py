@@ -64,6 +64,22 @@ class RecurrentCore(nn.Module, ABC):
         outputs, state = self(inputs.unsqueeze(0), state, episode_starts.unsqueeze(0))
         return outputs[0], state
 
+    def pure_step(self, inputs: Tensor, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
+        """Advance by one time step in operations that write into nothing and depend on no value: what can be exported.
+
+        Slower than `step`, with the same results but for rounding.
+
+        Args:
+            inputs: (B, I).
+            state: a tuple of (B, ...) tensors.
+            episode_starts: (B,) bool.
+
+        Returns:
+            Outputs (B, O) and the new state.
+        """
+        outputs, state = self(inputs.unsqueeze(0), state, episode_starts.unsqueeze(0))
+        return outputs[0], state
+
     def plasticity(self) -> dict[str, Tensor]:
         """Return what is worth watching while the core learns: detached `weight`, `alpha`, `eta` where it has them."""
         return {}

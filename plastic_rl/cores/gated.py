@@ -37,6 +37,11 @@ class GatedCore(RecurrentCore):
             pieces.append(outputs)
         return torch.cat(pieces), state
 
+    def pure_step(self, inputs: Tensor, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
+        """Advance by one step for an export; see `RecurrentCore.pure_step`."""
+        outputs, state = self._run(inputs.unsqueeze(0), reset_where(episode_starts, state))
+        return outputs[0], state
+
     def _run(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         hidden = tuple(tensor.unsqueeze(0) for tensor in state)
         outputs, last = self.network(inputs, hidden if self.n_states > 1 else hidden[0])

@@ -108,6 +108,13 @@ class PlasticCore(RecurrentCore):
             self.input_map(inputs), self.weight, self.alpha, self.rate, state, episode_starts, **self._how()
         )
 
+    def pure_step(self, inputs: Tensor, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
+        """Advance by one step for an export, with the backend that is plain PyTorch; see `RecurrentCore.pure_step`."""
+        drive, starts = self.input_map(inputs).unsqueeze(0), episode_starts.unsqueeze(0)
+        how = {**self._how(), "backend": "reference"}
+        activity, state = plastic_scan(drive, self.weight, self.alpha, self.rate, state, starts, **how)
+        return activity[0], state
+
     def _how(self) -> dict:
         parameters: Mapping[str, Tensor] = {name: self.rule_parameters[name] for name in self.rule_parameters}
         return {"rule": self.rule, "parameters": parameters, "backend": self.backend}

@@ -65,6 +65,10 @@ class StackedCore(RecurrentCore):
         """Advance all layers by one step; see `RecurrentCore.step`."""
         return self._run("step", inputs, state, episode_starts)
 
+    def pure_step(self, inputs: Tensor, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
+        """Advance all layers by one step for an export; see `RecurrentCore.pure_step`."""
+        return self._run("pure_step", inputs, state, episode_starts)
+
     def plasticity(self) -> dict[str, Tensor]:
         """Return what each layer has to show, its names preceded by the layer's number from below."""
         return {f"{i}.{name}": value for i, core in enumerate(self.layers) for name, value in core.plasticity().items()}
