@@ -136,7 +136,6 @@ class PlasticExperimentManager(ExperimentManager):
 
     def _save_config(self, saved_hyperparams: dict[str, Any]) -> None:
         super()._save_config(saved_hyperparams)
-        write_command(Path(self.params_path), [*self.command, "--seed", str(self.seed)])
         hyperparams = self._hyperparams
         facts = {
             "algo": self.algo,
@@ -148,6 +147,8 @@ class PlasticExperimentManager(ExperimentManager):
             "config": {key: value for key, value in saved_hyperparams.items() if key != "policy_kwargs"},
         }
         write_run_file(Path(self.params_path), facts)
+        # Last: where it is, a killed run has all that it takes to go on.
+        write_command(Path(self.params_path), [*self.command, "--seed", str(self.seed)])
 
     def create_envs(self, n_envs: int, eval_env: bool = False, no_log: bool = False) -> VecEnv:
         """Make the native vector environment where there is one, and else the Zoo's."""

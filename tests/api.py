@@ -33,7 +33,7 @@ def _entries(module_name: str) -> list[str]:
 
 
 def _members(cls: type, listed: list[type]) -> list[str]:
-    """Return the public methods and properties that this package gives a class, but those of parents that are listed."""
+    """Return the public methods and properties that this package gives a class and that no listed parent has."""
     own = [vars(parent) for parent in cls.__mro__ if parent.__module__.startswith("plastic_rl")]
     everything = [(name, value) for members in own for name, value in members.items()]
     names = {name for name, value in everything if inspect.isroutine(value) or isinstance(value, property)}

@@ -1,6 +1,7 @@
 """A training that is killed at any moment and resumed ends with the same parameters, bit for bit."""
 
 import contextlib
+import hashlib
 import io
 import os
 import random
@@ -10,6 +11,9 @@ import zipfile
 
 import pytest
 import torch
+
+from plastic_rl.agents.checkpoint import checkpoints, read
+from plastic_rl.scripts import train
 
 SETTINGS = [
     "n_steps:20",
@@ -93,13 +97,29 @@ def test_killed_and_resumed(times, tmp_path):
         print(f"{i + 1} trainings, each killed in the middle of a write, {total} kills in all: the same parameters")
 
 
-def test_what_cannot_be_resumed_is_one_line(tmp_path):
-    for arguments, message in [
-        (["--resume", str(tmp_path)], "is no run folder that can go on"),
-        (["--resume", str(tmp_path), "-n", "100"], "--resume goes on with the run's own settings"),
-    ]:
-        command = [sys.executable, "-m", "plastic_rl.scripts.train", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 2
-        assert message in done.stderr
-        assert done.stderr.count("\n") == 1
+def refusal(arguments, capsys):
+    with pytest.raises(SystemExit) as left:
+        train.main(list(map(str, arguments)))
+    error = capsys.readouterr().err
+    assert left.value.code == 2
+    assert error.count("\n") == 1
+    return error
+
+
+def test_what_cannot_be_resumed_is_one_line(tmp_path, capsys):
+    assert "is no run folder that can go on" in refusal(["--resume", tmp_path], capsys)
+    assert "goes on with the run's own settings" in refusal(["--resume", tmp_path, "-n", "100"], capsys)
+
+
+def test_a_run_of_another_version_is_not_resumed(tmp_path, capsys):
+    small = ["-n", "160", "--verbose", "0", "-params", *SETTINGS, "-f", str(tmp_path), "-tb", ""]
+    train.main([*RUN, *small])
+    run = tmp_path / "plastic_ppo" / "plastic_rl-Maze-v0_1"
+    newest = checkpoints(run / "checkpoints")[-1]
+    file = io.BytesIO()
+    torch.save({**read(newest), "format": 9}, file)
+    newest.write_bytes(file.getvalue() + hashlib.sha256(file.getvalue()).digest())
+    assert f"checkpoint {newest.name} is of format 9" in refusal(["--resume", run], capsys)
+    (settings,) = run.glob("*/run.json")
+    settings.write_text('{"format": 9, "plastic_rl": "7.0"}')
+    assert "run.json is of another version: format 9, written by plastic_rl 7.0" in refusal(["--resume", run], capsys)
