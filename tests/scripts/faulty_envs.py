@@ -29,7 +29,8 @@ class Faulty(gym.Env):
             raise RuntimeError("the robot fell over")
         if now and self.fault == "dies":
             os.kill(os.getpid(), signal.SIGKILL)
-        observation = np.full(3, np.nan if now and self.fault == "observation" else 0.5, np.float32)
+        spoilt = {"observation": np.nan, "infinity": np.inf}.get(self.fault, 0.5)
+        observation = np.full(3, spoilt if now else 0.5, np.float32)
         reward = float("nan") if now and self.fault == "reward" else float(action)
         return observation, reward, self.time == 10, False, {}
 
