@@ -7,6 +7,9 @@ from torch import Tensor, nn
 
 State = tuple[Tensor, ...]
 
+# A layer with more would have a billion connections; it is a slip of the finger, and would not fit into memory.
+MOST_UNITS = 16_384
+
 
 class RecurrentCore(nn.Module, ABC):
     """A recurrent network with its state passed in and out.

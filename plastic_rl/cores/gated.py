@@ -5,7 +5,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from plastic_rl.cores.base import RecurrentCore, State, reset_where
+from plastic_rl.arguments import check_integer
+from plastic_rl.cores.base import MOST_UNITS, RecurrentCore, State, reset_where
 
 
 class GatedCore(RecurrentCore):
@@ -23,7 +24,7 @@ class GatedCore(RecurrentCore):
     n_states: int
 
     def __init__(self, input_size: int, hidden_size: int = 100) -> None:
-        super().__init__(input_size, hidden_size)
+        super().__init__(input_size, check_integer("hidden_size", hidden_size, 1, MOST_UNITS))
         self.network = self.network_class(input_size, hidden_size)
         self.state_shapes = ((hidden_size,),) * self.n_states
 
