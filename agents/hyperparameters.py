@@ -42,6 +42,11 @@ def check_dict(name: str, value: Any) -> None:
         raise TypeError(f"{name} must be a dict with names as keys, got {value!r}")
 
 
+def _class(name: str, value: Any) -> None:
+    if not isinstance(value, type):
+        raise TypeError(f"{name} must be a class or None, got {value!r}")
+
+
 def _path(name: str, value: Any) -> None:
     if not isinstance(value, str | os.PathLike):
         raise TypeError(f"{name} must be a path or None, got {value!r}")
@@ -60,7 +65,7 @@ _AT_LEAST_0: Check = partial(check_number, minimum=0, maximum=LARGEST)
 
 _OPTIONAL = (
     *("batch_size", "seed", "policy_kwargs", "tensorboard_log"),
-    *("ent_coef_final", "clip_range_vf", "target_kl", "rollout_buffer_kwargs"),
+    *("ent_coef_final", "clip_range_vf", "target_kl", "rollout_buffer_kwargs", "rollout_buffer_class"),
 )
 _CHECKS: dict[str, Check] = {
     **dict.fromkeys(("n_steps", "batch_size", "n_epochs", "stats_window_size"), _POSITIVE),
@@ -74,6 +79,7 @@ _CHECKS: dict[str, Check] = {
     "seed": partial(check_integer, minimum=0, maximum=2**32 - 1),
     "rms_prop_eps": partial(check_number, minimum=1e-12, maximum=1),  # what is divided by, where a gradient is 0
     "verbose": partial(check_integer, minimum=0),
+    "rollout_buffer_class": _class,
     "tensorboard_log": _path,
     "device": _device,
 }

@@ -29,6 +29,7 @@ from plastic_rl.cores import core_arguments, core_defaults
 from plastic_rl.scripts.names import refuse
 from plastic_rl.scripts.resume import write_command
 from plastic_rl.scripts.run_file import write_run_file, write_statistics
+from plastic_rl.scripts.settings import check_command, check_file, check_settings, settings_of
 from plastic_rl.scripts.summary import command_line, print_summary
 
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {
@@ -49,6 +50,7 @@ def register_algorithms() -> None:
 
 def train(argv: list[str], core: str | None, core_kwargs: dict[str, Any], **settings: Any) -> None:
     """Run the Zoo's `train` on a command line, with our experiment manager in place of its own."""
+    check_command(argv)
     manager = partial(PlasticExperimentManager, core=core, core_kwargs=core_kwargs, **settings)
     rl_zoo3.train.ExperimentManager = manager  # type: ignore[assignment,misc]
     sys.argv = [sys.argv[0], *argv]
@@ -104,16 +106,20 @@ class PlasticExperimentManager(ExperimentManager):
         """Set up as the Zoo does; an argument that cannot be is one line and exit code 2."""
         try:
             return super().setup_experiment()
-        except (ValueError, TypeError, OSError, AssertionError) as error:
+        except (ValueError, TypeError, OSError, AssertionError, gym.error.Error) as error:
             refuse(str(error))
 
     def read_hyperparameters(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Read the YAML, then choose the policy for the observations where it names none, and the core asked for."""
-        hyperparams, saved = super().read_hyperparameters()
+        with settings_of(self.config):
+            check_file(self.config)
+            hyperparams, saved = super().read_hyperparameters()
+            check_settings(hyperparams)
         if self.algo in ALGORITHMS:
             for settings in (hyperparams, saved):
                 settings.setdefault("policy", policy_for(self.env_name.gym_id, self.env_kwargs))
-                settings["policy_kwargs"] = self._policy_kwargs(settings.get("policy_kwargs", {}))
+                with settings_of(self.config):
+                    settings["policy_kwargs"] = self._policy_kwargs(settings.get("policy_kwargs", {}))
         return hyperparams, saved
 
     def _policy_kwargs(self, policy_kwargs: str | dict[str, Any]) -> dict[str, Any]:
@@ -129,7 +135,8 @@ class PlasticExperimentManager(ExperimentManager):
         return chosen
 
     def _preprocess_hyperparams(self, hyperparams: dict[str, Any]) -> Any:
-        processed = super()._preprocess_hyperparams(hyperparams)
+        with settings_of(self.config):
+            processed = super()._preprocess_hyperparams(hyperparams)
         if self._eval_env_kwargs_args is None:  # the Zoo leaves out what the YAML says
             self.eval_env_kwargs = self.env_kwargs
         return processed
