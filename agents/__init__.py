@@ -2,6 +2,7 @@
 
 from plastic_rl.agents.a2c import PlasticA2C
 from plastic_rl.agents.bptt import PlasticBPTT
+from plastic_rl.agents.export import SingleStep, export_policy
 from plastic_rl.agents.extractors import SmallImageExtractor
 from plastic_rl.agents.policy import CnnPolicy, MlpPolicy, MultiInputPolicy, PlasticActorCriticPolicy
 from plastic_rl.agents.ppo import PlasticPPO
@@ -16,6 +17,8 @@ __all__ = [
     "PlasticActorCriticPolicy",
     "PlasticBPTT",
     "PlasticPPO",
+    "SingleStep",
     "SmallImageExtractor",
+    "export_policy",
     "make_vec_env",
 ]

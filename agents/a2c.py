@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from stable_baselines3 import A2C
 from stable_baselines3.common.policies import BasePolicy
 
+from plastic_rl.agents.hyperparameters import check_hyperparameters
 from plastic_rl.agents.policy import CnnPolicy, MlpPolicy, MultiInputPolicy
 from plastic_rl.agents.rollouts import RecurrentRollouts
 
@@ -19,6 +20,9 @@ class PlasticA2C(RecurrentRollouts, A2C):
         policy_kwargs: beside SB3's, `core` and `core_kwargs`; see `PlasticActorCriticPolicy`.
         ent_coef_final: if given, the entropy coefficient goes linearly from `ent_coef` to this at the end of training.
         kwargs: as in SB3's `A2C`.
+
+    Raises:
+        TypeError, ValueError: an argument is of another type, or out of its range; the message names it.
     """
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
@@ -37,6 +41,7 @@ class PlasticA2C(RecurrentRollouts, A2C):
         ent_coef_final: float | None = None,
         **kwargs: Any,
     ) -> None:
+        check_hyperparameters(n_steps=n_steps, policy_kwargs=policy_kwargs, ent_coef_final=ent_coef_final, **kwargs)
         self.ent_coef_final = ent_coef_final
         # A2C writes its optimiser into the dict it is given.
         super().__init__(policy, env, n_steps=n_steps, policy_kwargs=dict(policy_kwargs or {}), **kwargs)

@@ -13,9 +13,11 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from plastic_rl.agents import distributed
+from plastic_rl.agents.hyperparameters import check_hyperparameters
 from plastic_rl.agents.policy import CnnPolicy, MlpPolicy, MultiInputPolicy
 from plastic_rl.agents.rollouts import RecurrentRollouts
 from plastic_rl.agents.sequence_buffer import SequenceBuffer
+from plastic_rl.arguments import check_choice
 
 ACTING = ("policy", "oracle")
 
@@ -42,6 +44,7 @@ class PlasticBPTT(RecurrentRollouts):
         kwargs: as in SB3's `OnPolicyAlgorithm`: `policy_kwargs`, `tensorboard_log`, `verbose`, `seed`, `device`, ...
 
     Raises:
+        TypeError, ValueError: an argument is of another type, or out of its range; the message names it.
         ValueError: the environment gives no `target`, `acting` is neither of the two, or `n_steps` is not given and
             cannot be found out.
 
@@ -65,14 +68,15 @@ class PlasticBPTT(RecurrentRollouts):
         _init_setup_model: bool = True,
         **kwargs: Any,
     ) -> None:
-        if acting not in ACTING:
-            raise ValueError(f"acting must be one of {', '.join(ACTING)}, not {acting!r}")
+        check_choice("acting", acting, ACTING)
+        length = 1 if n_steps is None else n_steps
+        check_hyperparameters(learning_rate=learning_rate, n_steps=length, max_grad_norm=max_grad_norm, **kwargs)
         self.acting = acting
         super().__init__(
             policy,
             env,
             learning_rate,
-            n_steps=n_steps or 1,
+            n_steps=length,
             gamma=1.0,
             gae_lambda=1.0,
             ent_coef=0.0,

@@ -28,7 +28,11 @@ _DIGEST = hashlib.sha256().digest_size
 
 
 class DamagedCheckpointError(ValueError):
-    """A file that is no whole checkpoint of a version that can be read."""
+    """A file that is no whole checkpoint, or holds what is not loaded."""
+
+
+class OtherFormatError(ValueError):
+    """A whole checkpoint of another version of this package."""
 
 
 def capture(model: RecurrentRollouts) -> dict[str, Any]:
@@ -141,7 +145,7 @@ def write(model: RecurrentRollouts, folder: Path, others: Sequence[dict[str, Any
     finally:
         part.unlink(missing_ok=True)
     _sync_folder(folder)
-    for old in checkpoints(folder)[:-KEPT]:
+    for old in [*checkpoints(folder)[:-KEPT], *folder.glob("*.part")]:  # a part is what a kill may leave
         old.unlink()
     return path
 
@@ -150,20 +154,22 @@ def read(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     """Read a checkpoint; nothing that it holds is executed.
 
     Raises:
-        DamagedCheckpointError: the file is cut off, changed, or of a version that cannot be read.
+        DamagedCheckpointError: the file is cut off or changed, or holds something else than a checkpoint does.
+        OtherFormatError: it is of a version that cannot be read.
     """
     content = path.read_bytes()
     if hashlib.sha256(content[:-_DIGEST]).digest() != content[-_DIGEST:]:
         raise DamagedCheckpointError(f"checkpoint {path.name} is damaged: its content does not fit its checksum")
     try:
         state = torch.load(io.BytesIO(content[:-_DIGEST]), map_location=device, weights_only=True)
-    except pickle.UnpicklingError as error:
+        found = state["format"]
+    except (pickle.UnpicklingError, EOFError, RuntimeError, LookupError, TypeError) as error:
         raise DamagedCheckpointError(
             f"checkpoint {path.name} holds something other than tensors, numbers and strings, which is not loaded"
         ) from error
-    if state["format"] != FORMAT:
-        raise DamagedCheckpointError(
-            f"checkpoint {path.name} is of format {state['format']}, written by plastic_rl {state['plastic_rl']}; "
+    if found != FORMAT:
+        raise OtherFormatError(
+            f"checkpoint {path.name} is of format {found}, written by plastic_rl {state.get('plastic_rl')}; "
             f"this version reads format {FORMAT}"
         )
     return state

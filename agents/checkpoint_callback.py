@@ -1,5 +1,6 @@
 """Writes checkpoints while a model learns, and goes on from them."""
 
+import contextlib
 import signal
 import sys
 import threading
@@ -32,6 +33,9 @@ class CheckpointCallback(BaseCallback):
         resume: whether to go on from the newest one there. The call of `learn` is the same as the first time, with
             the same number of steps, and environments that write no monitor file: the old one goes on, beside `folder`.
 
+    Raises:
+        OtherFormatError: the newest whole checkpoint there was written by a version that this one cannot read.
+
     Attributes:
         found: the checkpoint to go on from; None where there is no whole one, and training starts from the beginning.
         terminated: whether SIGTERM stopped the training.
@@ -49,7 +53,7 @@ class CheckpointCallback(BaseCallback):
             self.found, self._state = _newest(self.folder)
         self._written_at = -float("inf")
         self._signal: int | None = None
-        self._stops = False
+        self._stops = self._failed = False
         self._handlers: dict[int, Any] = {}
 
     @property
@@ -94,11 +98,18 @@ class CheckpointCallback(BaseCallback):
         assert isinstance(self.model, RecurrentRollouts)
         everyone = distributed.gathered(lives(self.model)) if distributed.n_processes() > 1 else []
         if distributed.rank() == 0:
-            try:
-                write(self.model, self.folder, everyone[1:])
-            except OSError as error:
-                print(f"no checkpoint could be written to {self.folder}: {error}; training goes on", file=sys.stderr)
+            self._write_for(everyone[1:])
         self._written_at = time.monotonic()
+
+    def _write_for(self, others: list[Any]) -> None:
+        assert isinstance(self.model, RecurrentRollouts)
+        try:
+            write(self.model, self.folder, others)
+            self._failed = False
+        except OSError as error:
+            if not self._failed:  # once, and not again after each rollout
+                print(f"no checkpoint could be written to {self.folder}: {error}; training goes on", file=sys.stderr)
+            self._failed = True
 
     def _on_step(self) -> bool:
         return not self._stops
@@ -115,5 +126,7 @@ def _newest(folder: Path) -> tuple[Path | None, dict[str, Any]]:
             return path, read(path)
         except (DamagedCheckpointError, OSError) as error:
             print(f"{error}; trying the one before", file=sys.stderr)
+            with contextlib.suppress(OSError):  # where it lies, it would count as one of the last two
+                path.replace(path.with_suffix(".damaged"))
     print(f"no whole checkpoint in {folder}: starting from the beginning", file=sys.stderr)
     return None, {}

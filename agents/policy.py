@@ -12,7 +12,10 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, Combine
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import Tensor, nn
 
+from plastic_rl.agents.hyperparameters import check_dict
+from plastic_rl.arguments import LARGEST, check_integer
 from plastic_rl.cores import RecurrentCore, State, make_core
+from plastic_rl.cores.base import MOST_UNITS
 
 NumpyState = tuple[np.ndarray, ...]
 
@@ -65,8 +68,9 @@ class PlasticActorCriticPolicy(ActorCriticPolicy):
         lr_scales: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        if readout != "linear" and (isinstance(readout, str) or not readout > 0):
-            raise ValueError(f"readout must be 'linear' or a number above 0, not {readout!r}")
+        _check_readout(readout)
+        check_dict("core_kwargs", {} if core_kwargs is None else core_kwargs)
+        _check_net_arch(net_arch)
         if not kwargs.get("share_features_extractor", True):
             raise ValueError("share_features_extractor must be True: actor and critic read one core")
         self.readout = readout
@@ -254,6 +258,22 @@ def _scale_learning_rates(optimizer: torch.optim.Optimizer, *_: Any) -> None:
     first, *others = optimizer.param_groups
     for group in others:
         group["lr"] = group["lr_scale"] * first["lr"]
+
+
+def _check_readout(readout: Any) -> None:
+    is_number = isinstance(readout, int | float) and not isinstance(readout, bool) and 0 < readout <= LARGEST
+    if not is_number and not (isinstance(readout, str) and readout == "linear"):
+        raise ValueError(f"readout must be 'linear' or a number above 0, not {readout!r}")
+
+
+def _check_net_arch(net_arch: Any) -> None:
+    if net_arch is None:
+        return
+    stacks = net_arch if isinstance(net_arch, dict) else {"pi": net_arch}
+    if not set(stacks) <= {"pi", "vf"} or not all(isinstance(stack, list | tuple) for stack in stacks.values()):
+        raise ValueError(f"net_arch must be a list of sizes, or a dict of such under 'pi' and 'vf', not {net_arch!r}")
+    for size in (size for stack in stacks.values() for size in stack):
+        check_integer("net_arch's sizes", size, 1, MOST_UNITS)
 
 
 class _Scale(nn.Module):

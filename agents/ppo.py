@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from stable_baselines3 import PPO
 from stable_baselines3.common.policies import BasePolicy
 
+from plastic_rl.agents.hyperparameters import check_hyperparameters
 from plastic_rl.agents.policy import CnnPolicy, MlpPolicy, MultiInputPolicy
 from plastic_rl.agents.rollouts import RecurrentRollouts
 
@@ -26,6 +27,7 @@ class PlasticPPO(RecurrentRollouts, PPO):
             `PlasticActorCriticPolicy`.
 
     Raises:
+        TypeError, ValueError: an argument is of another type, or out of its range; the message names it.
         ValueError: `batch_size` is no whole number of environments; the message says which values would do.
     """
 
@@ -47,6 +49,9 @@ class PlasticPPO(RecurrentRollouts, PPO):
         _init_setup_model: bool = True,
         **kwargs: Any,
     ) -> None:
+        check_hyperparameters(
+            n_steps=n_steps, batch_size=batch_size, n_epochs=n_epochs, ent_coef_final=ent_coef_final, **kwargs
+        )
         self.ent_coef_final = ent_coef_final
         self.default_batch_size = batch_size is None
         # SB3's constructor wants a number before the environments are known.

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from plastic_rl.agents.policy import PlasticActorCriticPolicy
 from plastic_rl.agents.sequence_buffer import SequenceBuffer, map_arrays
+from plastic_rl.agents.spaces import check_spaces
 from plastic_rl.agents.vec_env import wrap_vector_env
 from plastic_rl.cores import State
 
@@ -34,9 +35,14 @@ class RecurrentRollouts(OnPolicyAlgorithm):
 
     @staticmethod
     def _wrap_env(env: Any, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
-        """Take a Gymnasium `VectorEnv` as well as all that SB3 takes."""
+        """Take a Gymnasium `VectorEnv` as well as all that SB3 takes.
+
+        Raises:
+            ValueError: it has observations or actions of a kind that the policy cannot deal with.
+        """
         if isinstance(env, VectorEnv):
             env = wrap_vector_env(env)
+        check_spaces(env.observation_space, env.action_space)
         return OnPolicyAlgorithm._wrap_env(env, verbose, monitor_wrapper)
 
     def _setup_model(self) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 from gymnasium import spaces
 
-from plastic_rl.envs.arguments import check_integer
+from plastic_rl.arguments import check_integer
 from plastic_rl.envs.rendering import GOLD, GREEN, GRID, INK, RED, Canvas
 from plastic_rl.envs.task import ReferenceReturns, Task
 from plastic_rl.envs.views import TaskEnv, TaskVectorEnv

@@ -5,7 +5,7 @@ import os
 import numpy as np
 from gymnasium import spaces
 
-from plastic_rl.envs.arguments import check_choice, check_integer
+from plastic_rl.arguments import check_choice, check_integer
 from plastic_rl.envs.data.cifar10 import load_cifar10
 from plastic_rl.envs.data.dead_leaves import dead_leaves
 from plastic_rl.envs.data.folder import load_folder
@@ -68,7 +68,7 @@ class ImageRecall(Task):
     * `settling_steps` (0): of the query steps, the first ones whose answers do not count yet: a network that answers
       with its own neurons needs a step to complete an image.
     * `source` (`"dead_leaves"`): `"dead_leaves"`, 2,000 generated images; `"cifar10"`; or `"folder:PATH"`, one's own.
-    * `size` (32): side in pixels, even and at least 4; 32 for CIFAR-10.
+    * `size` (32): side in pixels, even, 4 to 256; 32 for CIFAR-10.
     * `split` (`"train"`): `"train"` or `"test"`, without an image in common; every fifth of a folder is for tests.
     * `root` (None): the folder of the data sets; see `plastic_rl.envs.data.archives.data_root`.
 
@@ -101,7 +101,7 @@ class ImageRecall(Task):
         self.blank_steps = check_integer("blank_steps", blank_steps, 0)
         self.query_steps = check_integer("query_steps", query_steps, 1)
         self.settling_steps = check_integer("settling_steps", settling_steps, 0, self.query_steps - 1)
-        self.size = check_integer("size", size, 4)
+        self.size = check_integer("size", size, 4, 256)
         if self.size % 2:
             raise ValueError(f"size must be even, for an upper and a lower half, got {size}")
         self.images = normalise(_load(source, self.size, check_choice("split", split, ("train", "test")), root))
@@ -218,13 +218,15 @@ def normalise(images: np.ndarray) -> np.ndarray:
 
 def _load(source: str, size: int, split: str, root: str | os.PathLike | None) -> np.ndarray:
     """Return (n, size, size) uint8."""
+    if not isinstance(source, str):
+        raise TypeError(f"source must be a string, got {source!r}")
     if source == "dead_leaves":
         return dead_leaves(N_GENERATED, size, seed=("train", "test").index(split))
     if source == "cifar10":
         if size != 32:
             raise ValueError(f"size must be 32 for source 'cifar10', got {size}")
         return load_cifar10(split, root)
-    if isinstance(source, str) and source.startswith("folder:"):
+    if source.startswith("folder:"):
         images = load_folder(source.removeprefix("folder:"), size)
         test = np.arange(len(images)) % 5 == 4
         return images[test if split == "test" else ~test]

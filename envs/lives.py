@@ -10,7 +10,7 @@ from gymnasium.utils import RecordConstructorArgs, seeding
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 
-from plastic_rl.envs.arguments import check_integer
+from plastic_rl.arguments import check_integer
 from plastic_rl.envs.entries import add_entries, as_dict, autoreset_mode_of
 from plastic_rl.envs.score import reference_returns
 from plastic_rl.envs.task import ReferenceReturns

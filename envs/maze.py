@@ -3,7 +3,7 @@
 import numpy as np
 from gymnasium import spaces
 
-from plastic_rl.envs.arguments import check_integer, check_number
+from plastic_rl.arguments import check_integer, check_number
 from plastic_rl.envs.maze_grid import exact_returns, make_grid
 from plastic_rl.envs.rendering import BLUE, GOLD, PAPER, STONE, Canvas
 from plastic_rl.envs.task import ReferenceReturns, Task
@@ -58,7 +58,7 @@ class Maze(Task):
 
     ## Arguments
 
-    * `size` (9): rows and columns, walls included; odd, at least 5.
+    * `size` (9): rows and columns, walls included; odd, 5 to 101.
     * `episode_steps` (250): at least 1.
     * `reward` (10): more than 0.
     * `bump_penalty` (0.1): at least 0.

@@ -5,7 +5,7 @@ import os
 import numpy as np
 from gymnasium import spaces
 
-from plastic_rl.envs.arguments import check_choice, check_integer
+from plastic_rl.arguments import check_choice, check_integer
 from plastic_rl.envs.data.glyphs import draw_glyphs
 from plastic_rl.envs.data.omniglot import load_omniglot
 from plastic_rl.envs.rendering import GREEN, RED, Canvas
@@ -216,7 +216,7 @@ def _distinct(uniform: np.ndarray, n: int) -> np.ndarray:
 def _load(source: str, n_classes: int | None, split: str, root: str | os.PathLike | None) -> np.ndarray:
     """Return (n_classes, n_drawings, 31, 31) uint8."""
     if n_classes is not None:
-        check_integer("n_classes", n_classes, 1)
+        check_integer("n_classes", n_classes, 1, 10_000)
     if source == "glyphs":
         check_choice("split", split, ("train", "test"))
         return draw_glyphs(200 if n_classes is None else n_classes, split=split)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from gymnasium import spaces
 
-from plastic_rl.envs.arguments import check_integer, check_number
+from plastic_rl.arguments import check_integer, check_number
 from plastic_rl.envs.rendering import GREEN, GRID, INK, RED, WHITE, Canvas
 from plastic_rl.envs.task import ReferenceReturns, Task
 from plastic_rl.envs.views import TaskEnv, TaskVectorEnv

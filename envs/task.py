@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium import Space, spaces
 
-from plastic_rl.envs.arguments import check_integer
+from plastic_rl.arguments import check_integer
 
 Observations = np.ndarray | dict[str, np.ndarray]
 
@@ -162,10 +162,15 @@ class Task(ABC):
         """
         space = self.action_space
         shape = (self.num_envs, *(space.shape or ()))
-        given = np.asarray(actions)
+        try:
+            given = np.asarray(actions)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"actions must be an array of shape {shape}: {error}") from None
+        if given.dtype.kind not in "biuf":
+            raise ValueError(f"actions must be numbers in {space}, got an array of {given.dtype}")
         if given.shape != shape:
             raise ValueError(f"actions must have shape {shape}, one in {space} for each copy; got shape {given.shape}")
-        with np.errstate(invalid="ignore"):  # NaN has no integer: it is refused below
+        with np.errstate(invalid="ignore", over="ignore"):  # NaN has no integer: it is refused below
             taken = given.astype(space.dtype, copy=False)
         rounded = taken is not given and taken.dtype.kind != "f" and bool((taken != given).any())
         if rounded or not _inside(space, taken):

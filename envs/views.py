@@ -11,7 +11,7 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from plastic_rl.envs.arguments import check_choice
+from plastic_rl.arguments import check_choice
 from plastic_rl.envs.rendering import Window
 from plastic_rl.envs.score import measure_returns
 from plastic_rl.envs.task import Observations, ReferenceReturns, Task
@@ -33,7 +33,7 @@ class TaskEnv(gymnasium.Env):
     def __init__(self, render_mode: str | None = None, **arguments: Any) -> None:
         self.render_mode = _render_mode(render_mode, self.metadata["render_modes"])
         self.arguments = arguments
-        self.task = self.task_class(num_envs=1, **arguments)
+        self.task = _make_task(self.task_class, 1, arguments)
         self.observation_space = self.task.observation_space
         self.action_space = self.task.action_space
         self._ready = False
@@ -57,7 +57,7 @@ class TaskEnv(gymnasium.Env):
         """
         if not self._ready:
             raise ResetNeeded("step() needs a running episode: call reset() first")
-        rewards, over = self.task.advance(self.task.check_actions(np.asarray(action)[None]))
+        rewards, over = self.task.advance(self.task.check_actions([action]))
         self._ready = not over[0]
         self._show()
         return _one(self.task.observe(), 0), float(rewards[0]), bool(over[0]), False, self._info()
@@ -124,7 +124,7 @@ class TaskVectorEnv(VectorEnv):
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         self.render_mode = _render_mode(render_mode, self.metadata["render_modes"])
         self.arguments = arguments
-        self.task = self.task_class(num_envs=num_envs, **arguments)
+        self.task = _make_task(self.task_class, num_envs, arguments)
         self.num_envs = self.task.num_envs
         self.single_observation_space = self.task.observation_space
         self.single_action_space = self.task.action_space
@@ -229,8 +229,14 @@ class TaskVectorEnv(VectorEnv):
     def _seed(self, seed: int | Sequence[int | None] | None, copies: np.ndarray) -> None:
         if isinstance(seed, (int, np.integer)):
             seeds: list[int | None] = [int(seed) + copy for copy in range(self.num_envs)]
+        elif seed is None:
+            seeds = [None] * self.num_envs
+        elif isinstance(seed, Sequence | np.ndarray) and all(
+            s is None or isinstance(s, int | np.integer) for s in seed
+        ):
+            seeds = [None if s is None else int(s) for s in seed]
         else:
-            seeds = [None] * self.num_envs if seed is None else [None if s is None else int(s) for s in seed]
+            raise TypeError(f"seed must be an int, None, or a sequence of these, got {seed!r}")
         if len(seeds) != self.num_envs:
             raise ValueError(f"seed must be an int or hold one seed for each of {self.num_envs} copies, got {seed!r}")
         if not self.task.rngs:
@@ -242,6 +248,8 @@ class TaskVectorEnv(VectorEnv):
                 self.task.rngs[copy], self._seeds[copy] = seeding.np_random(seeds[copy])
 
     def _reset_mask(self, options: dict[str, Any] | None) -> np.ndarray:
+        if options is not None and not isinstance(options, dict):
+            raise TypeError(f"options must be a dict or None, got {options!r}")
         mask = (options or {}).get("reset_mask")
         if mask is None:
             return np.ones(self.num_envs, bool)
@@ -258,6 +266,13 @@ class TaskVectorEnv(VectorEnv):
             final_obs[copy] = _one(last, int(copy))
         final_info = _masked(self.task.info(), over)
         return {"final_obs": final_obs, "_final_obs": over.copy(), "final_info": final_info, "_final_info": over.copy()}
+
+
+def _make_task(task_class: type[Task], num_envs: int, arguments: dict[str, Any]) -> Task:
+    try:
+        return task_class(num_envs=num_envs, **arguments)
+    except MemoryError as error:
+        raise ValueError(f"num_envs={num_envs} and {arguments} need more memory than there is: {error}") from error
 
 
 def _one(observations: Observations, copy: int) -> Any:
@@ -285,7 +300,7 @@ def _render_mode(mode: str | None, modes: list[str]) -> str | None:
 
 def _autoreset_mode(mode: str | AutoresetMode) -> AutoresetMode:
     for known in AutoresetMode:
-        if mode in (known, known.name, known.value):
+        if isinstance(mode, str | AutoresetMode) and mode in (known, known.name, known.value):
             return known
     names = ", ".join(f"{known.value!r} ({known.name})" for known in AutoresetMode)
     raise ValueError(f"autoreset_mode must be one of {names}, got {mode!r}")

@@ -30,14 +30,19 @@ class DownloadError(RuntimeError):
     """A download that cannot be had; the message says which, and why."""
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Download the archives that are not there yet."""
+def make_parser() -> argparse.ArgumentParser:
+    """Return the command's parser."""
     parser = argparse.ArgumentParser(prog="python -m plastic_rl.scripts.data", description=__doc__)
     parser.add_argument("data_set", choices=sorted(SOURCES))
     parser.add_argument("--root", help=f"folder to put it in; default: {ROOT_VARIABLE}, else ~/.cache/plastic_rl")
     parser.add_argument("--url", nargs="+", help="get the archives from these addresses instead, as from a mirror")
     parser.add_argument("--md5", nargs="+", help="their sums, in that order; default: the official ones")
-    parsed = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Download the archives that are not there yet."""
+    parsed = make_parser().parse_args(arguments)
     try:
         for url, md5 in _wanted(parsed):
             download(url, data_root(parsed.root) / url.rpartition("/")[2], md5)

@@ -138,8 +138,8 @@ def jobs_of(names: Sequence[str], seeds: int | None, quick: bool, results: Path)
     return jobs
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run what is missing, then write the report."""
+def make_parser() -> argparse.ArgumentParser:
+    """Return the command's parser."""
     parser = argparse.ArgumentParser(prog="python -m plastic_rl.scripts.reproduce", description=__doc__)
     parser.add_argument("claims", nargs="*", metavar="CLAIM", help=f"all, or some of: {', '.join(CLAIMS)}")
     parser.add_argument("--seeds", type=int, help="runs of each arm; default: the claim's own, usually 3")
@@ -148,7 +148,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--results", default="results", help="folder of the results")
     parser.add_argument("--evaluate", action="store_true", help="only try the agents that are kept, on fresh lives")
     parser.add_argument("--report", help="the report; default: RESULTS.md beside the results")
-    args = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run what is missing, then write the report."""
+    args = make_parser().parse_args(argv)
     names = list(CLAIMS) if args.claims in ([], ["all"]) else args.claims
     for name in names:
         check_name("claim", name, CLAIMS)

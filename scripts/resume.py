@@ -53,13 +53,18 @@ def read_command(run: str) -> list[str]:
 
     It is run again as it is, and hyperparameters on it are Python expressions: resume runs of your own.
 
-    Leaves with one line and exit code 2 where there is none.
+    Leaves with one line and exit code 2 where there is none, or the run is of another version.
     """
+    from plastic_rl.scripts.run_file import RunFileError, check_format
+
     found = sorted(Path(run).glob("*/command.json"))
     if not found:
         refuse(f"--resume {run!r} is no run folder that can go on: it holds no */command.json")
     try:
+        check_format(found[0].parent)
         argv = json.loads(found[0].read_text())
+    except RunFileError as error:
+        refuse(f"--resume {run!r}: {error}")
     except ValueError as error:
         refuse(f"--resume {run!r}: {found[0].name} is damaged: {error}")
     if not isinstance(argv, list) or not all(isinstance(word, str) for word in argv):

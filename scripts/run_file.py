@@ -35,15 +35,25 @@ def read_run_file(folder: Path) -> dict[str, Any]:
     """Read `run.json`.
 
     Raises:
-        RunFileError: it is damaged, of a newer version, or names a class from a package that is not trusted.
+        RunFileError: it is damaged, of another version, or names a class from a package that is not trusted.
     """
-    facts = _read(folder / NAME)
+    return _decoded(check_format(folder))
+
+
+def check_format(folder: Path) -> dict[str, Any]:
+    """Return what `run.json` says, with classes still as names.
+
+    Raises:
+        RunFileError: it is damaged, or of another version.
+    """
+    found = _read(folder / NAME)
+    facts = found if isinstance(found, dict) else {}
     if facts.get("format") != FORMAT:
         raise RunFileError(
             f"{folder.name}/{NAME} is of another version: format {facts.get('format')!r}, written by plastic_rl "
             f"{facts.get('plastic_rl')}; this version reads format {FORMAT}"
         )
-    return _decoded(facts)
+    return facts
 
 
 def write_statistics(folder: Path, env: VecNormalize) -> None:

@@ -102,7 +102,7 @@ def check_names(argv: list[str], core: str | None, core_kwargs: dict[str, Any]) 
         check_name("hyperparameter", key, known_hyperparams(names.algo))
         try:
             eval(value)  # as the Zoo will
-        except (NameError, SyntaxError):
+        except Exception:
             refuse(f"hyperparameter {key!r} must be a Python expression, not {value!r}; quote strings: {key}:\"'...'\"")
     if core is None and not core_kwargs:
         return

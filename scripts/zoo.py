@@ -25,6 +25,7 @@ from plastic_rl import agents
 from plastic_rl.agents import distributed
 from plastic_rl.agents.averaged_gradients import AveragedGradients
 from plastic_rl.agents.callbacks import PlasticityCallback
+from plastic_rl.agents.checkpoint import OtherFormatError
 from plastic_rl.agents.checkpoint_callback import CheckpointCallback
 from plastic_rl.agents.vec_env import has_vector_form, make_vec_env
 from plastic_rl.cores import core_arguments, core_defaults
@@ -32,6 +33,7 @@ from plastic_rl.scripts.names import refuse
 from plastic_rl.scripts.processes import WholeProgress, check_shares
 from plastic_rl.scripts.resume import finish, write_command
 from plastic_rl.scripts.run_file import write_run_file, write_statistics
+from plastic_rl.scripts.settings import check_command, check_file, check_settings, settings_of
 from plastic_rl.scripts.summary import command_line, print_summary
 
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {
@@ -52,6 +54,7 @@ def register_algorithms() -> None:
 
 def train(argv: list[str], core: str | None, core_kwargs: dict[str, Any], **settings: Any) -> None:
     """Run the Zoo's `train` on a command line, with our experiment manager in place of its own."""
+    check_command(argv)
     manager = partial(PlasticExperimentManager, core=core, core_kwargs=core_kwargs, **settings)
     rl_zoo3.train.ExperimentManager = manager  # type: ignore[assignment,misc]
     sys.argv = [sys.argv[0], *argv]
@@ -123,7 +126,10 @@ class PlasticExperimentManager(ExperimentManager):
         self.checkpoints: CheckpointCallback | None = None
         if algo in ALGORITHMS and checkpoint_seconds >= 0 and not self.optimize_hyperparameters:
             folder = Path(self.save_path) / "checkpoints"
-            self.checkpoints = CheckpointCallback(folder, checkpoint_seconds, resume=resume is not None)
+            try:
+                self.checkpoints = CheckpointCallback(folder, checkpoint_seconds, resume=resume is not None)
+            except OtherFormatError as error:
+                refuse(f"--resume {resume!r}: {error}")
 
     def setup_experiment(self) -> tuple[BaseAlgorithm, dict[str, Any]] | None:
         """Set up as the Zoo does; an argument that cannot be is one line and exit code 2."""
@@ -132,7 +138,7 @@ class PlasticExperimentManager(ExperimentManager):
             refuse(f"torchrun is for training {', '.join(ALGORITHMS)}, without -optimize; not for {self.algo}")
         try:
             return super().setup_experiment()
-        except (ValueError, TypeError, FileNotFoundError) as error:
+        except (ValueError, TypeError, OSError, AssertionError, gym.error.Error) as error:
             refuse(str(error) + " (in each process)" * together)
 
     def objective(self, trial: Any) -> float:
@@ -143,11 +149,15 @@ class PlasticExperimentManager(ExperimentManager):
 
     def read_hyperparameters(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Read the YAML, then choose the policy for the observations where it names none, and the core asked for."""
-        hyperparams, saved = super().read_hyperparameters()
+        with settings_of(self.config):
+            check_file(self.config)
+            hyperparams, saved = super().read_hyperparameters()
+            check_settings(hyperparams)
         if self.algo in ALGORITHMS:
             for settings in (hyperparams, saved):
                 settings.setdefault("policy", policy_for(self.env_name.gym_id, self.env_kwargs))
-                settings["policy_kwargs"] = self._policy_kwargs(settings.get("policy_kwargs", {}))
+                with settings_of(self.config):
+                    settings["policy_kwargs"] = self._policy_kwargs(settings.get("policy_kwargs", {}))
         return hyperparams, saved
 
     def _policy_kwargs(self, policy_kwargs: str | dict[str, Any]) -> dict[str, Any]:
@@ -163,7 +173,8 @@ class PlasticExperimentManager(ExperimentManager):
         return chosen
 
     def _preprocess_hyperparams(self, hyperparams: dict[str, Any]) -> Any:
-        processed = super()._preprocess_hyperparams(hyperparams)
+        with settings_of(self.config):
+            processed = super()._preprocess_hyperparams(hyperparams)
         if distributed.n_processes() > 1:
             self._take_a_share(processed[0])
         if self._eval_env_kwargs_args is None:  # the Zoo leaves out what the YAML says
@@ -195,7 +206,6 @@ class PlasticExperimentManager(ExperimentManager):
         if distributed.rank() > 0:
             return
         super()._save_config(saved_hyperparams)
-        write_command(Path(self.params_path), [*self.command, "--seed", str(self.args.seed)])
         hyperparams = self._hyperparams
         facts = {
             "algo": self.algo,
@@ -208,6 +218,8 @@ class PlasticExperimentManager(ExperimentManager):
             "processes": distributed.n_processes(),
         }
         write_run_file(Path(self.params_path), facts)
+        # Last: where it is, a killed run has all that it takes to go on.
+        write_command(Path(self.params_path), [*self.command, "--seed", str(self.args.seed)])
 
     def create_envs(self, n_envs: int, eval_env: bool = False, no_log: bool = False) -> VecEnv:
         """Make the native vector environment where there is one, and else the Zoo's."""
@@ -270,9 +282,14 @@ class PlasticExperimentManager(ExperimentManager):
         """Save as the Zoo does, then print what was learned and how to look further."""
         if distributed.rank() > 0:
             return
-        super().save_trained_model(model)
-        if (normalisation := model.get_vec_normalize_env()) is not None:
-            write_statistics(Path(self.params_path), normalisation)
+        try:
+            super().save_trained_model(model)
+            if (normalisation := model.get_vec_normalize_env()) is not None:
+                write_statistics(Path(self.params_path), normalisation)
+        except OSError as error:
+            print(f"error: the trained model could not be saved to {self.save_path}: {error}", file=sys.stderr)
+            self._say_how_to_go_on()
+            raise SystemExit(1) from None
         print_summary(
             model,
             self.env_name.gym_id,

@@ -17,7 +17,12 @@ def data_root(root: str | os.PathLike | None = None) -> Path:
     """Return the folder of the data sets: `root`, else the environment variable PLASTIC_RL_DATA, else the user's cache.
 
     The user's cache is `$XDG_CACHE_HOME/plastic_rl`, by default `~/.cache/plastic_rl`.
+
+    Raises:
+        TypeError: `root` is no path.
     """
+    if root is not None and not isinstance(root, str | os.PathLike):
+        raise TypeError(f"root must be a path or None, got {root!r}")
     chosen = root or os.environ.get(ROOT_VARIABLE)
     if chosen:
         return Path(chosen).expanduser()

@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from plastic_rl.envs.arguments import check_integer
+from plastic_rl.arguments import check_integer
 
 _DISCS = 400
 _SMALLEST = 1.5  # radius, in pixels

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from plastic_rl.envs.arguments import check_integer
+from plastic_rl.arguments import check_integer
 
 _SPLITS = {"train": 0, "test": 1}
 _POINTS = 80  # a stroke as this many dots of ink

@@ -64,6 +64,11 @@ class AssociativeCore(PlasticCore):
         outputs, state = super().step(inputs, state, episode_starts)
         return outputs[..., : self.n_elements], state
 
+    def pure_step(self, inputs: Tensor, state: Any, episode_starts: Tensor) -> Any:
+        """Advance by one step for an export; see `RecurrentCore.pure_step`."""
+        outputs, state = super().pure_step(inputs, state, episode_starts)
+        return outputs[..., : self.n_elements], state
+
 
 class _Clamp(nn.Module):
     def __init__(self, n_elements: int, gain: float) -> None:

@@ -7,6 +7,9 @@ from torch import Tensor, nn
 
 State = tuple[Tensor, ...]
 
+# A layer with more would have a billion connections; it is a slip of the finger, and would not fit into memory.
+MOST_UNITS = 16_384
+
 
 class RecurrentCore(nn.Module, ABC):
     """A recurrent network with its state passed in and out.
@@ -56,6 +59,22 @@ class RecurrentCore(nn.Module, ABC):
         Args:
             inputs: (B, I).
             state: a tuple of (B, ...) tensors, not to be used by the caller afterwards.
+            episode_starts: (B,) bool.
+
+        Returns:
+            Outputs (B, O) and the new state.
+        """
+        outputs, state = self(inputs.unsqueeze(0), state, episode_starts.unsqueeze(0))
+        return outputs[0], state
+
+    def pure_step(self, inputs: Tensor, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
+        """Advance by one time step in operations that write into nothing and depend on no value: what can be exported.
+
+        Slower than `step`, with the same results but for rounding.
+
+        Args:
+            inputs: (B, I).
+            state: a tuple of (B, ...) tensors.
             episode_starts: (B,) bool.
 
         Returns:

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from plastic_rl.cores.base import State
+from plastic_rl.arguments import check_integer
+from plastic_rl.cores.base import MOST_UNITS, State
 from plastic_rl.cores.loop import LoopCore
 
 
@@ -27,7 +28,7 @@ class DeltaCore(LoopCore):
     """
 
     def __init__(self, input_size: int, hidden_size: int = 100) -> None:
-        super().__init__(input_size, hidden_size)
+        super().__init__(input_size, check_integer("hidden_size", hidden_size, 1, MOST_UNITS))
         self.slow = nn.Linear(input_size + hidden_size, 4 * hidden_size + 1)
         self.state_shapes = ((hidden_size,), (hidden_size, hidden_size))
 

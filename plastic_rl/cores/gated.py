@@ -5,7 +5,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from plastic_rl.cores.base import RecurrentCore, State, reset_where
+from plastic_rl.arguments import check_integer
+from plastic_rl.cores.base import MOST_UNITS, RecurrentCore, State, reset_where
 
 
 class GatedCore(RecurrentCore):
@@ -23,7 +24,7 @@ class GatedCore(RecurrentCore):
     n_states: int
 
     def __init__(self, input_size: int, hidden_size: int = 100) -> None:
-        super().__init__(input_size, hidden_size)
+        super().__init__(input_size, check_integer("hidden_size", hidden_size, 1, MOST_UNITS))
         self.network = self.network_class(input_size, hidden_size)
         self.state_shapes = ((hidden_size,),) * self.n_states
 
@@ -36,6 +37,11 @@ class GatedCore(RecurrentCore):
             outputs, state = self._run(inputs[first:last], reset_where(episode_starts[first], state))
             pieces.append(outputs)
         return torch.cat(pieces), state
+
+    def pure_step(self, inputs: Tensor, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
+        """Advance by one step for an export; see `RecurrentCore.pure_step`."""
+        outputs, state = self._run(inputs.unsqueeze(0), reset_where(episode_starts, state))
+        return outputs[0], state
 
     def _run(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         hidden = tuple(tensor.unsqueeze(0) for tensor in state)

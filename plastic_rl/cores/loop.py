@@ -36,3 +36,7 @@ class LoopCore(RecurrentCore):
             output, state = self.advance(now, state)
             outputs.append(output)
         return torch.stack(outputs), state
+
+    def pure_step(self, inputs: Tensor, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
+        """Advance by one step for an export; see `RecurrentCore.pure_step`."""
+        return self.advance(inputs, reset_where(episode_starts, state))

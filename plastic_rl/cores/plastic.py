@@ -7,8 +7,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from plastic_rl.cores.base import RecurrentCore, State
+from plastic_rl.arguments import check_choice, check_integer
+from plastic_rl.cores.base import MOST_UNITS, RecurrentCore, State
 from plastic_rl.ops import Rule, get_rule, plastic_scan, plastic_step
+from plastic_rl.ops.dispatch import check_backend
 from plastic_rl.ops.rules import modulation
 
 
@@ -49,15 +51,15 @@ class PlasticCore(RecurrentCore):
         fan_out: bool = False,
         backend: str | None = None,
     ) -> None:
-        super().__init__(input_size, hidden_size)
-        _check_choice("alpha", alpha, ("per_connection", "shared", "none"))
-        _check_choice("eta", eta, ("shared", "per_neuron"))
+        super().__init__(input_size, check_integer("hidden_size", hidden_size, 1, MOST_UNITS))
+        check_choice("alpha", alpha, ("per_connection", "shared", "none"))
+        check_choice("eta", eta, ("shared", "per_neuron"))
         if not 0 <= eta_init <= 1:
             raise ValueError(f"eta_init must be a rate in [0, 1], not {eta_init}")
         if alpha_init < 0:
             raise ValueError(f"alpha_init must be a standard deviation of at least 0, not {alpha_init}")
         self.rule = get_rule(rule)
-        self.backend = backend
+        self.backend = check_backend(backend)
         self.input_map = nn.Linear(input_size, hidden_size)
         bound = 1 / math.sqrt(hidden_size)
         self.weight = nn.Parameter(torch.empty(hidden_size, hidden_size).uniform_(-bound, bound))
@@ -86,6 +88,10 @@ class PlasticCore(RecurrentCore):
         for name in names:
             if name not in {*self.rule.parameters, *self.rule.optional_parameters}:
                 raise ValueError(f"fan_out needs a modulated rule, not {self.rule.name!r}")
+            if name not in initial:
+                raise ValueError(
+                    f"rule {self.rule.name!r} has a parameter {name!r}, which a core of one's own must make"
+                )
             self.rule_parameters[name] = nn.Parameter(initial[name]())
 
     @property
@@ -108,6 +114,13 @@ class PlasticCore(RecurrentCore):
             self.input_map(inputs), self.weight, self.alpha, self.rate, state, episode_starts, **self._how()
         )
 
+    def pure_step(self, inputs: Tensor, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
+        """Advance by one step for an export, with the backend that is plain PyTorch; see `RecurrentCore.pure_step`."""
+        drive, starts = self.input_map(inputs).unsqueeze(0), episode_starts.unsqueeze(0)
+        how = {**self._how(), "backend": "reference"}
+        activity, state = plastic_scan(drive, self.weight, self.alpha, self.rate, state, starts, **how)
+        return activity[0], state
+
     def _how(self) -> dict:
         parameters: Mapping[str, Tensor] = {name: self.rule_parameters[name] for name in self.rule_parameters}
         return {"rule": self.rule, "parameters": parameters, "backend": self.backend}
@@ -127,8 +140,3 @@ class PlasticCore(RecurrentCore):
         if self.alpha is None or names[0] not in self.rule_parameters:
             return None
         return modulation(outputs, {name: self.rule_parameters[name].detach() for name in names})[:, 0]
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")

@@ -5,7 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from plastic_rl.cores.base import State
+from plastic_rl.arguments import check_integer
+from plastic_rl.cores.base import MOST_UNITS, State
 from plastic_rl.cores.loop import LoopCore
 from plastic_rl.ops import Rule, get_rule
 
@@ -43,7 +44,7 @@ class PlasticLSTM(LoopCore):
         eta_init: float = 0.03,
         forget_bias: float = 1.0,
     ) -> None:
-        super().__init__(input_size, hidden_size)
+        super().__init__(input_size, check_integer("hidden_size", hidden_size, 1, MOST_UNITS))
         if not 0 <= eta_init <= 1:
             raise ValueError(f"eta_init must be a rate in [0, 1], not {eta_init}")
         if alpha_init < 0:
@@ -59,6 +60,10 @@ class PlasticLSTM(LoopCore):
             "modulation_weight": torch.empty(hidden_size).uniform_(-bound, bound),
             "modulation_bias": torch.zeros(()),
         }
+        if unknown := [name for name in self.rule.parameters if name not in initial]:
+            raise ValueError(
+                f"rule {self.rule.name!r} has a parameter {unknown[0]!r}, which a core of one's own must make"
+            )
         self.rule_parameters = nn.ParameterDict({name: initial[name] for name in self.rule.parameters})
         with torch.no_grad():
             self.input_map.bias[hidden_size : 2 * hidden_size] = forget_bias

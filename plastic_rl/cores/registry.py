@@ -4,9 +4,11 @@ import difflib
 import inspect
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
-from plastic_rl.cores.base import RecurrentCore
+from plastic_rl.arguments import LARGEST, check_flag, check_integer, check_number
+from plastic_rl.cores.base import MOST_UNITS, RecurrentCore
 
 CoreFactory = Callable[..., RecurrentCore]
 
@@ -43,15 +45,37 @@ def make_core(core: str | CoreFactory, input_size: int, **kwargs: Any) -> Recurr
         kwargs: the core's own arguments, such as `hidden_size=100`.
 
     Raises:
-        ValueError: no core has that name, or the core has no argument of that name; the message suggests the nearest.
+        ValueError: no core has that name, or the core has no argument of that name, and the message suggests the
+            nearest; or a number is out of range.
+        TypeError: an argument, or what was built, is of another type than it must be.
     """
     factory, defaults = _find_core(core)
+    check_integer("input_size", input_size, 1)
     known = core_arguments(core)
-    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in inspect.signature(factory).parameters.values())
-    for name in kwargs:
-        if name not in known and not takes_any:
+    parameters = inspect.signature(factory).parameters
+    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    for name, value in kwargs.items():
+        if name in known:
+            _check_type(name, value, parameters[name].annotation)
+        elif not takes_any:
             raise ValueError(f"core {core!r} has no argument {name!r}{_suggestion(name, known)}")
-    return factory(input_size, **{**defaults, **kwargs})
+    built = factory(input_size, **{**defaults, **kwargs})
+    if not isinstance(built, RecurrentCore):
+        raise TypeError(f"core {core!r} must be a RecurrentCore, not {type(built).__name__}")
+    return built
+
+
+def _check_type(name: str, value: Any, annotation: Any) -> None:
+    """Check what every core would have to check for itself: numbers that are none, or are beyond all reason."""
+    kinds = get_args(annotation) or (annotation,)  # of a union, such as int | None
+    if value is None and NoneType in kinds:
+        return
+    if int in kinds:
+        check_integer(name, value, -MOST_UNITS, MOST_UNITS)
+    elif float in kinds:
+        check_number(name, value, -LARGEST, LARGEST)
+    elif bool in kinds:
+        check_flag(name, value)
 
 
 def core_arguments(core: str | CoreFactory) -> list[str]:
@@ -79,6 +103,11 @@ def core_defaults(core: str | CoreFactory) -> dict[str, Any]:
 
 def _find_core(core: str | CoreFactory) -> tuple[CoreFactory, dict[str, Any]]:
     if not isinstance(core, str):
+        try:
+            inspect.signature(core)
+        except (TypeError, ValueError):
+            message = f"core must be a name, 'module:Class', or a RecurrentCore class, not {core!r}"
+            raise TypeError(message) from None
         return core, {}
     if core in _CORES:
         return _CORES[core]
@@ -86,9 +115,11 @@ def _find_core(core: str | CoreFactory) -> tuple[CoreFactory, dict[str, Any]]:
     if not colon:
         raise ValueError(f"core {core!r} is not registered{_suggestion(core, registered_cores())}")
     try:
-        return getattr(import_module(module_name), class_name), {}
-    except (ImportError, AttributeError) as error:
+        factory = getattr(import_module(module_name), class_name)
+        inspect.signature(factory)
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise ValueError(f"core {core!r} cannot be imported: {error}") from error
+    return factory, {}
 
 
 def _suggestion(name: str, known: list[str]) -> str:

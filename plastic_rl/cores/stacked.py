@@ -30,7 +30,7 @@ class StackedCore(RecurrentCore):
     """
 
     def __init__(self, input_size: int, layers: Sequence[Layer] = ("plastic", "plastic"), skip: bool = True) -> None:
-        if isinstance(layers, str) or not layers:
+        if not isinstance(layers, list | tuple) or not layers:
             raise ValueError(f"layers must be a list of one core or more, not {layers!r}")
         cores: list[RecurrentCore] = []
         for layer in layers:
@@ -65,6 +65,10 @@ class StackedCore(RecurrentCore):
         """Advance all layers by one step; see `RecurrentCore.step`."""
         return self._run("step", inputs, state, episode_starts)
 
+    def pure_step(self, inputs: Tensor, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
+        """Advance all layers by one step for an export; see `RecurrentCore.pure_step`."""
+        return self._run("pure_step", inputs, state, episode_starts)
+
     def plasticity(self) -> dict[str, Tensor]:
         """Return what each layer has to show, its names preceded by the layer's number from below."""
         return {f"{i}.{name}": value for i, core in enumerate(self.layers) for name, value in core.plasticity().items()}
@@ -83,11 +87,10 @@ class StackedCore(RecurrentCore):
 
 
 def _make_layer(layer: Layer, input_size: int) -> RecurrentCore:
-    if isinstance(layer, str):
-        return make_core(layer, input_size)
+    pair = (layer, {}) if isinstance(layer, str) else layer
+    if not (isinstance(pair, list | tuple) and len(pair) == 2 and isinstance(pair[1], dict)):
+        raise ValueError(f"layers must be names of cores or pairs (name, arguments), not {layer!r}")
     try:
-        name, arguments = layer
-        settings = dict(arguments)
-    except (TypeError, ValueError):
-        raise ValueError(f"layers must be names of cores or pairs (name, arguments), not {layer!r}") from None
-    return make_core(name, input_size, **settings)
+        return make_core(pair[0], input_size, **pair[1])
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"layers must be of cores that can be made, not {layer!r}: {error}") from error

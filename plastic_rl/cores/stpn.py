@@ -5,7 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from plastic_rl.cores.base import State
+from plastic_rl.arguments import check_integer
+from plastic_rl.cores.base import MOST_UNITS, State
 from plastic_rl.cores.loop import LoopCore
 
 
@@ -30,7 +31,7 @@ class STPNCore(LoopCore):
     def __init__(
         self, input_size: int, hidden_size: int = 100, decay_init: float = 1.0, rate_init: float = 0.01
     ) -> None:
-        super().__init__(input_size, hidden_size)
+        super().__init__(input_size, check_integer("hidden_size", hidden_size, 1, MOST_UNITS))
         if not 0 <= decay_init <= 1:
             raise ValueError(f"decay_init must be in [0, 1], not {decay_init}")
         if rate_init < 0:

@@ -40,6 +40,17 @@ BACKENDS: dict[str, Backend] = {
 }
 
 
+def check_backend(backend: str | None, source: str = "backend") -> str | None:
+    """Return the name of a backend, or None for the fastest.
+
+    Raises:
+        ValueError: no backend has that name.
+    """
+    if backend is not None and not (isinstance(backend, str) and backend in BACKENDS):
+        raise ValueError(f"{source} must be one of {', '.join(BACKENDS)}, not {backend!r}")
+    return backend
+
+
 def choose_backend(arguments: ScanArguments, backend: str | None = None) -> Backend:
     """Return the backend that was asked for, or else the fastest that can run the arguments.
 
@@ -55,8 +66,7 @@ def choose_backend(arguments: ScanArguments, backend: str | None = None) -> Back
         asked, source = os.environ[ENVIRONMENT_VARIABLE], f"environment variable {ENVIRONMENT_VARIABLE}"
     if asked is None:
         return next(candidate for candidate in BACKENDS.values() if candidate.obstacle(arguments) is None)
-    if asked not in BACKENDS:
-        raise ValueError(f"{source} must be one of {', '.join(BACKENDS)}, not {asked!r}")
+    check_backend(asked, source)
     obstacle = BACKENDS[asked].obstacle(arguments)
     if obstacle is not None:
         raise ValueError(f"{source} {asked!r} cannot be used here: {obstacle}")

@@ -123,7 +123,7 @@ def test_refusals():
         PlasticBPTT("MlpPolicy", gym.make("CartPole-v1"), n_steps=8).learn(8)
     with pytest.raises(ValueError, match="n_steps must be given"):
         PlasticBPTT("MlpPolicy", gym.make("CartPole-v1"))
-    with pytest.raises(ValueError, match="acting must be one of policy, oracle, not 'nobody'"):
+    with pytest.raises(ValueError, match="acting must be one of 'policy', 'oracle', got 'nobody'"):
         PlasticBPTT("MlpPolicy", "plastic_rl/Maze-v0", acting="nobody")
     env = OneShotVectorEnv(2, autoreset_mode="SameStep")
     with pytest.raises(ValueError, match=r"readout=1\.0 needs a core of 3 outputs"):

@@ -10,7 +10,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecNormalize
 
 from plastic_rl.agents import PlasticA2C, PlasticBPTT, PlasticPPO, make_vec_env
-from plastic_rl.agents.checkpoint import DamagedCheckpointError, checkpoints, read
+from plastic_rl.agents.checkpoint import DamagedCheckpointError, OtherFormatError, checkpoints, read
 from plastic_rl.agents.checkpoint_callback import CheckpointCallback
 
 STEPS = 640
@@ -77,10 +77,29 @@ def test_the_last_two_are_kept_and_a_damaged_one_is_passed_over(tmp_path, capsys
     assert f"going on from {older}" in said.out
 
 
+def test_damaged_ones_do_not_count_as_the_last_two(tmp_path, capsys):
+    whole = learn(PlasticPPO, tmp_path / "whole")
+    learn(PlasticPPO, tmp_path / "run", stop=True)
+    for path in checkpoints(tmp_path / "run" / "checkpoints"):
+        path.write_bytes(b"")
+    same(whole, learn(PlasticPPO, tmp_path / "run", resume=True))
+    assert "no whole checkpoint" in capsys.readouterr().err
+    newest = checkpoints(tmp_path / "run" / "checkpoints")
+    assert [read(path)["counters"]["num_timesteps"] for path in newest] == [STEPS - 128, STEPS - 64]
+
+
 def test_without_a_checkpoint_it_starts_from_the_beginning(tmp_path, capsys):
     whole = learn(PlasticPPO, tmp_path / "whole")
     same(whole, learn(PlasticPPO, tmp_path / "none", resume=True))
     assert "no whole checkpoint" in capsys.readouterr().err
+
+
+def put(content, path):
+    """Write a file with the right checksum, whatever its content."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    path.write_bytes(buffer.getvalue() + hashlib.sha256(buffer.getvalue()).digest())
+    return path
 
 
 class Bomb:
@@ -92,24 +111,39 @@ class Bomb:
 
 def test_nothing_in_a_checkpoint_is_executed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    buffer = io.BytesIO()
-    torch.save({"format": 1, "policy": Bomb()}, buffer)
-    file = tmp_path / "1.pt"
-    file.write_bytes(buffer.getvalue() + hashlib.sha256(buffer.getvalue()).digest())
+    file = put({"format": 1, "policy": Bomb()}, tmp_path / "1.pt")
     with pytest.raises(DamagedCheckpointError, match="something other than tensors, numbers and strings"):
         read(file)
     assert not (tmp_path / "executed").exists()
 
 
-def test_a_full_disk_is_said_and_does_not_stop_the_training(tmp_path, capsys, monkeypatch):
-    def full(*_):
-        raise OSError(28, os.strerror(28))
+@pytest.mark.parametrize("version", [0, 2, None])
+def test_a_checkpoint_of_another_format_is_refused_and_left_alone(version, tmp_path):
+    learn(PlasticPPO, tmp_path, stop=True)
+    newest = checkpoints(tmp_path / "checkpoints")[-1]
+    content = put({**read(newest), "format": version, "plastic_rl": "7.0"}, newest).read_bytes()
+    with pytest.raises(OtherFormatError) as refused:
+        learn(PlasticPPO, tmp_path, resume=True)
+    said = f"is of format {version}, written by plastic_rl 7.0; this version reads format 1"
+    assert str(refused.value) == f"checkpoint {newest.name} {said}"
+    assert newest.read_bytes() == content
 
-    monkeypatch.setattr(os, "fsync", full)
+
+@pytest.mark.parametrize("content", [[1], {}, "text", {"formats": 1}])
+def test_a_whole_file_that_is_no_checkpoint(content, tmp_path):
+    with pytest.raises(DamagedCheckpointError, match="holds something other than"):
+        read(put(content, tmp_path / "1.pt"))
+
+
+def test_a_full_disk_is_said_once_and_does_not_stop_the_training(tmp_path, capsys):
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    for step in range(0, STEPS, 64):  # where each checkpoint is written first, the kernel has no space left
+        (folder / f"{step:015d}.part").symlink_to("/dev/full")
     whole = learn(PlasticPPO, tmp_path)
     assert whole.num_timesteps == STEPS
-    assert "No space left on device; training goes on" in capsys.readouterr().err
-    assert list((tmp_path / "checkpoints").iterdir()) == []
+    assert capsys.readouterr().err.count("No space left on device; training goes on") == 1
+    assert list(folder.iterdir()) == []
 
 
 def test_a_checkpoint_of_another_algorithm_is_refused(tmp_path):

@@ -115,7 +115,7 @@ def test_rate_stays_in_range_but_can_learn_its_way_back():
     [
         ("plastik", {}, "did you mean 'plastic'"),
         ("plastic", {"hiden_size": 3}, "did you mean 'hidden_size'"),
-        ("plastic", {"hidden_size": 0}, "positive"),
+        ("plastic", {"hidden_size": 0}, "hidden_size must be at least 1"),
         ("plastic", {"rule": "ojja"}, "oja"),
         ("plastic", {"alpha": "all"}, "alpha must be one of"),
         ("plastic", {"eta": "all"}, "eta must be one of"),
@@ -205,3 +205,8 @@ def test_gradients_of_loops(name):
         return outputs, *state
 
     assert torch.autograd.gradcheck(run, (inputs.requires_grad_(), *state))
+
+
+def test_what_is_no_core_is_refused():
+    with pytest.raises(TypeError, match="core 'fractions:Fraction' must be a RecurrentCore, not Fraction"):
+        make_core("fractions:Fraction", N_INPUTS)

@@ -8,13 +8,13 @@ import numpy as np
 
 
 class Faulty(gym.Env):
-    """Ten steps a life; after `after` of all of them the `fault` happens."""
+    """Ten steps a life; after `after` of all of them the `fault` happens, and the reward is `reward`."""
 
     observation_space = gym.spaces.Box(-1, 1, (3,), np.float32)
     action_space = gym.spaces.Discrete(2)
 
-    def __init__(self, fault="none", after=95):
-        self.fault, self.after, self.taken = fault, after, 0
+    def __init__(self, fault="none", after=95, reward=1.0):
+        self.fault, self.after, self.reward, self.taken = fault, after, reward, 0
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
@@ -29,8 +29,10 @@ class Faulty(gym.Env):
             raise RuntimeError("the robot fell over")
         if now and self.fault == "dies":
             os.kill(os.getpid(), signal.SIGKILL)
-        observation = np.full(3, np.nan if now and self.fault == "observation" else 0.5, np.float32)
-        reward = float("nan") if now and self.fault == "reward" else float(action)
+        spoilt = {"observation": np.nan, "infinity": np.inf}.get(self.fault, 0.5)
+        observation = np.full(3, spoilt if now else 0.5, np.float32)
+        reward = float("nan") if self.fault == "reward" else self.reward
+        reward = reward if now else float(action)
         return observation, reward, self.time == 10, False, {}
 
 

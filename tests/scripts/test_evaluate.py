@@ -139,6 +139,9 @@ def test_a_half_written_run_names_what_is_missing(plastic_run, file, tmp_path, c
     ("file", "text", "message"),
     [
         ("run.json", "{}", "another version"),
+        ("run.json", "[1]", "another version"),
+        ("run.json", '{"format": 0}', "format 0, written by plastic_rl None; this version reads format 1"),
+        ("run.json", '{"format": 2, "plastic_rl": "7.0"}', "format 2, written by plastic_rl 7.0; this version reads"),
         ("run.json", '{"format": 1}', "does not say algo and env"),
         ("run.json", '{"format": 1, ', "cut off"),
         ("run.json", '{"format": 1, "policy": {"class": "os:system"}}', "which is not loaded unasked"),

@@ -1,5 +1,6 @@
 """What training does when something breaks; docs/reliability.md has the table."""
 
+import contextlib
 import os
 import resource
 import shutil
@@ -11,6 +12,7 @@ import time
 import pytest
 
 from plastic_rl.agents.checkpoint import checkpoints, read
+from plastic_rl.scripts import train
 
 TRAIN = [sys.executable, "-m", "plastic_rl.scripts.train", "--algo", "plastic_ppo", "--seed", "1", "--verbose", "0"]
 SETTINGS = ["-params", "n_steps:20", "n_envs:2", "batch_size:20", "policy_kwargs:dict(core_kwargs=dict(hidden_size=8))"]
@@ -23,6 +25,19 @@ def start(command, folder, *more, **kwargs):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     pipe = subprocess.PIPE
     return subprocess.Popen([*command, *flags], stdout=pipe, stderr=pipe, text=True, env=environment, **kwargs)
+
+
+@pytest.fixture
+def stopped(capsys):
+    """A function that trains in this process until that stops with exit code 1, and returns what was said."""
+
+    def train_until_it_stops(command, folder, *more):
+        with pytest.raises(SystemExit) as left:
+            train.main([*command[3:], "-f", str(folder), "-tb", str(folder / "tb"), "--checkpoint-seconds", "0", *more])
+        assert left.value.code == 1
+        return capsys.readouterr().err
+
+    return train_until_it_stops
 
 
 def run_folder(folder):
@@ -44,15 +59,14 @@ def wait_for_checkpoint(folder, process):
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
+        ("infinity", "observation must be finite; environment [0, 1] gave NaN or infinity after step 188"),
         ("observation", "observation must be finite; environment [0, 1] gave NaN or infinity after step 188"),
         ("reward", "reward must be finite; environment [0, 1] gave NaN or infinity after step 188"),
         ("raises", "RuntimeError: the robot fell over"),
     ],
 )
-def test_a_faulty_environment_stops_it_with_the_last_checkpoint_whole(fault, message, tmp_path):
-    process = start(FAULTY, tmp_path, "-n", "1000", "--env-kwargs", f"fault:'{fault}'")
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 1
+def test_a_faulty_environment_stops_it_with_the_last_checkpoint_whole(fault, message, stopped, tmp_path):
+    said = stopped(FAULTY, tmp_path, "-n", "1000", "--env-kwargs", f"fault:'{fault}'")
     assert "error: training stopped after 188 steps" in said
     assert message in said
     assert f"--resume {run_folder(tmp_path)}" in said
@@ -60,31 +74,69 @@ def test_a_faulty_environment_stops_it_with_the_last_checkpoint_whole(fault, mes
     assert whole_checkpoint(tmp_path)["counters"]["num_timesteps"] == 160
 
 
-def test_a_worker_process_that_is_killed(tmp_path):
-    process = start(FAULTY, tmp_path, "-n", "1000", "--env-kwargs", "fault:'dies'", "--vec-env", "subproc")
+@pytest.mark.parametrize("fault", ["dies", "raises"])
+def test_a_worker_process_that_is_killed_or_raises(fault, tmp_path):
+    process = start(FAULTY, tmp_path, "-n", "1000", "--env-kwargs", f"fault:'{fault}'", "--vec-env", "subproc")
     _, said = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "error: training stopped after 188 steps: a worker process of the environment died" in said
+    assert ("the robot fell over" in said) == (fault == "raises")  # what the worker itself says
     assert whole_checkpoint(tmp_path)["counters"]["num_timesteps"] == 160
 
 
-def test_a_loss_that_becomes_infinite(tmp_path):
-    infinite = [*MAZE, "ent_coef:float('inf')"]
-    process = start(infinite, tmp_path, "-n", "1000")
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
+@pytest.mark.parametrize(("reward", "vf_coef"), [("1e34", "1e6"), ("3e38", "0.5")])  # infinite; NaN, as advantages are
+def test_a_loss_that_becomes_infinite_or_nan(reward, vf_coef, stopped, tmp_path):
+    plain = [*FAULTY, "normalize:False", f"vf_coef:{vf_coef}"]
+    said = stopped(plain, tmp_path, "-n", "1000", "--env-kwargs", f"reward:{reward}")
+    assert "a gradient became NaN or infinite after 200 steps; the parameters are those from before" in said
+    whole = whole_checkpoint(tmp_path)
+    assert whole["counters"]["num_timesteps"] == 160
+    assert all(value.isfinite().all() for value in whole["policy"].values())
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of one megabyte."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"only root may mount a small disk: {mounted.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_disk_that_becomes_full_and_is_cleared(small_disk):
+    process = start(MAZE, small_disk, "-n", "4000", "-tb", "")
+    wait_for_checkpoint(small_disk, process)
+    (small_disk / "photographs").touch()
+    with contextlib.suppress(OSError), open(small_disk / "photographs", "ab", buffering=0) as file:
+        while file.write(bytes(512)):
+            pass
     _, said = process.communicate(timeout=120)
     assert process.returncode == 1
-    assert "a gradient became NaN or infinite after 40 steps; the parameters are those from before" in said
-    assert all(value.isfinite().all() for value in whole_checkpoint(tmp_path)["policy"].values())
+    assert "No space left on device" in said
+    assert said.count("training stopped") == 1
+    assert f"--resume {run_folder(small_disk)}" in said
+    assert 0 < whole_checkpoint(small_disk)["counters"]["num_timesteps"] < 4000
+    (small_disk / "photographs").unlink()
+    again = [sys.executable, "-m", "plastic_rl.scripts.train", "--resume", str(run_folder(small_disk))]
+    done = subprocess.run(again, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "going on from" in done.stdout
 
 
-def test_a_disk_that_is_full_for_checkpoints(tmp_path):
+def test_a_disk_that_is_full_for_checkpoints_and_the_model(tmp_path):
     small = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # noqa: E731
     process = start(MAZE, tmp_path, "-n", "400", "-tb", "", preexec_fn=small)
-    out, said = process.communicate(timeout=120)
-    assert "no checkpoint could be written" in said
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert said.count("no checkpoint could be written") == 1
     assert "training goes on" in said
+    assert f"error: the trained model could not be saved to {run_folder(tmp_path)}: [Errno 27] File too large" in said
+    assert "Traceback" not in said
     assert not any((run_folder(tmp_path) / "checkpoints").iterdir())
-    assert process.returncode in (0, 1), out  # the model itself may not fit either
 
 
 def test_a_tensorboard_folder_that_is_gone(tmp_path):

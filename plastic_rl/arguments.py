@@ -1,10 +1,14 @@
 """Checks of constructor arguments: each names the argument, says what it was and what it may be."""
 
+import math
 from numbers import Integral, Real
 from typing import Any
 
+# More of anything than this is a slip of the finger, and would end in an array that no memory holds.
+LARGEST = 1_000_000
 
-def check_integer(name: str, value: Any, minimum: int, maximum: int | None = None) -> int:
+
+def check_integer(name: str, value: Any, minimum: int, maximum: int = LARGEST) -> int:
     """Return `value` as an int if it is one between `minimum` and `maximum`.
 
     Raises:
@@ -14,13 +18,14 @@ def check_integer(name: str, value: Any, minimum: int, maximum: int | None = Non
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be an integer, got {value!r}")
     number = int(value)
-    if number < minimum or (maximum is not None and number > maximum):
-        upper = "" if maximum is None else f" and at most {maximum}"
-        raise ValueError(f"{name} must be at least {minimum}{upper}, got {number}")
+    if number < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, got {number}")
+    if number > maximum:
+        raise ValueError(f"{name} must be at most {maximum}, got {number}")
     return number
 
 
-def check_number(name: str, value: Any, minimum: float = float("-inf"), maximum: float = float("inf")) -> float:
+def check_number(name: str, value: Any, minimum: float = -math.inf, maximum: float = math.inf) -> float:
     """Return `value` as a float if it is a finite number between `minimum` and `maximum`.
 
     Raises:
@@ -29,10 +34,24 @@ def check_number(name: str, value: Any, minimum: float = float("-inf"), maximum:
     """
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    number = float(value)
-    if not minimum <= number <= maximum or number in (float("inf"), float("-inf")):
-        raise ValueError(f"{name} must be a finite number between {minimum:g} and {maximum:g}, got {number}")
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        number = math.inf
+    if not minimum <= number <= maximum or math.isinf(number):
+        raise ValueError(f"{name} must be a finite number between {minimum:g} and {maximum:g}, got {value!r}")
     return number
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """Return `value` if it is True or False.
+
+    Raises:
+        TypeError: it is not.
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return value
 
 
 def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
@@ -41,6 +60,6 @@ def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
     Raises:
         ValueError: it is not.
     """
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
-    return str(value)
+    return value

@@ -1,0 +1,48 @@
+"""Write a trained policy into a file that runs without this package: `python -m plastic_rl.scripts.export RUN`.
+
+An .onnx file is run by onnxruntime, in many languages; a .pt2 file by PyTorch. Both take an observation and a state and
+give the action and the next state, for any number of observations at a time. The normalisation of observations that the
+run was trained with is part of the file. docs/export.md shows how to load and run it.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the command's parser."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", help="run folder, as `train` printed it")
+    parser.add_argument("-o", "--output", metavar="FILE", help="an .onnx or .pt2 file; default: RUN/policy.onnx")
+    parser.add_argument("--trust", action="store_true", help="read pickled files of a run, which can execute code")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Export as the command line says."""
+    args = make_parser().parse_args(argv)
+    from stable_baselines3.common.vec_env import unwrap_vec_normalize
+
+    from plastic_rl.agents.export import export_policy
+    from plastic_rl.scripts.names import refuse
+    from plastic_rl.scripts.runs import open_run
+    from plastic_rl.scripts.zoo import ALGORITHMS
+
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells what it does without
+    run = open_run(args.run, trust=args.trust)
+    if run.algo not in ALGORITHMS:
+        refuse(f"run {args.run!r} is of {run.algo}; only policies of {', '.join(ALGORITHMS)} can be exported")
+    env = run.make_env(1, seed=0)
+    output = Path(args.output or run.folder / "policy.onnx")
+    try:
+        export_policy(run.load("cpu").policy, output, unwrap_vec_normalize(env))  # type: ignore[arg-type]
+    except (ValueError, OSError) as error:
+        refuse(f"run {args.run!r} cannot be exported: {error}")
+    except ImportError as error:
+        refuse(f"writing ONNX needs {error.name}: pip install 'plastic_rl[export]', or write a .pt2 file")
+    print(f"wrote {output}, {output.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
