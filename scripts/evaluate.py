@@ -33,18 +33,21 @@ def evaluate(
         run: the run.
         model: its model.
         episodes: how many lives.
-        seed: of the first environment.
+        seed: of the first environment and of sampled actions.
         deterministic: whether to take the most probable actions.
         ablate: what of the memory is set to zero before every step; see `lives.ablated`.
 
     Raises:
         ValueError: the model has no such memory.
     """
+    import torch
+
     from plastic_rl.envs import score
     from plastic_rl.scripts.lives import ablated, play
 
     erased = () if ablate is None else ablated(model, ablate)
     env = run.make_env(min(episodes, 64), seed)
+    torch.manual_seed(seed)  # of sampled actions
     lives = play(model, env, episodes, deterministic, erased)
     env.close()
     low, high = lives.interval()
@@ -152,7 +155,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", nargs="*", help="run folder(s), as `train` printed them")
     parser.add_argument("--episodes", type=int, default=256, help="lives to play for each run")
-    parser.add_argument("--seed", type=int, default=1_000_000, help="seed of the first environment")
+    parser.add_argument("--seed", type=int, default=1_000_000, help="of the first environment and of sampled actions")
     parser.add_argument("--device", default="cpu")
     actions = parser.add_mutually_exclusive_group()
     actions.add_argument("--deterministic", action="store_true", help="only with the most probable actions")
