@@ -224,4 +224,5 @@ class PlasticityCallback(BaseCallback):
         canvas = Canvas(figsize=(6, 3.5), layout="constrained")
         axes = canvas.add_subplot(xlabel="time in the episode (steps)", ylabel=ylabel, title=title)
         axes.plot(np.arange(1, len(values) + 1), values, linewidth=1)
+        axes.xaxis.get_major_locator().set_params(integer=True)
         self.logger.record(tag, Figure(canvas, close=False), exclude=NOT_TEXT)

@@ -107,6 +107,7 @@ class VectorLives(VectorWrapper):
         self._rngs: list[np.random.Generator] = []
         self._seeds = np.zeros(env.num_envs, np.int64)
         self._done = np.zeros(env.num_envs, np.int64)
+        self._start = np.zeros(env.num_envs, bool)
 
     def reset(self, *, seed: Seeds = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begin lives in all copies, or where `options["reset_mask"]` says."""
@@ -122,7 +123,8 @@ class VectorLives(VectorWrapper):
                 seeding.np_random(s)[0] if s is not None and begun[i] else self._rngs[i] for i, s in enumerate(seeds)
             ]
         observations, infos = self._begin_lives(begun)
-        return self._extend(observations, begun), infos
+        self._start = self._start | begun  # what the others observe has not changed
+        return self._extend(observations, self._start), infos
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """Take one step; where an episode ends within a life, return the first observation of the next one."""
@@ -139,6 +141,7 @@ class VectorLives(VectorWrapper):
             observations, begun_infos = self._begin_lives(over)
             infos = _replace(infos, begun_infos, over)
             start = start | over
+        self._start = start
         return self._extend(observations, start), rewards, over, np.zeros_like(over), infos
 
     def reference_returns(self) -> ReferenceReturns | None:
@@ -201,4 +204,6 @@ def _replace(infos: dict[str, Any], begun: dict[str, Any], mask: np.ndarray) -> 
             merged[key][mask] = value[mask]
         elif key not in merged:
             merged[key] = value
+    for key in [key for key in merged if f"_{key}" in merged and not merged[f"_{key}"].any()]:
+        del merged[key], merged[f"_{key}"]  # said by no copy any more
     return merged

@@ -188,10 +188,10 @@ class PatternRecall(Task):
 
     def render_frame(self, copy: int) -> np.ndarray:
         """Return the bits shown (1 dark, 0 light), after an answer also that, its hidden bits marked; and the time."""
-        columns = math.ceil(math.sqrt(self.n_bits))
+        columns, rows = _grid(self.n_bits)
         cell = max(4, 144 // columns)
         side = columns * cell
-        canvas = Canvas(2 * side + 72, side + 76)
+        canvas = Canvas(2 * side + 72, rows * cell + 76)
         canvas.text(24, 6, "asked" if self._asking()[copy] else "shown")
         canvas.text(side + 48, 6, "answered")
         _draw(canvas, self._shown(copy), 24, 28, cell)
@@ -201,7 +201,7 @@ class PatternRecall(Task):
             for bit in np.flatnonzero(self.hidden[copy]):
                 x, y = side + 48 + (bit % columns + 0.5) * cell, 28 + (bit // columns + 0.5) * cell
                 canvas.disc(x, y, cell / 4, GREEN if given[bit] == self.pictures[copy, 0, bit] else RED)
-        canvas.bar(24, side + 50, 2 * side + 24, 10, self.time[copy] / self.episode_steps)
+        canvas.bar(24, rows * cell + 50, 2 * side + 24, 10, self.time[copy] / self.episode_steps)
         return canvas.frame()
 
     def _answered(self, copy: int) -> bool:
@@ -232,10 +232,16 @@ def _text(bits: np.ndarray) -> str:
     return "[" + "".join(". #"[int(bit) + 1] for bit in bits) + "]"
 
 
+def _grid(n_bits: int) -> tuple[int, int]:
+    """Return how many columns and rows of cells the bits are drawn in."""
+    columns = math.ceil(math.sqrt(n_bits))
+    return columns, math.ceil(n_bits / columns)
+
+
 def _draw(canvas: Canvas, bits: np.ndarray, x: float, y: float, cell: int) -> None:
-    """Draw bits as a square of cells, those that are 0 (not known) in grey."""
-    columns = math.ceil(math.sqrt(len(bits)))
-    canvas.rectangle(x - 2, y - 2, columns * cell + 4, columns * cell + 4, GRID, 2)
+    """Draw bits as cells, those that are 0 (not known) in grey."""
+    columns, rows = _grid(len(bits))
+    canvas.rectangle(x - 2, y - 2, columns * cell + 4, rows * cell + 4, GRID, 2)
     for bit, value in enumerate(bits):
         if value:
             colour = INK if value > 0 else WHITE

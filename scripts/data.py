@@ -58,10 +58,14 @@ def _wanted(parsed: argparse.Namespace) -> list[tuple[str, str]]:
         raise DownloadError(f"--md5 must give one sum for each of the {len(urls)} addresses, got {len(parsed.md5)}")
     by_name = {url.rpartition("/")[2]: md5 for url, md5 in official.items()}
     sums = parsed.md5 or [by_name.get(url.rpartition("/")[2]) for url in urls]
+    wanted = []
     for url, md5 in zip(urls, sums, strict=True):
+        if "://" not in url or url.rpartition("/")[2] in ("", ".", ".."):
+            raise DownloadError(f"--url must be an address that ends in a file's name, got {url}")
         if md5 is None:
             raise DownloadError(f"--url must end in one of {', '.join(by_name)}, or have its --md5, got {url}")
-    return list(zip(urls, sums, strict=True))
+        wanted.append((url, md5.lower()))
+    return wanted
 
 
 def download(url: str, target: Path, md5: str, pause: float = 1.0) -> None:
@@ -93,8 +97,8 @@ def download(url: str, target: Path, md5: str, pause: float = 1.0) -> None:
         except _DiskError as error:
             part.unlink(missing_ok=True)
             raise DownloadError(f"{part} cannot be written: {error.__cause__}") from error
-        except (OSError, HTTPException) as error:
-            hopeless = isinstance(error, HTTPError) and error.code < 500
+        except (OSError, HTTPException, ValueError) as error:  # ValueError: no such kind of address
+            hopeless = isinstance(error, ValueError) or (isinstance(error, HTTPError) and error.code < 500)
             if hopeless or attempt == TRIES - 1:
                 raise DownloadError(f"{url} cannot be had: {error}") from error
             time.sleep(pause * 2**attempt)

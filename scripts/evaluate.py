@@ -6,6 +6,8 @@ in each run folder, as evaluation.json, from which the `plot` command reads them
 
 `--ablate trace` plays a second time with the plastic trace held at zero, `--ablate state` with the activity reset
 before every step (which leaves a plastic core nothing to write into its trace, so no memory at all): what is lost?
+
+`--render ansi`, `--render human` or `--render life.gif` shows one life as well, as the `watch` command does.
 """
 
 import argparse
@@ -31,18 +33,21 @@ def evaluate(
         run: the run.
         model: its model.
         episodes: how many lives.
-        seed: of the first environment.
+        seed: of the first environment and of sampled actions.
         deterministic: whether to take the most probable actions.
         ablate: what of the memory is set to zero before every step; see `lives.ablated`.
 
     Raises:
         ValueError: the model has no such memory.
     """
+    import torch
+
     from plastic_rl.envs import score
     from plastic_rl.scripts.lives import ablated, play
 
     erased = () if ablate is None else ablated(model, ablate)
     env = run.make_env(min(episodes, 64), seed)
+    torch.manual_seed(seed)  # of sampled actions
     lives = play(model, env, episodes, deterministic, erased)
     env.close()
     low, high = lives.interval()
@@ -125,18 +130,39 @@ def print_reference(env_id: str, episodes: int) -> None:
     print(f"  played {episodes:6,}    {played.random:10.3f} {played.oracle:10.3f}")
 
 
+def check_render(how: str, n_runs: int) -> None:
+    """Leave with one line and exit code 2 where a life cannot be shown as `--render` says."""
+    from plastic_rl.scripts.names import refuse
+    from plastic_rl.scripts.watch import FILMS
+
+    if how not in ("ansi", "human") and Path(how).suffix not in FILMS:
+        refuse(f"--render must be ansi, human or a file that ends in {', '.join(FILMS)}, not {how!r}")
+    if n_runs > 1:
+        refuse(f"--render shows a life of one run, not of {n_runs}")
+
+
+def render(args: argparse.Namespace) -> None:
+    """Show the first of the lives that were evaluated."""
+    from plastic_rl.scripts import watch
+
+    where = [f"--{args.render}"] if args.render in ("ansi", "human") else ["--output", args.render]
+    flags = [f"--{name}" for name in ("deterministic", "trust") if getattr(args, name)]
+    watch.main([*args.run, *where, *flags, "--seed", str(args.seed), "--device", args.device])
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", nargs="*", help="run folder(s), as `train` printed them")
     parser.add_argument("--episodes", type=int, default=256, help="lives to play for each run")
-    parser.add_argument("--seed", type=int, default=1_000_000, help="seed of the first environment")
+    parser.add_argument("--seed", type=int, default=1_000_000, help="of the first environment and of sampled actions")
     parser.add_argument("--device", default="cpu")
     actions = parser.add_mutually_exclusive_group()
     actions.add_argument("--deterministic", action="store_true", help="only with the most probable actions")
     actions.add_argument("--stochastic", action="store_true", help="only with sampled actions, as in training")
     parser.add_argument("--ablate", choices=("trace", "state"), help="play also without this part of the memory")
     parser.add_argument("--json", metavar="FILE", help="write the figures of all runs into this file, too")
+    parser.add_argument("--render", metavar="HOW", help="show a life, too: ansi, human, or a .gif, .mp4 or .png file")
     parser.add_argument("--reference", metavar="ENV", help="recompute the figures behind an environment's score")
     parser.add_argument("--trust", action="store_true", help="read pickled files of a run, which can execute code")
     return parser
@@ -162,6 +188,8 @@ def main(argv: list[str] | None = None) -> None:
         return
     if not args.run:
         refuse("give one or more run folders, as `train` printed them")
+    if args.render:
+        check_render(args.render, len(args.run))
     runs = [open_run(path, trust=args.trust) for path in args.run]
     models = [run.load(args.device) for run in runs]
     if args.ablate:
@@ -181,6 +209,8 @@ def main(argv: list[str] | None = None) -> None:
     if args.json:
         Path(args.json).parent.mkdir(parents=True, exist_ok=True)
         Path(args.json).write_text(json.dumps(everything, indent=1))
+    if args.render:
+        render(args)
 
 
 if __name__ == "__main__":

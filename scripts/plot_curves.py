@@ -65,6 +65,7 @@ def within_episode(results: list[Result], styles: dict[str, int], width: int = 4
         )
         _draw_band(axes, x, curves, named(label, group), styles[label])
     axes.set(xlabel="time in the life (steps)", ylabel="mean reward per step")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlim(left=0)
     _plain(axes)
     how = {result.evaluation["actions"] for result in results if result.evaluation}
@@ -76,6 +77,8 @@ def within_episode(results: list[Result], styles: dict[str, int], width: int = 4
 def binned_curves(trainings: list[Training], by: str) -> tuple[np.ndarray, np.ndarray]:
     """Return bins' ends (bins,) and mean returns (seeds, bins), as far as the shortest training goes.
 
+    A training whose first episode ends after that (its kernels were compiled first, say) has NaN.
+
     Args:
         trainings: one for each seed.
         by: `"episodes"`, `"steps"` or `"seconds"`.
@@ -83,7 +86,7 @@ def binned_curves(trainings: list[Training], by: str) -> tuple[np.ndarray, np.nd
     x = [np.arange(1, len(t.returns) + 1) if by == "episodes" else getattr(t, by) for t in trainings]
     end = min(values[-1] for values in x)
     # Copies that run in step end their episodes together: a bin wants two such moments, or it may stay empty.
-    moments = min(len(np.unique(values[values <= end])) for values in x)
+    moments = min(count for values in x if (count := len(np.unique(values[values <= end]))))
     edges = np.linspace(0, end, 1 + max(1, min(BINS, moments // 2)))
     edges[-1] = np.nextafter(end, np.inf)
     return edges[1:], np.stack([t.binned(values, edges) for t, values in zip(trainings, x, strict=True)])
@@ -96,7 +99,7 @@ def named(label: str, group: list[Result]) -> str:
 
 def _draw_band(axes: Any, x: np.ndarray, curves: np.ndarray, label: str, style: int) -> None:
     look = line_style(style)
-    axes.plot(x, curves.mean(axis=0), label=label, linewidth=2, **look)
+    axes.plot(x, np.nanmean(curves, axis=0), label=label, linewidth=2, **look)
     if len(curves) > 1:
         low, high = bootstrap_interval(curves)
         axes.fill_between(x, low, high, color=look["color"], alpha=0.2, linewidth=0)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from plastic_rl.scripts.palette import GREY, MARKERS, line_style
 from plastic_rl.scripts.plot_curves import binned_curves
@@ -25,7 +26,7 @@ def radar(results: list[Result], styles: dict[str, int], source: str) -> Figure:
     """
     tasks = sorted({result.task for result in results})
     angles = np.linspace(0, 2 * np.pi, len(tasks), endpoint=False)
-    figure = Figure(figsize=(7.5, 7), layout="constrained")
+    figure = Figure(figsize=(7.5, 7), layout=ConstrainedLayoutEngine(w_pad=0.15))
     axes: Any = figure.subplots(subplot_kw={"projection": "polar"})
     for label, group in grouped(results).items():
         scores = np.array([_mean_final(group, task) for task in tasks])

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from plastic_rl.scripts.runs import Run
 
 
+FILMS = (".gif", ".mp4", ".png")
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -46,7 +49,7 @@ def main(argv: list[str] | None = None) -> None:
     for name in ("fps", "every", "steps", "dpi"):
         if getattr(args, name) is not None and getattr(args, name) <= 0:
             refuse(f"--{name} must be more than 0, not {getattr(args, name)}")
-    if args.output and Path(args.output).suffix not in (".gif", ".mp4", ".png"):
+    if args.output and Path(args.output).suffix not in FILMS:
         refuse(f"--output must end in .gif, .mp4 or .png, not {args.output!r}")
     run = open_run(args.run, trust=args.trust)
     model = run.load(args.device)

@@ -1,5 +1,6 @@
 """Where data sets lie, and what every reader does: read a folder or an archive, and keep the result as one array."""
 
+import gzip
 import os
 import tarfile
 import zipfile
@@ -22,7 +23,7 @@ def data_root(root: str | os.PathLike | None = None) -> Path:
         TypeError: `root` is no path.
     """
     if root is not None and not isinstance(root, str | os.PathLike):
-        raise TypeError(f"root must be a path or None, got {root!r}")
+        raise TypeError(f"root must be the path of a folder or None, got {root!r}")
     chosen = root or os.environ.get(ROOT_VARIABLE)
     if chosen:
         return Path(chosen).expanduser()
@@ -61,8 +62,12 @@ def members(path: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str, bytes]
                     content = archive.extractfile(entry) if entry.name.endswith(suffixes) else None
                     if content is not None:
                         yield entry.name, content.read()
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
-        raise ValueError(f"{path} is damaged or cut short ({error}); delete it and get it again") from error
+                assert archive.fileobj is not None
+                while archive.fileobj.read(2**20):  # gzip checks its sum at the very end, which tarfile does not reach
+                    pass
+    except (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
+        reason = str(error).partition("\n")[0].rstrip(":")
+        raise ValueError(f"{path} is damaged or cut short ({reason}); delete it and get it again") from error
 
 
 def cached(sources: list[Path], name: str, make: Callable[[], np.ndarray]) -> np.ndarray:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from plastic_rl.envs.data.grey import read_grey
+
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 
 
@@ -21,19 +23,15 @@ def load_folder(folder: str | os.PathLike, size: int) -> np.ndarray:
     Raises:
         ValueError: no such folder, no image in it, or one that cannot be read.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import ImageOps
 
     path = Path(folder).expanduser()
-    if not path.is_dir():
+    if not folder or not path.is_dir():
         raise ValueError(f"source 'folder:{folder}' must name a folder, and there is none at {path}")
     files = sorted(file for file in path.rglob("*") if file.suffix.lower() in ENDINGS)
     if not files:
         raise ValueError(f"source 'folder:{folder}' has no image ({', '.join(ENDINGS)})")
     images = np.empty((len(files), size, size), np.uint8)
     for k, file in enumerate(files):
-        try:
-            with Image.open(file) as image:
-                images[k] = np.asarray(ImageOps.fit(image.convert("L"), (size, size)))
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-            raise ValueError(f"{file} cannot be read as an image: {error}") from error
+        images[k] = np.asarray(ImageOps.fit(read_grey(file, str(file)), (size, size)))
     return images

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from plastic_rl.envs.data.archives import cached, data_root, members, missing
+from plastic_rl.envs.data.grey import read_grey
 
 SIZE, N_DRAWINGS = 31, 20
 N_CLASSES = {"background": 964, "evaluation": 659}
@@ -60,7 +61,11 @@ def _load_set(part: str, root: Path) -> np.ndarray:
 
 def _read(source: Path, part: str) -> np.ndarray:
     """Decode the drawings: `ALPHABET/characterNN/XXXX_YY.png` at the end of each name."""
-    drawings = [(name, _decode(content)) for name, content in members(source, (".png",))]
+    drawings = [
+        (name, _decode(content, f"{name} in {source}"))
+        for name, content in members(source, (".png",))
+        if not name.rpartition("/")[2].startswith(".")  # macOS leaves such files beside the real ones
+    ]
     classes = [
         np.stack([image for _, image in group])
         for _, group in groupby(drawings, key=lambda drawing: drawing[0].rpartition("/")[0])
@@ -74,9 +79,8 @@ def _read(source: Path, part: str) -> np.ndarray:
     return np.stack(classes)
 
 
-def _decode(content: bytes) -> np.ndarray:
+def _decode(content: bytes, name: str) -> np.ndarray:
     from PIL import Image
 
-    with Image.open(BytesIO(content)) as image:
-        small = image.convert("L").resize((SIZE, SIZE), Image.Resampling.BOX)
+    small = read_grey(BytesIO(content), name).resize((SIZE, SIZE), Image.Resampling.BOX)
     return 255 - np.asarray(small, np.uint8)

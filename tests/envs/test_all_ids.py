@@ -20,17 +20,10 @@ from plastic_rl.envs.score import find_task, measure_returns
 IDS = [f"plastic_rl/{name}" for name in ENVIRONMENTS]
 
 
-def make(env_id: str, **kwargs) -> gym.Env:
-    """Make an environment, or skip where its data set is not on this machine."""
-    try:
-        return gym.make(env_id, **kwargs)
-    except FileNotFoundError as error:
-        pytest.skip(str(error))
-
-
 @pytest.fixture(params=IDS)
-def env_id(request) -> str:
-    make(request.param)
+def env_id(request, monkeypatch) -> str:
+    if "Omniglot" in request.param:
+        monkeypatch.setenv("PLASTIC_RL_DATA", str(request.getfixturevalue("real_root")))
     return request.param
 
 
@@ -53,23 +46,23 @@ def test_the_checkers_of_gymnasium_and_sb3_have_nothing_to_say(env_id, monkeypat
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        check_env(make(env_id).unwrapped, skip_render_check=find_spec("pygame") is None)
-        sb3_check_env(make(env_id))
-        play(make(env_id), 20)
+        check_env(gym.make(env_id).unwrapped, skip_render_check=find_spec("pygame") is None)
+        sb3_check_env(gym.make(env_id))
+        play(gym.make(env_id), 20)
 
 
 def test_a_seed_fixes_all_that_happens(env_id):
-    steps = min(2 * make(env_id).unwrapped.task.episode_steps + 3, 300)
-    assert same(play(make(env_id), steps), play(make(env_id), steps))
+    steps = min(2 * gym.make(env_id).unwrapped.task.episode_steps + 3, 300)
+    assert same(play(gym.make(env_id), steps), play(gym.make(env_id), steps))
 
 
 def test_another_seed_is_another_episode(env_id):
-    env = make(env_id)
+    env = gym.make(env_id)
     assert not same(play(env, 30, seed=0), play(env, 30, seed=1))
 
 
 def test_resets_without_a_seed_go_on_with_the_generator(env_id):
-    env = make(env_id)
+    env = gym.make(env_id)
     starts = [env.reset(seed=1)[0], *(play_on(env) for _ in range(3))]
     assert not all(same(starts[0], start) for start in starts[1:])
 
@@ -85,7 +78,7 @@ def play_on(env):
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
 @pytest.mark.parametrize("vector", [False, True])
 def test_a_copy_goes_on_in_the_same_way(env_id, copied, vector):
-    env = gym.make_vec(env_id, num_envs=2) if vector else make(env_id)
+    env = gym.make_vec(env_id, num_envs=2) if vector else gym.make(env_id)
     play(env, 2)
     twin = copied(env)
     for _ in range(3):
@@ -94,7 +87,7 @@ def test_a_copy_goes_on_in_the_same_way(env_id, copied, vector):
 
 
 def test_a_life_ends_with_terminated_and_its_time_is_known(env_id):
-    env = make(env_id)
+    env = gym.make(env_id)
     env.reset(seed=0)
     for step in range(1, env.unwrapped.task.episode_steps + 1):
         _, _, terminated, truncated, _ = env.step(env.action_space.sample())
@@ -104,7 +97,7 @@ def test_a_life_ends_with_terminated_and_its_time_is_known(env_id):
 @pytest.mark.parametrize("mode", AutoresetMode)
 def test_the_vector_env_is_sync_vector_env_of_the_single_one(env_id, mode):
     vector = gym.make_vec(env_id, num_envs=3, autoreset_mode=mode)
-    sync = SyncVectorEnv([lambda: make(env_id)] * 3, autoreset_mode=mode)
+    sync = SyncVectorEnv([lambda: gym.make(env_id)] * 3, autoreset_mode=mode)
     assert vector.metadata["autoreset_mode"] is mode
     assert same(vector.reset(seed=5), sync.reset(seed=5))
     vector.action_space.seed(0)
@@ -118,11 +111,11 @@ def test_the_vector_env_is_sync_vector_env_of_the_single_one(env_id, mode):
 
 
 def test_render_modes(env_id):
-    text = make(env_id, render_mode="ansi")
+    text = gym.make(env_id, render_mode="ansi")
     text.reset(seed=0)
     assert isinstance(text.render(), str)
     assert text.render().strip()
-    image = make(env_id, render_mode="rgb_array")
+    image = gym.make(env_id, render_mode="rgb_array")
     image.reset(seed=0)
     frames = [image.render()]
     for _ in range(image.unwrapped.task.episode_steps):
@@ -137,7 +130,7 @@ def test_render_modes(env_id):
 def test_a_vector_env_renders_each_copy(env_id):
     vector = gym.make_vec(env_id, num_envs=2, render_mode="rgb_array")
     vector.reset(seed=3)
-    single = make(env_id, render_mode="rgb_array")
+    single = gym.make(env_id, render_mode="rgb_array")
     single.reset(seed=4)
     assert len(vector.render()) == 2
     assert (vector.render()[1] == single.render()).all()
@@ -146,7 +139,7 @@ def test_a_vector_env_renders_each_copy(env_id):
 def test_human_mode_draws_without_being_asked(env_id, monkeypatch):
     pytest.importorskip("pygame")
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    env = make(env_id, render_mode="human")
+    env = gym.make(env_id, render_mode="human")
     env.unwrapped.metadata = {**env.unwrapped.metadata, "render_fps": 1000}
     env.reset(seed=0)
     env.step(env.action_space.sample())
@@ -164,7 +157,7 @@ def test_random_scores_nothing_and_the_oracle_everything(env_id):
 
 
 def test_queries_are_asked_and_their_targets_are_actions(env_id):
-    env = make(env_id)
+    env = gym.make(env_id)
     _, info = env.reset(seed=0)
     queries = []
     for _ in range(env.unwrapped.task.episode_steps):
@@ -177,7 +170,7 @@ def test_queries_are_asked_and_their_targets_are_actions(env_id):
 
 
 def test_bad_calls_are_refused(env_id):
-    env = make(env_id).unwrapped
+    env = gym.make(env_id).unwrapped
     with pytest.raises(gym.error.ResetNeeded):
         env.step(env.action_space.sample())
     env.reset(seed=0)

@@ -96,6 +96,7 @@ def test_flat_images_are_left_out():
         ({"source": "cats"}, "source must be 'dead_leaves', 'cifar10' or 'folder:PATH', got 'cats'"),
         ({"source": "cifar10", "size": 16}, "size must be 32 for source 'cifar10', got 16"),
         ({"source": "folder:nowhere"}, "must name a folder"),
+        ({"source": "folder:"}, "must name a folder"),
         ({"split": "valid"}, "split must be one of 'train', 'test', got 'valid'"),
     ],
 )

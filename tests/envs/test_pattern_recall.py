@@ -1,11 +1,14 @@
 """Pattern recall: the course of a life, what is hidden, and that the nearest pattern seen is the answer."""
 
+from functools import partial
+
 import gymnasium as gym
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from plastic_rl.envs.image_recall import ImageRecallEnv
 from plastic_rl.envs.pattern_recall import PatternRecallEnv, PatternRecallVectorEnv
 
 
@@ -88,6 +91,20 @@ def test_only_hidden_bits_count():
         assert env.step(answer)[1] == 1 - wrong / 2
 
 
+@pytest.mark.parametrize("make", [PatternRecallEnv, partial(ImageRecallEnv, n_presentations=1, presentation_steps=1)])
+def test_answers_do_not_count_while_a_network_settles(make):
+    env = make(blank_steps=0, query_steps=3, settling_steps=1)
+    observation, info = env.reset(seed=0)
+    heard = []
+    over = False
+    while not over:
+        flag, counts = observation[-2], info["query"]
+        observation, reward, over, _, info = env.step(info["target"])
+        heard.append((flag, counts, round(reward, 5)))
+    assert heard[-4:] == [(0, False, 0), (1, False, 0), (1, True, 1), (1, True, 1)]
+    assert env.reference_returns().oracle == 2
+
+
 def test_orders_differ_between_presentations_and_between_lives():
     env = PatternRecallVectorEnv(200, n_patterns=3, n_presentations=2)
     env.reset(seed=0)
@@ -105,6 +122,7 @@ def test_orders_differ_between_presentations_and_between_lives():
         ({"presentation_steps": 0}, ValueError, "presentation_steps"),
         ({"blank_steps": -1}, ValueError, "blank_steps"),
         ({"query_steps": 0}, ValueError, "query_steps"),
+        ({"settling_steps": 4}, ValueError, "settling_steps"),
         ({"degraded": 0}, ValueError, "degraded"),
         ({"degraded": 1.5}, ValueError, "degraded"),
         ({"degraded": "half"}, TypeError, "degraded"),

@@ -13,13 +13,14 @@ from plastic_rl.envs.wrappers import Lives, PreviousActionReward, VectorLives, V
 
 
 class Line(gym.Env):
-    """Any action is fine; observes the time, pays it, and ends after three steps, or is cut off after two."""
+    """Any action is fine; observes the time, pays it, and ends after `length` steps, or is cut off after two."""
 
     observation_space = spaces.Box(0, 9, (1,), np.float32)
 
-    def __init__(self, action_space=None, cut=False):
+    def __init__(self, action_space=None, cut=False, length=3):
         self.action_space = action_space or spaces.Discrete(3)
         self.cut = cut
+        self.length = length
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
@@ -31,7 +32,8 @@ class Line(gym.Env):
         self.time += 1
         cut = self.cut and self.time == 2
         observation = np.array([self.time], np.float32)
-        return observation, float(self.time), self.time == 3, cut, {"hidden": int(self.hidden), "time": self.time}
+        over = self.time == self.length
+        return observation, float(self.time), over, cut, {"hidden": int(self.hidden), "time": self.time}
 
 
 def same(first, second):
@@ -133,11 +135,13 @@ def test_the_last_reward_of_an_episode_is_seen_in_the_next_one():
 @pytest.mark.parametrize("native", [False, True])
 def test_vector_lives_are_single_lives_many_times(mode, native):
     if native:
-        env, one = ColourBanditVectorEnv(3, "Disabled", episode_steps=4), lambda: ColourBanditEnv(episode_steps=4)
+        ones = [lambda: ColourBanditEnv(episode_steps=4)] * 3
+        env = ColourBanditVectorEnv(3, "Disabled", episode_steps=4)
     else:
-        env, one = SyncVectorEnv([Line] * 3, autoreset_mode="Disabled"), Line
+        ones = [lambda length=length: Line(length=length) for length in (2, 3, 5)]
+        env = SyncVectorEnv(ones, autoreset_mode="Disabled")
     vector = VectorLives(env, episodes=2, autoreset_mode=mode)
-    sync = SyncVectorEnv([lambda: Lives(one(), episodes=2)] * 3, autoreset_mode=mode)
+    sync = SyncVectorEnv([lambda one=one: Lives(one(), episodes=2) for one in ones], autoreset_mode=mode)
     assert same(vector.reset(seed=1), sync.reset(seed=1))
     vector.action_space.seed(0)
     some = np.array([True, False, True])

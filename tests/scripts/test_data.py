@@ -115,12 +115,16 @@ def test_a_full_disk_leaves_nothing(server, tmp_path, monkeypatch):
 
 def test_the_command(server, tmp_path, capsys):
     url, _ = server
-    main(["omniglot", "--root", str(tmp_path), "--url", f"{url}/x.zip", "--md5", MD5])
+    main(["omniglot", "--root", str(tmp_path), "--url", f"{url}/x.zip", "--md5", MD5.upper()])
     assert names(tmp_path) == ["x.zip"]
     for arguments, message in [
         (["--url", f"{url}/missing", "--md5", MD5], "cannot be had: HTTP Error 404"),
         (["--url", f"{url}/x.zip"], "--url must end in one of images_background.zip"),
         (["--url", f"{url}/x.zip", "--md5", "1", "2"], "one sum for each of the 1 addresses, got 2"),
+        (["--url", f"{url}/", "--md5", MD5], "--url must be an address that ends in a file's name"),
+        (["--url", f"{url}/..", "--md5", MD5], "--url must be an address that ends in a file's name"),
+        (["--url", "x.zip", "--md5", MD5], "--url must be an address that ends in a file's name"),
+        (["--url", "http://[here/y.zip", "--md5", MD5], "cannot be had: Invalid IPv6 URL"),
     ]:
         with pytest.raises(SystemExit) as stop:
             main(["omniglot", "--root", str(tmp_path), *arguments])

@@ -72,6 +72,15 @@ def test_bins_hold_the_means_of_their_episodes():
     assert curves.tolist() == [[0.5, 2.5], [0.5, 2.5]]
 
 
+def test_a_training_that_began_to_count_late_does_not_hide_the_others():
+    times = np.arange(1, 9)
+    early, late = (Training(np.arange(8.0), 10 * times, begin + times) for begin in (0.0, 60.0))
+    ends, curves = binned_curves([early, late], "seconds")
+    assert len(ends) == 4
+    assert curves[0].tolist() == [0.5, 2.5, 4.5, 6.5]
+    assert np.isnan(curves[1]).all()
+
+
 def test_bins_without_an_episode_are_interpolated():
     training = Training(np.array([1.0, 3.0]), np.array([10, 30]), np.zeros(2))
     assert training.binned(training.steps, np.array([0, 10, 20, 30])).tolist() == [1, 2, 3]

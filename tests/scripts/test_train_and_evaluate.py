@@ -121,6 +121,14 @@ def test_evaluate_prints_and_writes_figures(run, capsys):
     assert f"{figures[0]['mean_return']:.1f}" in output
 
 
+def test_evaluate_shows_a_life(run, tmp_path, capsys):
+    few = [str(run), "--episodes", "4", "--deterministic"]
+    evaluate.main([*few, "--render", "ansi"])
+    assert "step 20" in capsys.readouterr().out
+    evaluate.main([*few, "--render", str(tmp_path / "life.gif")])
+    assert (tmp_path / "life.gif").stat().st_size > 1000
+
+
 def test_evaluate_recomputes_the_figures_of_a_score(capsys):
     evaluate.main(["--reference", "plastic_rl/Maze-v0", "--episodes", "64"])
     assert "oracle" in capsys.readouterr().out
@@ -135,6 +143,8 @@ def test_evaluate_recomputes_the_figures_of_a_score(capsys):
         ["--reference", "plastic_rl/Mase-v0"],
         ["--reference", "CartPole-v1"],
         ["x", "--episodes", "0"],
+        ["x", "--render", "life.avi"],
+        ["x", "y", "--render", "ansi"],
     ],
 )
 def test_evaluate_says_what_is_wrong(arguments, capsys, monkeypatch, tmp_path):

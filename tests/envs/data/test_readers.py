@@ -57,6 +57,10 @@ def test_damaged_cifar10(tmp_path):
     (tmp_path / "cifar-10-binary.tar.gz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match="damaged or cut short"):
         load_cifar10("test", tmp_path)
+    wrong_sum = whole[:-8] + bytes(4) + whole[-4:]
+    (tmp_path / "cifar-10-binary.tar.gz").write_bytes(wrong_sum)
+    with pytest.raises(ValueError, match=r"damaged or cut short \(CRC check failed"):
+        list(members(tmp_path / "cifar-10-binary.tar.gz", ("test_batch.bin",)))
     assert [file.name for file in tmp_path.iterdir()] == ["cifar-10-binary.tar.gz"]
 
 
@@ -69,6 +73,7 @@ def test_omniglot_from_zip_and_folder_is_the_same(tmp_path, monkeypatch):
             for d in range(20):
                 archive.writestr(f"images_background/Abc/character{k + 1:02}/{k:04}_{d + 1:02}.png", png(255 * (d % 2)))
         archive.extractall(folder)
+        archive.writestr("__MACOSX/images_background/Abc/character01/._0000_01.png", b"no drawing")
     first, second = load_omniglot("background", zipped), load_omniglot("background", folder)
     assert first.shape == (2, 20, 31, 31)
     assert (first[:, 0] == 255).all()  # ink
@@ -85,6 +90,11 @@ def test_damaged_omniglot(tmp_path):
     with pytest.raises(ValueError, match="damaged or cut short"):
         load_omniglot("background", tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["images_background.zip"]
+    drawing = tmp_path / "images_background" / "Abc" / "character01" / "0001_01.png"
+    drawing.parent.mkdir(parents=True)
+    drawing.write_bytes(png(0)[:40])
+    with pytest.raises(ValueError, match=r"Abc/character01/0001_01\.png in .* cannot be read as an image"):
+        load_omniglot("background", tmp_path)
 
 
 def test_nothing_is_written_outside(tmp_path):
@@ -126,6 +136,8 @@ def test_where_data_lies(tmp_path, monkeypatch):
     monkeypatch.setenv("PLASTIC_RL_DATA", str(tmp_path))
     assert data_root() == tmp_path
     assert data_root(tmp_path / "other") == tmp_path / "other"
+    with pytest.raises(TypeError, match="root must be the path of a folder or None, got 3"):
+        data_root(3)
     monkeypatch.delenv("PLASTIC_RL_DATA")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert data_root() == tmp_path / "plastic_rl"

@@ -1,13 +1,8 @@
-"""The real Omniglot and CIFAR-10, downloaded over loopback from a folder that has them.
-
-The folder is named by PLASTIC_RL_TEST_DATA, or is `../shared/data` beside the repository; without it these are skipped.
-"""
+"""The real Omniglot and CIFAR-10, downloaded over loopback from a folder that has them."""
 
 import hashlib
-import os
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Thread
 
 import gymnasium as gym
@@ -16,7 +11,6 @@ import pytest
 
 from plastic_rl.scripts.data import main
 
-FOLDER = Path(os.environ.get("PLASTIC_RL_TEST_DATA") or Path(__file__).parents[4] / "shared" / "data")
 ARCHIVES = {
     "omniglot": ["images_background.zip", "images_evaluation.zip"],
     "cifar10": ["cifar-10-subset-binary.tar.gz"],
@@ -24,15 +18,13 @@ ARCHIVES = {
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    if not all((FOLDER / name).exists() for names in ARCHIVES.values() for name in names):
-        pytest.skip("no real data: PLASTIC_RL_TEST_DATA names no folder with the archives")
+def root(real_data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=FOLDER))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=real_data))
     Thread(target=server.serve_forever, daemon=True).start()
     for data_set, names in ARCHIVES.items():
         urls = [f"http://127.0.0.1:{server.server_port}/{name}" for name in names]
-        sums = [hashlib.md5((FOLDER / name).read_bytes()).hexdigest() for name in names]
+        sums = [hashlib.md5((real_data / name).read_bytes()).hexdigest() for name in names]
         main([data_set, "--root", str(folder), "--url", *urls, "--md5", *sums])
     server.shutdown()
     return folder
