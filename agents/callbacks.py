@@ -220,9 +220,10 @@ class PlasticityCallback(BaseCallback):
     def _log_line(self, tag: str, title: str, ylabel: str, values: np.ndarray) -> None:
         # matplotlib takes a second to import, and users of the policy alone do not need it.
         from matplotlib.figure import Figure as Canvas
+        from matplotlib.ticker import MaxNLocator
 
         canvas = Canvas(figsize=(6, 3.5), layout="constrained")
         axes = canvas.add_subplot(xlabel="time in the episode (steps)", ylabel=ylabel, title=title)
         axes.plot(np.arange(1, len(values) + 1), values, linewidth=1)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
         self.logger.record(tag, Figure(canvas, close=False), exclude=NOT_TEXT)

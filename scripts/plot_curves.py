@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from plastic_rl.scripts.lives import bootstrap_interval
 from plastic_rl.scripts.palette import GREY, line_style
@@ -65,7 +66,7 @@ def within_episode(results: list[Result], styles: dict[str, int], width: int = 4
         )
         _draw_band(axes, x, curves, named(label, group), styles[label])
     axes.set(xlabel="time in the life (steps)", ylabel="mean reward per step")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     axes.set_xlim(left=0)
     _plain(axes)
     how = {result.evaluation["actions"] for result in results if result.evaluation}

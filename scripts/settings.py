@@ -100,7 +100,7 @@ def check_settings(settings: Any) -> None:
     for name in SCHEDULES:
         if isinstance(settings.get(name), str):
             _check_schedule(name, settings[name])
-    for name in ("env_kwargs", "monitor_kwargs", "policy_kwargs"):
+    for name in ("env_kwargs", "monitor_kwargs"):
         _check_dict(name, settings.get(name, {}))
     if isinstance(settings.get("normalize", False), dict | str):
         _check_dict("normalize", settings["normalize"])

@@ -13,8 +13,8 @@ class PrototypicalCore(LoopCore):
         a_j(t) = -scale * |f(t) - mean_j(t)|^2
 
     with f(t) the features and mean_j(t) their mean over the steps before at which label j was shown; zero before there
-    is one. Its output is a(t), the classes' logits: give it to the policy as it is. Its state is the sum of the features
-    of each class, and how many there were.
+    is one. Its output is a(t), the classes' logits: give it to the policy as it is. Its state is the sum of the
+    features of each class, and how many there were.
 
     Args:
         input_size: I, features and label.

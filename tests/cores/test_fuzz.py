@@ -19,6 +19,7 @@ GOOD = {
     "rule": st.sampled_from([*RULES, get_rule("oja"), OWN, "ojja"]),
     "alpha": st.sampled_from(["per_connection", "shared", "none"]),
     "eta": st.sampled_from(["shared", "per_neuron"]),
+    "writes": st.sampled_from(["labelled", "always"]),
     "backend": st.sampled_from([None, "reference", "numba"]),
     "n_elements": st.integers(0, 8),
     "layers": st.lists(
