@@ -39,6 +39,8 @@ def obstacle(arguments: ScanArguments) -> str | None:
         return f"it computes in float32 or float64, not {dtype}"
     if arguments.alpha is not None and (rule.name not in CODES or rule != RULES[rule.name]):
         return f"it knows the rules {', '.join(CODES)}, not {rule.name!r}"
+    if arguments.gain is not None:
+        return "it does not know layer normalisation"
     return None
 
 
