@@ -146,7 +146,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m plastic_rl.scripts.reproduce", description=__doc__)
     parser.add_argument("claims", nargs="*", metavar="CLAIM", help=f"all, or some of: {', '.join(CLAIMS)}")
     parser.add_argument("--seeds", type=int, help="runs of each arm; default: the claim's own, usually 3")
-    parser.add_argument("--quick", action="store_true", help="small versions of the first and the last arm, in a folder of their own")
+    quick = "small versions of the first and the last arm, in a folder of their own"
+    parser.add_argument("--quick", action="store_true", help=quick)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at a time")
     parser.add_argument("--results", default="results", help="folder of the results")
     parser.add_argument("--evaluate", action="store_true", help="only try the agents that are kept, on fresh lives")

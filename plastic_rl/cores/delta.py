@@ -22,13 +22,16 @@ class DeltaCore(LoopCore):
     Args:
         input_size: I.
         hidden_size: N, outputs and values; keys have as many elements.
+        layer_norm: whether what is in the brackets of h(t) is normalised over the neurons (Ba, Kiros & Hinton, 2016),
+            with a trained gain and bias, 1 and 0 at first.
 
     Source: Schlag, Irie & Schmidhuber (2021), "Linear transformers are secretly fast weight programmers"; the recurrent
     form is that of Irie et al. (2021), "Going beyond linear transformers with recurrent fast weight programmers".
     """
 
-    def __init__(self, input_size: int, hidden_size: int = 100) -> None:
+    def __init__(self, input_size: int, hidden_size: int = 100, layer_norm: bool = False) -> None:
         super().__init__(input_size, check_integer("hidden_size", hidden_size, 1, MOST_UNITS))
+        self.norm = nn.LayerNorm(hidden_size) if layer_norm else nn.Identity()
         self.slow = nn.Linear(input_size + hidden_size, 4 * hidden_size + 1)
         self.state_shapes = ((hidden_size,), (hidden_size, hidden_size))
 
@@ -40,7 +43,7 @@ class DeltaCore(LoopCore):
         key, query = functional.softmax(key, dim=1), functional.softmax(query, dim=1)
         old = torch.bmm(key.unsqueeze(1), fast).squeeze(1)
         fast = torch.baddbmm(fast, key.unsqueeze(2), (torch.sigmoid(beta) * (value - old)).unsqueeze(1))
-        hidden = torch.tanh(direct + torch.bmm(query.unsqueeze(1), fast).squeeze(1))
+        hidden = torch.tanh(self.norm(direct + torch.bmm(query.unsqueeze(1), fast).squeeze(1)))
         return hidden, (hidden, fast)
 
     def traces(self, state: State) -> dict[str, Tensor]:

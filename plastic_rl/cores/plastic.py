@@ -19,7 +19,8 @@ class PlasticCore(RecurrentCore):
 
         x_j(t) = tanh( (U inputs(t) + c)_j + sum_i x_i(t-1) * (w_ij + alpha_ij * Hebb_ij(t)) )
 
-    The rule says how the trace Hebb is written. With `alpha="shared"` it is the paper's homogeneous network, with
+    The rule says how the trace Hebb is written. With `layer_norm`, what is in the brackets is normalised over the
+    neurons first (`plastic_rl.ops.plastic_scan`). With `alpha="shared"` it is the paper's homogeneous network, with
     `alpha="none"` an Elman network without a trace.
 
     Args:
@@ -31,12 +32,14 @@ class PlasticCore(RecurrentCore):
         eta_init: initial plasticity rate, in [0, 1].
         eta: `"shared"` (one rate), or `"per_neuron"` (one for each postsynaptic neuron).
         fan_out: whether a modulated rule scales M(t) by a trained weight for each postsynaptic neuron.
+        layer_norm: whether what the neurons receive is normalised, with a trained gain and bias, 1 and 0 at first.
         backend: which backend of `plastic_scan` to use; the fastest available by default.
 
     Raises:
         ValueError: an argument is out of its range; the message names it.
 
-    Source: Miconi, Clune & Stanley (2018), equations 1 and 2; Miconi et al. (2019) for the modulated rules.
+    Source: Miconi, Clune & Stanley (2018), equations 1 and 2; Miconi et al. (2019) for the modulated rules; Ba, Kiros &
+    Hinton (2016) for the normalisation.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class PlasticCore(RecurrentCore):
         eta_init: float = 0.03,
         eta: Literal["shared", "per_neuron"] = "shared",
         fan_out: bool = False,
+        layer_norm: bool = False,
         backend: str | None = None,
     ) -> None:
         super().__init__(input_size, check_integer("hidden_size", hidden_size, 1, MOST_UNITS))
@@ -63,6 +67,7 @@ class PlasticCore(RecurrentCore):
         self.input_map = nn.Linear(input_size, hidden_size)
         bound = 1 / math.sqrt(hidden_size)
         self.weight = nn.Parameter(torch.empty(hidden_size, hidden_size).uniform_(-bound, bound))
+        self.norm = nn.LayerNorm(hidden_size) if layer_norm else None
         self.alpha: nn.Parameter | None = None
         self.eta: nn.Parameter | None = None
         self.rule_parameters = nn.ParameterDict()
@@ -123,7 +128,8 @@ class PlasticCore(RecurrentCore):
 
     def _how(self) -> dict:
         parameters: Mapping[str, Tensor] = {name: self.rule_parameters[name] for name in self.rule_parameters}
-        return {"rule": self.rule, "parameters": parameters, "backend": self.backend}
+        norm = None if self.norm is None else (self.norm.weight, self.norm.bias)
+        return {"rule": self.rule, "parameters": parameters, "backend": self.backend, "layer_norm": norm}
 
     def plasticity(self) -> dict[str, Tensor]:
         """Return the recurrent `weight` and, where the layer has them, `alpha` and `eta`."""

@@ -1,6 +1,7 @@
 """An LSTM with plastic connections into its cells."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +29,8 @@ class PlasticLSTM(LoopCore):
         alpha_init: standard deviation of the initial alpha.
         eta_init: initial plasticity rate, in [0, 1].
         forget_bias: initial bias of the forget gate.
+        layer_norm: whether what each gate and g receive, the brackets, is normalised over its N neurons (Ba, Kiros &
+            Hinton, 2016), with a trained gain and bias, 1 and 0 at first; the forget gate's bias is `forget_bias`.
 
     Raises:
         ValueError: an argument is out of its range; the message names it.
@@ -43,12 +46,15 @@ class PlasticLSTM(LoopCore):
         alpha_init: float = 0.01,
         eta_init: float = 0.03,
         forget_bias: float = 1.0,
+        layer_norm: bool = False,
     ) -> None:
         super().__init__(input_size, check_integer("hidden_size", hidden_size, 1, MOST_UNITS))
         if not 0 <= eta_init <= 1:
             raise ValueError(f"eta_init must be a rate in [0, 1], not {eta_init}")
         if alpha_init < 0:
             raise ValueError(f"alpha_init must be a standard deviation of at least 0, not {alpha_init}")
+        if layer_norm and hidden_size == 1:
+            raise ValueError("hidden_size must be at least 2 with layer_norm, not 1: nothing is left to normalise")
         self.rule = get_rule(rule)
         bound = 1 / math.sqrt(hidden_size)
         self.input_map = nn.Linear(input_size, 4 * hidden_size)
@@ -65,18 +71,20 @@ class PlasticLSTM(LoopCore):
                 f"rule {self.rule.name!r} has a parameter {unknown[0]!r}, which a core of one's own must make"
             )
         self.rule_parameters = nn.ParameterDict({name: initial[name] for name in self.rule.parameters})
+        self.norm = nn.GroupNorm(4, 4 * hidden_size) if layer_norm else nn.Identity()
+        biased: Any = self.norm if layer_norm else self.input_map  # what all neurons share is normalised away
         with torch.no_grad():
-            self.input_map.bias[hidden_size : 2 * hidden_size] = forget_bias
+            biased.bias[hidden_size : 2 * hidden_size] = forget_bias
         self.state_shapes = ((hidden_size,), (hidden_size,), *[(hidden_size, hidden_size)] * len(self.rule.traces))
 
     def advance(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Take one step; see `LoopCore.advance`."""
         hidden, cell, *traces = state
-        driven = self.input_map(inputs)
-        n = hidden.shape[1]
-        into, forget, out = torch.sigmoid(driven[:, : 3 * n] + self.gates(hidden)).chunk(3, dim=1)
         plastic = torch.baddbmm((hidden @ self.weight).unsqueeze(1), hidden.unsqueeze(1), self.alpha * traces[0])
-        candidate = torch.tanh(driven[:, 3 * n :] + plastic.squeeze(1))
+        recurrent = torch.cat([self.gates(hidden), plastic.squeeze(1)], dim=1)
+        *gates, candidate = self.norm(self.input_map(inputs) + recurrent).chunk(4, dim=1)
+        into, forget, out = map(torch.sigmoid, gates)
+        candidate = torch.tanh(candidate)
         cell = forget * cell + into * candidate
         parameters = dict(self.rule_parameters.items())
         written = self.rule.step(tuple(traces), hidden, candidate, self._rate(), parameters)

@@ -21,6 +21,8 @@ class STPNCore(LoopCore):
         hidden_size: N.
         decay_init: upper end of the initial Lambda, which is uniform between 0 and it.
         rate_init: standard deviation of the initial Gamma.
+        layer_norm: whether what is in the brackets of h(t) is normalised over the neurons (Ba, Kiros & Hinton, 2016),
+            with a trained gain and bias, 1 and 0 at first.
 
     Raises:
         ValueError: an argument is out of its range; the message names it.
@@ -29,7 +31,12 @@ class STPNCore(LoopCore):
     """
 
     def __init__(
-        self, input_size: int, hidden_size: int = 100, decay_init: float = 1.0, rate_init: float = 0.01
+        self,
+        input_size: int,
+        hidden_size: int = 100,
+        decay_init: float = 1.0,
+        rate_init: float = 0.01,
+        layer_norm: bool = False,
     ) -> None:
         super().__init__(input_size, check_integer("hidden_size", hidden_size, 1, MOST_UNITS))
         if not 0 <= decay_init <= 1:
@@ -41,13 +48,14 @@ class STPNCore(LoopCore):
         self.bias = nn.Parameter(torch.zeros(hidden_size))
         self.decay = nn.Parameter(torch.rand(shape) * decay_init)
         self.rate = nn.Parameter(rate_init * torch.randn(shape))
+        self.norm = nn.LayerNorm(hidden_size) if layer_norm else nn.Identity()
         self.state_shapes = ((hidden_size,), shape)
 
     def advance(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Take one step; see `LoopCore.advance`."""
         before, fast = state
         pre = torch.cat([inputs, before], dim=1)
-        hidden = torch.tanh(torch.bmm(pre.unsqueeze(1), fast).squeeze(1) + pre @ self.weight + self.bias)
+        hidden = torch.tanh(self.norm(torch.bmm(pre.unsqueeze(1), fast).squeeze(1) + pre @ self.weight + self.bias))
         # Beyond 1 in magnitude a synapse would grow for ever.
         decay = self.decay + (self.decay.clamp(-1, 1) - self.decay).detach()
         fast = decay * fast + self.rate * (pre.unsqueeze(2) * hidden.unsqueeze(1))

@@ -9,6 +9,7 @@ from torch import Tensor
 from plastic_rl.ops.rules import RULES, Rule
 
 LOW_PRECISION = (torch.bfloat16, torch.float16)
+NORM = ("layer_norm[0] (gain)", "layer_norm[1] (bias)")
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class ScanArguments:
         episode_starts: (T, B) bool.
         rule: the rule.
         parameters: the rule's tensors by name; empty where alpha is None.
+        gain: (N,), of layer normalisation, or None.
+        bias: (N,), of layer normalisation, or None.
     """
 
     drive: Tensor
@@ -34,10 +37,13 @@ class ScanArguments:
     episode_starts: Tensor
     rule: Rule
     parameters: Mapping[str, Tensor]
+    gain: Tensor | None
+    bias: Tensor | None
 
     def tensors(self) -> dict[str, Tensor]:
         """Return every floating-point tensor by its name."""
         named = {"drive": self.drive, "weight": self.weight, "alpha": self.alpha, "eta": self.eta}
+        named |= {NORM[0]: self.gain, NORM[1]: self.bias}
         names = ("activity", *self.rule.traces)
         named |= {f"state[{i}] ({name})": s for i, (name, s) in enumerate(zip(names, self.state, strict=False))}
         named |= {f"parameters[{name!r}]": p for name, p in self.parameters.items()}
@@ -57,6 +63,8 @@ class ScanArguments:
             eta=to(self.eta),
             state=tuple(s.to(dtype) for s in self.state),
             parameters={name: p.to(dtype) for name, p in self.parameters.items()},
+            gain=to(self.gain),
+            bias=to(self.bias),
         )
 
 
@@ -69,6 +77,7 @@ def checked_arguments(
     episode_starts: Tensor,
     rule: Rule,
     parameters: Mapping[str, Tensor] | None,
+    layer_norm: tuple[Tensor, Tensor] | None,
 ) -> ScanArguments:
     """Return the arguments of a scan, or raise an error that names the one that is wrong.
 
@@ -95,6 +104,7 @@ def checked_arguments(
         episode_starts,
         rule,
         dict(parameters or {}) if plastic else {},
+        *_checked_norm(layer_norm),
     )
     _check_names(arguments)
     _check_shapes(arguments)
@@ -105,6 +115,18 @@ def checked_arguments(
 def _check_tensor(name: str, value: object) -> None:
     if not isinstance(value, Tensor):
         raise TypeError(f"{name} must be a tensor, not {type(value).__name__}")
+
+
+def _checked_norm(layer_norm: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor] | tuple[None, None]:
+    if layer_norm is None:
+        return None, None
+    if not isinstance(layer_norm, (tuple, list)):
+        raise TypeError(f"layer_norm must be a tuple of gain and bias, or None, not {type(layer_norm).__name__}")
+    if len(layer_norm) != 2:
+        raise ValueError(f"layer_norm must be a tuple of 2 (gain, bias), not of {len(layer_norm)}")
+    for name, tensor in zip(NORM, layer_norm, strict=True):
+        _check_tensor(name, tensor)
+    return layer_norm[0], layer_norm[1]
 
 
 def _check_names(arguments: ScanArguments) -> None:
@@ -133,6 +155,8 @@ def _check_shapes(arguments: ScanArguments) -> None:
         "weight": [(n, n)],
         "alpha": [(n, n), ()],
         "eta": [(), (n,)],
+        NORM[0]: [(n,)],
+        NORM[1]: [(n,)],
     }
     if arguments.rule == RULES.get(arguments.rule.name):  # a rule of one's own decides on its shapes itself
         allowed |= {

@@ -83,14 +83,21 @@ def plastic_scan(
     rule: str | Rule = "decay",
     parameters: Mapping[str, Tensor] | None = None,
     backend: str | None = None,
+    layer_norm: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, State]:
     """Run a plastic layer over a whole sequence.
 
     At each step the state is zeroed where an episode starts; then, with `pre` the activity of the step before,
 
-        post[b, j] = tanh(drive[t, b, j] + sum_i pre[b, i] * (weight[i, j] + alpha[i, j] * trace[b, i, j]))
+        received[b, j] = drive[t, b, j] + sum_i pre[b, i] * (weight[i, j] + alpha[i, j] * trace[b, i, j])
+        post[b, j] = tanh(received[b, j])
 
-    and the rule writes the traces from `pre` and `post`. Differentiable in every floating-point argument, from the
+    and the rule writes the traces from `pre` and `post`. With `layer_norm`, and mean and variance over the sample's N
+    neurons at the step,
+
+        post[b, j] = tanh(gain[j] * (received[b, j] - mean[b]) / sqrt(variance[b] + 1e-5) + bias[j])
+
+    Differentiable in every floating-point argument, from the
     activity and from the final state.
 
     Args:
@@ -106,6 +113,8 @@ def plastic_scan(
         parameters: the rule's tensors by name. `neuromodulated` and `retroactive` take `modulation_weight` (N,),
             `modulation_bias` () and optionally `fan_out` (N,).
         backend: a name to force one; by default PLASTIC_RL_BACKEND, and without it the fastest that can.
+        layer_norm: gain and bias, (N,) each, of a layer that normalises what its neurons receive; None for one that
+            does not.
 
     Returns:
         Activity (T, B, N), and the state after the last step in the form of `state`.
@@ -114,9 +123,12 @@ def plastic_scan(
         ValueError: shapes, dtypes or devices do not agree, or the backend cannot run this; the message says which.
         TypeError: an argument is of the wrong type.
 
-    Source: Miconi, Clune & Stanley (2018), equations 1 to 3; Miconi et al. (2019), equations 3 to 5.
+    Source: Miconi, Clune & Stanley (2018), equations 1 to 3; Miconi et al. (2019), equations 3 to 5; Ba, Kiros & Hinton
+    (2016), "Layer normalization", for `layer_norm`.
     """
-    arguments = checked_arguments(drive, weight, alpha, eta, state, episode_starts, get_rule(rule), parameters)
+    arguments = checked_arguments(
+        drive, weight, alpha, eta, state, episode_starts, get_rule(rule), parameters, layer_norm
+    )
     arguments = arguments.cast(compute_dtype(drive.dtype))
     chosen = choose_backend(arguments, backend)
     if drive.shape[0] == 0:
@@ -138,6 +150,7 @@ def plastic_step(
     rule: str | Rule = "decay",
     parameters: Mapping[str, Tensor] | None = None,
     backend: str | None = None,
+    layer_norm: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, State]:
     """Advance a plastic layer by one step without gradients, as a rollout does.
 
@@ -151,6 +164,7 @@ def plastic_step(
         rule: as in `plastic_scan`.
         parameters: as in `plastic_scan`.
         backend: as in `plastic_scan`.
+        layer_norm: as in `plastic_scan`.
 
     Returns:
         Activity (B, N) and the state after the step.
@@ -162,7 +176,7 @@ def plastic_step(
     if isinstance(drive, Tensor) and drive.dim() != 2:
         raise ValueError(f"drive must have shape (B, N), not {tuple(drive.shape)}")
     sequence, starts = (x.unsqueeze(0) if isinstance(x, Tensor) else x for x in (drive, episode_starts))
-    arguments = checked_arguments(sequence, weight, alpha, eta, state, starts, get_rule(rule), parameters)
+    arguments = checked_arguments(sequence, weight, alpha, eta, state, starts, get_rule(rule), parameters, layer_norm)
     arguments = arguments.cast(compute_dtype(drive.dtype))
     chosen = choose_backend(arguments, backend)
     with torch.autocast(drive.device.type, enabled=False):

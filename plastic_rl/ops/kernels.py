@@ -8,6 +8,7 @@ import numpy as np
 
 from plastic_rl.ops.compiled import inner, kernel
 from plastic_rl.ops.layer import coefficients, coefficients_backward, gradients_of, through_tanh
+from plastic_rl.ops.normalisation import normalise, normalise_backward
 from plastic_rl.ops.simd import fill, lanes_of, least, load, lower, store
 from plastic_rl.ops.sweeps import (
     ROWS,
@@ -26,7 +27,7 @@ from plastic_rl.ops.sweeps import (
 
 @kernel
 def forward(
-    drive, starts, first, initial, final, layer, rule, limit, activity, checkpoints, every, packed, vectors,
+    drive, starts, first, initial, final, layer, rule, limit, activity, received, checkpoints, every, packed, vectors,
     job, n_jobs, thread,
 ):  # fmt: skip
     """Run the scan, with the trace saved before every `every`-th step if there are `checkpoints`.
@@ -41,6 +42,7 @@ def forward(
         rule: DECAY, OJA or MODULATED.
         limit: where the trace is clipped, or None.
         activity: (T, B, N), written.
+        received: (T, B, N), written with what a layer that normalises has received; None for one that does not.
         checkpoints: (1, T / every + 1, B, size), written, the last with the final trace, or none.
         every: steps of a segment.
         packed: (n_threads, 1, size) to work in.
@@ -70,6 +72,10 @@ def forward(
                 pre[:] = 0
             for j in range(n):
                 read[j] += drive[t, b, j]
+            if received is not None:  # known when compiling, as is `limit`
+                for j in range(n):
+                    received[t, b, j] = read[j]
+                normalise(read[:n], layer.gain, layer.bias)
             squash(read, post)
             for j in range(n):
                 activity[t, b, j] = post[j]
@@ -188,13 +194,14 @@ def load_adjoint(final_gradient, b, n, adjoint, columns):
 
 @kernel
 def backward(
-    activity, starts, first, activity_gradient, checkpoints, every, layer, rule, limit, final_gradients,
+    activity, received, starts, first, activity_gradient, checkpoints, every, layer, rule, limit, final_gradients,
     initial_gradients, drive_gradient, first_gradient, gradients, segments, packed, rows, vectors, job, n_jobs, thread,
 ):  # fmt: skip
     """Run the adjoint of the scan, segment by segment from the last.
 
     Args:
         activity: (T, B, N), as are `activity_gradient` and `drive_gradient`, which is written.
+        received: what `forward` wrote, or None.
         starts: (T, B) bool.
         first: (B, N), as is `first_gradient`, which is written.
         activity_gradient: the gradient of the activity.
@@ -219,7 +226,7 @@ def backward(
     n_steps, batch, n = activity.shape
     work, traces, own = vectors[thread], segments[thread, 0], gradients_of(gradients, job)
     gradient, write_sum, trace_sum, keep_sum = work[0], work[1], work[2], work[3]
-    grow, shift, adjoint = work[4], work[5], packed[thread, 0]
+    grow, shift, standard, adjoint = work[4], work[5], work[6, :n], packed[thread, 0]
     slots = np.empty(every, np.int64)
     for b in range(job, batch, n_jobs):
         load_adjoint(final_gradients[0], b, n, adjoint, gradient.size)
@@ -250,6 +257,8 @@ def backward(
                     gradient_of_keep(trace, adjoint, start[k], keep[k], write[k], write_sum, trace_sum, keep_sum)
                 coefficients_backward(rule, layer, post[k], write_sum, keep_sum, gradient, own)
                 through_tanh(gradient, post[k], delta[k])
+                if received is not None:
+                    normalise_backward(received[t, b], layer.gain, delta[k, :n], standard, own.gain, own.bias)
                 for j in range(n):
                     drive_gradient[t, b, j] = delta[k, j]
                 if start[k]:

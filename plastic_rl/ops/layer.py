@@ -18,6 +18,8 @@ class Layer(NamedTuple):
     modulation_weight: Any
     modulation_bias: Any
     fan_out: Any
+    gain: Any
+    bias: Any
 
 
 class Gradients(NamedTuple):
@@ -29,6 +31,8 @@ class Gradients(NamedTuple):
     modulation_weight: Any
     modulation_bias: Any
     fan_out: Any
+    gain: Any
+    bias: Any
 
 
 @inner
@@ -105,6 +109,8 @@ def gradients_of(gradients, job):
         gradients.modulation_weight[job],
         gradients.modulation_bias[job],
         gradients.fan_out[job],
+        gradients.gain[job],
+        gradients.bias[job],
     )
 
 

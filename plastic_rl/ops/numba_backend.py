@@ -63,7 +63,7 @@ def scan(arguments: ScanArguments) -> tuple[Tensor, tuple[Tensor, ...]]:
     modulation = (p.get(name) for name in ("modulation_weight", "modulation_bias", "fan_out"))
     trains = torch.is_grad_enabled() and any(t.requires_grad for t in a.tensors().values())
     activity, *traces = _Scan.apply(
-        a.rule.name, trains, a.episode_starts, a.drive, a.weight, a.alpha, a.eta, *modulation, *a.state
+        a.rule.name, trains, a.episode_starts, a.drive, a.weight, a.alpha, a.eta, *modulation, a.gain, a.bias, *a.state
     )
     return activity, (activity[-1].clone(), *traces)
 
@@ -108,26 +108,29 @@ class _Scan(torch.autograd.Function):
         modulation_weight: Tensor | None,
         modulation_bias: Tensor | None,
         fan_out: Tensor | None,
+        gain: Tensor | None,
+        bias: Tensor | None,
         first: Tensor,
         *initial: Tensor,
     ) -> tuple[Tensor, ...]:
         n_steps, batch, n = drive.shape
         fused, n_jobs = FUSED[rule], number_of_jobs(n_steps, batch, n)
         n_threads, size = _n_threads(n_jobs), size_of(drive)
-        layer = _layer(drive, weight, alpha, eta, modulation_weight, modulation_bias, fan_out)
+        layer = _layer(drive, weight, alpha, eta, modulation_weight, modulation_bias, fan_out, gain, bias)
         trace_bytes = len(initial) * size * drive.dtype.itemsize
         every = segment_length(n_steps, batch, trace_bytes, fused.limit is not None)
         checkpoints = fresh(drive, len(initial), -(-n_steps // every) + 1 if trains else 0, batch, size)
         activity = fresh(drive, *drive.shape)
+        received = None if gain is None else fresh(drive, *drive.shape)
         final = tuple(fresh(trace, *trace.shape) for trace in initial)
         packed = fresh(drive, n_threads, len(initial), size)
         vectors = fresh(drive, n_threads, VECTORS, columns_of(drive))
         arguments = (
             *_arrays(drive, starts, first), _flat(initial), _flat(final), Layer(*_arrays(*layer)), fused.code,
-            fused.limit, *_arrays(activity, checkpoints), every, *_arrays(packed, vectors),
+            fused.limit, *_arrays(activity, received, checkpoints), every, *_arrays(packed, vectors),
         )  # fmt: skip
         run(fused.forward, n_threads, n_jobs, lambda job, thread: (*arguments, job, n_jobs, thread))
-        ctx.save_for_backward(activity, starts, first, checkpoints, *layer)
+        ctx.save_for_backward(activity, received, starts, first, checkpoints, *layer)
         ctx.set_materialize_grads(False)
         ctx.fused, ctx.every, ctx.alpha_shape, ctx.eta_shape = fused, every, alpha.shape, getattr(eta, "shape", None)
         return activity, *final
@@ -135,17 +138,17 @@ class _Scan(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, activity_gradient: Tensor | None, *final_gradients: Tensor | None) -> tuple[Any, ...]:
-        activity, starts, first, checkpoints, *layer = ctx.saved_tensors
+        activity, received, starts, first, checkpoints, *layer = ctx.saved_tensors
         _, batch, n = activity.shape
         if activity_gradient is None:
             activity_gradient = torch.zeros_like(activity)
         missing = activity.new_empty(0, 0, 0)
         needed = ctx.needs_input_grad
-        initial_gradients = [fresh(activity, batch, n, n) if wanted else missing for wanted in needed[11:]]
+        initial_gradients = [fresh(activity, batch, n, n) if wanted else missing for wanted in needed[13:]]
         drive_gradient, first_gradient = fresh(activity, *activity.shape), fresh(first, *first.shape)
         gradients = _run_backward(
             ctx,
-            (activity, starts, first, activity_gradient, checkpoints),
+            (activity, received, starts, first, activity_gradient, checkpoints),
             layer,
             [missing if g is None else g for g in final_gradients],
             (initial_gradients, drive_gradient, first_gradient),
@@ -157,14 +160,14 @@ class _Scan(torch.autograd.Function):
             alpha.sum() if ctx.alpha_shape == () else alpha,
             eta.sum() if ctx.eta_shape == () else eta,
             gradients.modulation_weight[:n], gradients.modulation_bias[0], gradients.fan_out[:n],
-            first_gradient, *initial_gradients,
+            gradients.gain[:n], gradients.bias[:n], first_gradient, *initial_gradients,
         )  # fmt: skip
         return tuple(result if wanted else None for result, wanted in zip(results, needed, strict=True))
 
 
 def _run_backward(
     ctx: Any,
-    sequences: tuple[Tensor, ...],
+    sequences: tuple[Any, ...],
     layer: list[Tensor],
     final_gradients: list[Tensor],
     results: tuple[list[Tensor], Tensor, Tensor],
@@ -174,7 +177,7 @@ def _run_backward(
     n_traces, columns, size = len(final_gradients), columns_of(activity), size_of(activity)
     n_jobs = number_of_jobs(*activity.shape)
     n_threads = _n_threads(n_jobs)
-    shapes = ((n_jobs, k) for k in (size, size, columns, columns, 1, columns))
+    shapes = ((n_jobs, k) for k in (size, size, columns, columns, 1, columns, columns, columns))
     gradients = Gradients(*(np.zeros(shape, _dtype(activity)) for shape in shapes))
     space = (
         fresh(activity, n_threads, n_traces, ctx.every + 1, size),
@@ -193,7 +196,7 @@ def _run_backward(
 
 def _layer(drive: Tensor, weight: Tensor, alpha: Tensor, *vectors: Tensor | None) -> tuple[Tensor, ...]:
     """Return the tensors of a `Layer`."""
-    eta, modulation_weight, modulation_bias, fan_out = vectors
+    eta, modulation_weight, modulation_bias, fan_out, gain, bias = vectors
     return (
         pack(weight),
         pack(alpha.expand_as(weight)),
@@ -201,6 +204,8 @@ def _layer(drive: Tensor, weight: Tensor, alpha: Tensor, *vectors: Tensor | None
         padded(modulation_weight, drive),
         drive.new_zeros(1) if modulation_bias is None else modulation_bias.reshape(1).clone(),
         padded(drive.new_ones(()) if fan_out is None else fan_out, drive),
+        padded(gain, drive),
+        padded(bias, drive),
     )
 
 
@@ -208,8 +213,8 @@ def _dtype(tensor: Tensor) -> Any:
     return tensor.detach().numpy().dtype
 
 
-def _arrays(*tensors: Tensor) -> tuple[Any, ...]:
-    return tuple(tensor.detach().contiguous().numpy() for tensor in tensors)
+def _arrays(*tensors: Tensor | None) -> tuple[Any, ...]:
+    return tuple(None if tensor is None else tensor.detach().contiguous().numpy() for tensor in tensors)
 
 
 def _flat(matrices: Sequence[Tensor]) -> tuple[Any, ...]:

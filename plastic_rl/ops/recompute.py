@@ -1,6 +1,8 @@
 """The reference with its memory cut to the square root: any rule, any device, any dtype."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -20,15 +22,30 @@ def scan(arguments: ScanArguments) -> tuple[Tensor, State]:
     Returns:
         Activity (T, B, N), and the state after the last step.
     """
-    n_steps = arguments.drive.shape[0]
+    return in_segments(partial(scan_steps, arguments), arguments.state, arguments.drive.shape[0])
+
+
+def in_segments(
+    run: Callable[[State, int, int], tuple[Tensor, State]], state: State, n_steps: int, random: bool = False
+) -> tuple[Tensor, State]:
+    """Run a recurrent function over a sequence in segments of ~sqrt(T) steps, each run again in the backward.
+
+    Args:
+        run: `run(state, begin, end)` runs steps `begin` to `end` (exclusive) and returns their outputs, (end - begin,
+            ...), and the state after them.
+        state: before the first step.
+        n_steps: T.
+        random: whether it draws random numbers, which must be the same when it runs again.
+
+    Returns:
+        The outputs (T, ...), and the state after the last step.
+    """
     if not torch.is_grad_enabled() or n_steps < 2:
-        return scan_steps(arguments, arguments.state, 0, n_steps)
+        return run(state, 0, n_steps)
     length = math.ceil(math.sqrt(n_steps))
-    state, pieces = arguments.state, []
+    pieces = []
     for begin in range(0, n_steps, length):
         end = min(begin + length, n_steps)
-        activity, state = checkpoint(
-            scan_steps, arguments, state, begin, end, use_reentrant=False, preserve_rng_state=False
-        )
-        pieces.append(activity)
+        piece, state = checkpoint(run, state, begin, end, use_reentrant=False, preserve_rng_state=random)
+        pieces.append(piece)
     return torch.cat(pieces), state

@@ -2,10 +2,12 @@
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from plastic_rl.ops.arguments import ScanArguments
 
 State = tuple[Tensor, ...]
+EPSILON = 1e-5  # added to the variance that layer normalisation divides by, as in torch
 
 
 def scan(arguments: ScanArguments) -> tuple[Tensor, State]:
@@ -33,10 +35,17 @@ def advance(arguments: ScanArguments, drive: Tensor, state: State, episode_start
     """
     pre, *traces = (torch.where(_like(episode_starts, s), torch.zeros_like(s), s) for s in state)
     if arguments.alpha is None:
-        return (torch.tanh(drive + pre @ arguments.weight),)
+        return (activate(arguments, drive + pre @ arguments.weight),)
     connection = arguments.weight + arguments.alpha * traces[0]
-    post = torch.tanh(drive + (pre.unsqueeze(1) @ connection).squeeze(1))
+    post = activate(arguments, drive + (pre.unsqueeze(1) @ connection).squeeze(1))
     return (post, *arguments.rule.step(tuple(traces), pre, post, arguments.eta, arguments.parameters))
+
+
+def activate(arguments: ScanArguments, received: Tensor) -> Tensor:
+    """Return the activity of neurons that received (B, N), normalised first if the layer normalises."""
+    if arguments.gain is not None:
+        received = functional.layer_norm(received, received.shape[1:], arguments.gain, arguments.bias, EPSILON)
+    return torch.tanh(received)
 
 
 def _like(episode_starts: Tensor, tensor: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import numpy as np
 from plastic_rl.ops.compiled import inner, kernel
 from plastic_rl.ops.kernels import load_adjoint, load_segment
 from plastic_rl.ops.layer import DECAY, coefficients, gradients_of, modulation, modulation_backward, through_tanh
+from plastic_rl.ops.normalisation import normalise, normalise_backward
 from plastic_rl.ops.simd import clip, fill, fma, lanes_of, load, store, total, where_within
 from plastic_rl.ops.sweeps import ROWS, add_products, clip_all, pack, squash, store_tile, tile, unpack
 
@@ -131,7 +132,7 @@ def gates_backward(layer, post, gate_sum, gradient, gradients):
 
 @kernel
 def forward(
-    drive, starts, first, initial, final, layer, rule, limit, activity, checkpoints, every, packed, vectors,
+    drive, starts, first, initial, final, layer, rule, limit, activity, received, checkpoints, every, packed, vectors,
     job, n_jobs, thread,
 ):  # fmt: skip
     """Run the scan; see `kernels.forward`. Tuples and leading dimensions of two are trace and eligibility."""
@@ -159,6 +160,9 @@ def forward(
                 checkpoints[1, t // every, b] = eligibility
             for j in range(n):
                 read[j] += drive[t, b, j]
+            if received is not None:
+                received[t, b] = read[:n]
+                normalise(read[:n], layer.gain, layer.bias)
             squash(read, post)
             activity[t, b] = post[:n]
             coefficients(DECAY, layer, post, keep, write)
@@ -173,7 +177,7 @@ def forward(
 
 @kernel
 def backward(
-    activity, starts, first, activity_gradient, checkpoints, every, layer, rule, limit, final_gradients,
+    activity, received, starts, first, activity_gradient, checkpoints, every, layer, rule, limit, final_gradients,
     initial_gradients, drive_gradient, first_gradient, gradients, segments, packed, rows, vectors, job, n_jobs, thread,
 ):  # fmt: skip
     """Run the adjoint of the scan; see `kernels.backward`."""
@@ -181,7 +185,7 @@ def backward(
     work, own = vectors[thread], gradients_of(gradients, job)
     traces, eligibilities = segments[thread, 0], segments[thread, 1]
     adjoint, eligibility_adjoint = packed[thread, 0], packed[thread, 1]
-    gradient, write_sum, keep_sum, gate_sum = work[0], work[1], work[2], work[3]
+    gradient, write_sum, keep_sum, gate_sum, standard = work[0], work[1], work[2], work[3], work[4, :n]
     for b in range(job, batch, n_jobs):
         load_adjoint(final_gradients[0], b, n, adjoint, gradient.size)
         load_adjoint(final_gradients[1], b, n, eligibility_adjoint, gradient.size)
@@ -214,6 +218,8 @@ def backward(
                     own.eta[j] += post[k, j] * write_sum[j] - keep_sum[j]
                 gates_backward(layer, post[k], gate_sum, gradient, own)
                 through_tanh(gradient, post[k], delta[k])
+                if received is not None:
+                    normalise_backward(received[t, b], layer.gain, delta[k, :n], standard, own.gain, own.bias)
                 drive_gradient[t, b] = delta[k, :n]
                 if starts[t, b]:
                     adjoint[:] = 0

@@ -13,6 +13,8 @@ from torch import Tensor
 from plastic_rl.ops.arguments import ScanArguments
 from plastic_rl.ops.compiled import inner, kernel, run
 from plastic_rl.ops.layer import DECAY, MODULATED, OJA
+from plastic_rl.ops.normalisation import normalise
+from plastic_rl.ops.reference import activate
 from plastic_rl.ops.sweeps import squash
 
 RETROACTIVE = 3
@@ -31,7 +33,7 @@ def step(arguments: ScanArguments) -> tuple[Tensor, tuple[Tensor, ...]]:
     pre = a.state[0].masked_fill(a.episode_starts[0].unsqueeze(1), 0)
     received = torch.addmm(a.drive[0], pre, a.weight)
     if a.alpha is None:
-        activity = received.tanh_()
+        activity = activate(a, received)
         return activity.unsqueeze(0), (activity,)
     n = a.drive.shape[2]
     traces = [trace.contiguous() for trace in a.state[1:]]
@@ -43,8 +45,8 @@ def step(arguments: ScanArguments) -> tuple[Tensor, tuple[Tensor, ...]]:
     activity = torch.empty_like(received)
     n_threads = max(1, min(torch.get_num_threads(), len(pre), traces[0].numel() // _ELEMENTS_OF_A_THREAD))
     sequences = (a.episode_starts[0], pre, received, activity, traces[0], traces[-1])
-    layer = (a.alpha.expand(n, n), eta, *signal, bias)
-    arrays: tuple[Any, ...] = tuple(tensor.contiguous().numpy() for tensor in (*sequences, *layer))
+    layer = (a.alpha.expand(n, n), eta, *signal, bias, a.gain, a.bias)
+    arrays: tuple[Any, ...] = tuple(x if x is None else x.contiguous().numpy() for x in (*sequences, *layer))
     run(_step, n_threads, n_threads, lambda job, _: (CODES[a.rule.name], *arrays, job, n_threads))
     for trace in traces:
         if not trace.is_inference():
@@ -55,7 +57,7 @@ def step(arguments: ScanArguments) -> tuple[Tensor, tuple[Tensor, ...]]:
 @kernel
 def _step(
     rule, starts, pre, received, activity, traces, eligibilities, alpha, eta, modulation_weight, fan_out,
-    modulation_bias, job, n_jobs,
+    modulation_bias, gain, bias, job, n_jobs,
 ):  # fmt: skip
     for b in range(job, len(pre), n_jobs):
         trace, eligibility, post, total = traces[b], eligibilities[b], activity[b], received[b]
@@ -64,6 +66,8 @@ def _step(
             eligibility[:] = 0
         else:
             _read(trace, alpha, pre[b], total)
+        if gain is not None:  # known when compiling
+            normalise(total, gain, bias)
         squash(total, post)
         if rule == DECAY:
             for i in range(post.size):

@@ -56,7 +56,7 @@ def scan(arguments: ScanArguments) -> tuple[Tensor, tuple[Tensor, ...]]:
     modulation = (p.get(name) for name in ("modulation_weight", "modulation_bias", "fan_out"))
     trains = torch.is_grad_enabled() and any(t.requires_grad for t in a.tensors().values())
     activity, *traces = _Scan.apply(
-        a.rule.name, trains, a.episode_starts, a.drive, a.weight, a.alpha, a.eta, *modulation, *a.state
+        a.rule.name, trains, a.episode_starts, a.drive, a.weight, a.alpha, a.eta, *modulation, a.gain, a.bias, *a.state
     )
     return activity, (activity[-1].clone(), *traces)
 
@@ -86,6 +86,8 @@ class _Scan(torch.autograd.Function):
         modulation_weight: Tensor | None,
         modulation_bias: Tensor | None,
         fan_out: Tensor | None,
+        gain: Tensor | None,
+        bias: Tensor | None,
         first: Tensor,
         *initial: Tensor,
     ) -> tuple[Tensor, ...]:
@@ -94,23 +96,26 @@ class _Scan(torch.autograd.Function):
         n_steps, batch, n = drive.shape
         every = math.isqrt(n_steps - 1) + 1
         n_segments = -(-n_steps // every) if trains else 0
-        layer = _layer(drive, weight, alpha, eta, modulation_weight, modulation_bias, fan_out)
+        layer = _layer(drive, weight, alpha, eta, modulation_weight, modulation_bias, fan_out, gain, bias)
         traces = torch.stack(initial).contiguous()
         sequences = [x.contiguous() for x in (drive, starts.to(torch.int8), first)]
         activity, signals = torch.empty_like(sequences[0]), drive.new_empty(n_steps, batch)
+        received = activity if gain is None else torch.empty_like(activity)
         checkpoints = drive.new_empty(len(initial), n_segments, batch, n, n)
         tiling = _tiling(n)
         with torch.cuda.device_of(drive):
             triton_kernels.forward[(batch,)](
-                *sequences, traces, *layer, activity, signals, checkpoints, n_steps, batch, n, every, n_segments,
-                RULE=CODES[rule], num_warps=_warps(tiling), **tiling,
+                *sequences, traces, *layer, activity, received, signals, checkpoints,
+                n_steps, batch, n, every, n_segments,
+                RULE=CODES[rule], NORM=gain is not None, num_warps=_warps(tiling), **tiling,
             )  # fmt: skip
         clipped = rule in CLIPPED
         ctx.save_for_backward(
-            activity, *sequences[1:], signals, checkpoints, traces[0] if clipped else traces[0, :0], *layer
+            activity, received, *sequences[1:], signals, checkpoints, traces[0] if clipped else traces[0, :0], *layer
         )
         ctx.set_materialize_grads(False)
-        ctx.rule, ctx.every, ctx.alpha_shape, ctx.eta_shape = rule, every, alpha.shape, getattr(eta, "shape", None)
+        ctx.rule, ctx.norm, ctx.every = rule, gain is not None, every
+        ctx.alpha_shape, ctx.eta_shape = alpha.shape, getattr(eta, "shape", None)
         finals = [trace.clone() for trace in traces]
         if clipped:
             finals[0].clamp_(-1, 1)
@@ -119,24 +124,24 @@ class _Scan(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, activity_gradient: Tensor | None, *trace_gradients: Tensor | None) -> tuple[Any, ...]:
-        activity, starts, first, signals, checkpoints, unclipped, *layer = ctx.saved_tensors
+        activity, received, starts, first, signals, checkpoints, unclipped, *layer = ctx.saved_tensors
         if activity_gradient is None:
             activity_gradient = torch.zeros_like(activity)
         adjoints = torch.stack([activity.new_zeros(checkpoints.shape[2:]) if g is None else g for g in trace_gradients])
         if ctx.rule in CLIPPED:
             adjoints[0].masked_fill_(~(unclipped.abs() <= 1), 0)
         carried, drive_gradient = torch.zeros_like(first), torch.empty_like(activity)
-        sequences = (activity, starts, first, signals)
+        sequences = (activity, received, starts, first, signals)
         gradients = _run_backward(
             ctx, sequences, checkpoints, adjoints, activity_gradient.contiguous(), drive_gradient, carried, layer
         )
-        alpha, eta, modulation_weight, modulation_bias, fan_out = (g.sum(0) for g in gradients)
+        alpha, eta, *vectors = (g.sum(0) for g in gradients)
         results = (
             None, None, None, drive_gradient,
             _weight_gradient(activity, starts, first, drive_gradient) if ctx.needs_input_grad[4] else None,
             alpha.sum() if ctx.alpha_shape == () else alpha,
             eta.sum() if ctx.eta_shape == () else eta,
-            modulation_weight, modulation_bias, fan_out, carried, *adjoints,
+            *vectors, carried, *adjoints,
         )  # fmt: skip
         return tuple(r if needed else None for r, needed in zip(results, ctx.needs_input_grad, strict=True))
 
@@ -154,10 +159,10 @@ def _run_backward(
     """Run the segments from the last to the first, and return the layer's gradients for each sample."""
     from plastic_rl.ops import triton_kernels
 
-    activity, starts, first, signals = sequences
+    activity, received, starts, first, signals = sequences
     n_steps, batch, n = activity.shape
-    weight, alpha, eta, modulation_weight, _, fan_out = layer
-    gradients = tuple(activity.new_zeros(batch, *shape) for shape in ((n, n), (n,), (n,), (), (n,)))
+    weight, alpha, eta, modulation_weight, _, fan_out, gain, _ = layer
+    gradients = tuple(activity.new_zeros(batch, *shape) for shape in ((n, n), (n,), (n,), (), (n,), (n,), (n,)))
     traces = activity.new_empty(len(adjoints), ctx.every, batch, n, n)
     sums = activity.new_empty(batch, 3, n)
     tiling = _tiling(n)
@@ -172,16 +177,16 @@ def _run_backward(
                 signals, *span, RULE=code, num_warps=warps, **tile,
             )  # fmt: skip
             triton_kernels.backward[(batch,)](
-                activity, starts, first, signals, traces, adjoints, activity_gradient, drive_gradient, carried, sums,
-                weight, alpha, eta, modulation_weight, fan_out, *gradients, *span,
-                RULE=code, num_warps=warps, **tiling,
+                activity, received, starts, first, signals, traces, adjoints, activity_gradient, drive_gradient,
+                carried, sums, weight, alpha, eta, modulation_weight, fan_out, gain, *gradients, *span,
+                RULE=code, NORM=ctx.norm, num_warps=warps, **tiling,
             )  # fmt: skip
     return gradients
 
 
 def _layer(drive: Tensor, weight: Tensor, alpha: Tensor, *vectors: Tensor | None) -> tuple[Tensor, ...]:
     n = drive.shape[2]
-    eta, modulation_weight, modulation_bias, fan_out = vectors
+    eta, modulation_weight, modulation_bias, fan_out, gain, bias = vectors
     return (
         weight.contiguous(),
         alpha.expand(n, n).contiguous(),
@@ -189,6 +194,8 @@ def _layer(drive: Tensor, weight: Tensor, alpha: Tensor, *vectors: Tensor | None
         drive.new_zeros(n) if modulation_weight is None else modulation_weight.contiguous(),
         drive.new_zeros(()) if modulation_bias is None else modulation_bias,
         drive.new_ones(n) if fan_out is None else fan_out.contiguous(),
+        drive.new_zeros(n) if gain is None else gain.contiguous(),
+        drive.new_zeros(n) if bias is None else bias.contiguous(),
     )
 
 

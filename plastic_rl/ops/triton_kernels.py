@@ -10,10 +10,13 @@ Traces of the clipped rules are kept unclipped and clipped where they are read, 
 import triton
 import triton.language as tl
 
+from plastic_rl.ops.reference import EPSILON
+
 DECAY = tl.constexpr(0)
 OJA = tl.constexpr(1)
 MODULATED = tl.constexpr(2)
 RETROACTIVE = tl.constexpr(3)
+SMALL = tl.constexpr(EPSILON)
 
 
 @triton.jit
@@ -63,13 +66,23 @@ def _write(trace, eligibility, pre, post, eta, gate, first, RULE: tl.constexpr):
 
 
 @triton.jit
+def _standardise(received, i, N):
+    """Return what the neurons received with mean 0 and variance 1, zero beyond N, and what that divided by."""
+    received = tl.where(i < N, received - tl.sum(received, 0) / N, 0.0).to(received.dtype)
+    deviation = tl.sqrt(tl.sum(received * received, 0) / N + SMALL)
+    return received / deviation, deviation
+
+
+@triton.jit
 def forward(
-    drive, starts, first, traces, weight, alpha, eta, modulation_weight, modulation_bias, fan_out, activity, signals,
-    checkpoints, T, B, N, every, n_segments,
-    RULE: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr, N_TILES: tl.constexpr, RESIDENT: tl.constexpr,
+    drive, starts, first, traces, weight, alpha, eta, modulation_weight, modulation_bias, fan_out, gain, bias, activity,
+    received, signals, checkpoints, T, B, N, every, n_segments,
+    RULE: tl.constexpr, NORM: tl.constexpr,
+    ROWS: tl.constexpr, COLS: tl.constexpr, N_TILES: tl.constexpr, RESIDENT: tl.constexpr,
 ):  # fmt: skip
     """Run the scan; turn t of the loop writes the trace of step t - 1 and reads it for step t in one go.
 
+    `received` (T, B, N) is written only if the layer normalises what its neurons receive (NORM).
     `traces` (n_traces, B, N, N) is the state before and, unclipped, after; `signals` (T, B) is M(t) of the modulated
     rules; `checkpoints` (n_traces, n_segments, B, N, N) the trace before every `every`-th step.
     """
@@ -126,9 +139,18 @@ def forward(
                 tl.store(slot + n_segments * size, eligibility, mask=save)
             read = tl.sum(pre[:, None] * (w + a * _clip(trace, t == 0, RULE)), 0)
             here = (j < N) & (_like(t, j) < T)
-            received = read + tl.load(drive + (t * B + b) * N + j, mask=here, other=0.0)
-            tl.store(activity + (t * B + b) * N + j, _tanh(received), mask=here)
+            total = read + tl.load(drive + (t * B + b) * N + j, mask=here, other=0.0)
+            if NORM:
+                tl.store(received + (t * B + b) * N + j, total, mask=here)
+            else:
+                tl.store(activity + (t * B + b) * N + j, _tanh(total), mask=here)
         tl.debug_barrier()
+        if NORM:
+            row = (i < N) & (_like(t, i) < T)
+            standard, _ = _standardise(tl.load(received + (t * B + b) * N + i, mask=row, other=0.0), i, N)
+            normalised = tl.load(gain + i, mask=row, other=0.0) * standard + tl.load(bias + i, mask=row, other=0.0)
+            tl.store(activity + (t * B + b) * N + i, _tanh(normalised), mask=row)
+            tl.debug_barrier()
 
 
 @triton.jit
@@ -170,11 +192,12 @@ def rebuild(
 
 @triton.jit
 def backward(
-    activity, starts, first, signals, traces, adjoints, activity_gradient, drive_gradient, carried, sums,
-    weight, alpha, eta, modulation_weight, fan_out,
+    activity, received, starts, first, signals, traces, adjoints, activity_gradient, drive_gradient, carried, sums,
+    weight, alpha, eta, modulation_weight, fan_out, gain,
     alpha_gradient, eta_gradient, modulation_weight_gradient, modulation_bias_gradient, fan_out_gradient,
-    begin, length, every, B, N,
-    RULE: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr, N_TILES: tl.constexpr, RESIDENT: tl.constexpr,
+    gain_gradient, bias_gradient, begin, length, every, B, N,
+    RULE: tl.constexpr, NORM: tl.constexpr,
+    ROWS: tl.constexpr, COLS: tl.constexpr, N_TILES: tl.constexpr, RESIDENT: tl.constexpr,
 ):  # fmt: skip
     """Run the adjoint of one segment, whose traces `rebuild` has written.
 
@@ -194,7 +217,11 @@ def backward(
     of_eta = tl.load(eta_gradient + own, mask=row, other=0.0)
     of_modulation = tl.load(modulation_weight_gradient + own, mask=row, other=0.0)
     of_fan_out = tl.load(fan_out_gradient + own, mask=row, other=0.0)
-    of_bias = tl.load(modulation_bias_gradient + b)
+    of_modulation_bias = tl.load(modulation_bias_gradient + b)
+    if NORM:
+        gains = tl.load(gain + i, mask=row, other=0.0)
+        of_gain = tl.load(gain_gradient + own, mask=row, other=0.0)
+        of_bias = tl.load(bias_gradient + own, mask=row, other=0.0)
     rates = tl.load(eta + i, mask=row, other=0.0)
     fans = tl.load(fan_out + i, mask=row, other=0.0)
     weights_of_signal = tl.load(modulation_weight + i, mask=row, other=0.0)
@@ -211,7 +238,7 @@ def backward(
         t = begin + k
         pre, start = _pre(activity, first, starts, t, b, B, N, i)
         slot = traces + (k * B + b) * N * N
-        signal = of_bias * 0
+        signal = of_modulation_bias * 0
         if RULE >= MODULATED:
             signal = tl.load(signals + t * B + b)
         for n in range(0, N_TILES):
@@ -244,7 +271,7 @@ def backward(
         elif RULE == MODULATED:
             gradient += write_sum * signal * fans
             of_fan_out += write_sum * signal * posts
-            received = tl.sum(write_sum * fans * posts, 0) * (1 - signal * signal)
+            of_received = tl.sum(write_sum * fans * posts, 0) * (1 - signal * signal)
         else:
             keep_sum = tl.load(sums + b * 3 * N + N + i, mask=row, other=0.0)
             gradient += rates * write_sum
@@ -252,12 +279,20 @@ def backward(
             if RULE == RETROACTIVE:
                 gate_sum = tl.load(sums + b * 3 * N + 2 * N + i, mask=row, other=0.0)
                 of_fan_out += gate_sum * signal
-                received = tl.sum(gate_sum * fans, 0) * (1 - signal * signal)
+                of_received = tl.sum(gate_sum * fans, 0) * (1 - signal * signal)
         if RULE >= MODULATED:
-            of_bias += received
-            of_modulation += received * posts
-            gradient += received * weights_of_signal
-        tl.store(drive_gradient + (t * B + b) * N + i, gradient * (1 - posts * posts), mask=row)
+            of_modulation_bias += of_received
+            of_modulation += of_received * posts
+            gradient += of_received * weights_of_signal
+        gradient = gradient * (1 - posts * posts)
+        if NORM:
+            standard, deviation = _standardise(tl.load(received + (t * B + b) * N + i, mask=row, other=0.0), i, N)
+            of_gain += gradient * standard
+            of_bias += gradient
+            gradient = gradient * gains
+            slope = tl.sum(gradient * standard, 0) / N
+            gradient = (gradient - tl.sum(gradient, 0) / N - standard * slope) / deviation
+        tl.store(drive_gradient + (t * B + b) * N + i, gradient, mask=row)
         tl.debug_barrier()
         gradient = gradient * 0
         for n in range(0, N_TILES):
@@ -311,4 +346,7 @@ def backward(
     tl.store(eta_gradient + own, of_eta, mask=row)
     tl.store(modulation_weight_gradient + own, of_modulation, mask=row)
     tl.store(fan_out_gradient + own, of_fan_out, mask=row)
-    tl.store(modulation_bias_gradient + b, of_bias)
+    tl.store(modulation_bias_gradient + b, of_modulation_bias)
+    if NORM:
+        tl.store(gain_gradient + own, of_gain, mask=row)
+        tl.store(bias_gradient + own, of_bias, mask=row)

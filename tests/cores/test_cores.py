@@ -5,7 +5,7 @@ import torch
 from small_cores import small
 from torch import nn
 
-from plastic_rl.cores import RecurrentCore, make_core, register_core, registered_cores
+from plastic_rl.cores import RecurrentCore, core_arguments, make_core, register_core, registered_cores
 from plastic_rl.cores.base import reset_where
 
 NAMES = registered_cores()
@@ -147,6 +147,53 @@ def test_a_core_of_ones_own(core, monkeypatch):
 
     monkeypatch.setitem(sys.modules, __name__, sys.modules[Doubling.__module__])
     assert make_core(core, 3, factor=1.0).output_size == 3
+
+
+NORMALISED = [name for name in NAMES if "layer_norm" in core_arguments(name)]
+
+
+@pytest.mark.parametrize("name", NORMALISED)
+def test_layer_normalisation_in_steps_and_for_every_parameter(name):
+    core = make(name, layer_norm=True)
+    inputs, starts = sequence()
+    whole, whole_state = core(inputs, core.initial_state(B), starts)
+    state = core.initial_state(B)
+    for t in range(T):
+        output, state = core.step(inputs[t], state, starts[t])
+        torch.testing.assert_close(output, whole[t])
+    torch.testing.assert_close(state, whole_state)
+    whole.pow(2).sum().backward()
+    unused = [key for key, parameter in core.named_parameters() if parameter.grad is None or not parameter.grad.any()]
+    assert unused == []
+
+
+@pytest.mark.parametrize("name", ["plastic", "rnn", "stpn", "delta"])
+def test_what_is_normalised_does_not_depend_on_the_size_of_the_input(name):
+    core = make(name, layer_norm=True)
+    starts = torch.ones(1, B, dtype=torch.bool)
+    inputs = sequence()[0][:1]
+    with torch.no_grad():
+        for parameter_name, parameter in core.named_parameters():
+            if parameter_name.endswith("bias") and not parameter_name.startswith("norm"):
+                parameter.zero_()
+    small, large = (core(factor * inputs, core.initial_state(B), starts)[0] for factor in (1e3, 1e6))
+    torch.testing.assert_close(small, large, rtol=1e-4, atol=1e-4)
+    assert small.abs().max() > 0.1
+
+
+@pytest.mark.parametrize("name", ["delta", "stpn", "plastic_lstm"])
+def test_loops_computed_again_in_the_backward(name, monkeypatch):
+    core = make(name)
+    inputs, starts = sequence()
+
+    def gradients():
+        core.zero_grad()
+        core(inputs, core.initial_state(B), starts)[0].pow(2).sum().backward()
+        return {key: parameter.grad.clone() for key, parameter in core.named_parameters()}
+
+    kept = gradients()
+    monkeypatch.setattr("plastic_rl.cores.loop.KEPT_BYTES", 0)
+    torch.testing.assert_close(gradients(), kept)
 
 
 def test_a_name_is_taken_once():

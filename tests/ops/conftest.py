@@ -7,13 +7,13 @@ from plastic_rl.ops import get_rule
 
 
 def _make_layer(rule, T, B, N, *, seed=0, dtype=torch.float64, alpha="per_connection", per_neuron=True, fan_out=True,
-                starts=0.2, rate=1.0, requires_grad=True):  # fmt: skip
+                starts=0.2, rate=1.0, layer_norm=False, requires_grad=True):  # fmt: skip
     """Return keyword arguments of `plastic_scan`, random and of a size at which gradients stay tame."""
     generator = torch.Generator().manual_seed(seed)
     rule = get_rule(rule)
 
-    def normal(*shape, scale):
-        tensor = torch.randn(shape, generator=generator, dtype=torch.float64) * scale
+    def normal(*shape, scale, mean=0):
+        tensor = mean + torch.randn(shape, generator=generator, dtype=torch.float64) * scale
         return tensor.to(dtype).requires_grad_(requires_grad)
 
     def make_alpha():
@@ -32,12 +32,14 @@ def _make_layer(rule, T, B, N, *, seed=0, dtype=torch.float64, alpha="per_connec
         "episode_starts": torch.rand(T, B, generator=generator) < starts,
         "rule": rule,
         "parameters": {name: normal(*shapes[name], scale=0.7) for name in names} if traces else {},
+        "layer_norm": (normal(N, mean=1, scale=0.5), normal(N, scale=0.5)) if layer_norm else None,
     }
 
 
 def _tensors(layer):
     named = {name: layer[name] for name in ("drive", "weight", "alpha", "eta") if layer[name] is not None}
     named |= {f"state {i}": tensor for i, tensor in enumerate(layer["state"])}
+    named |= zip(("gain", "bias"), layer["layer_norm"] or (), strict=False)
     return named | layer["parameters"]
 
 

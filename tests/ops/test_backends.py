@@ -42,7 +42,7 @@ def assert_close(found, expected, tolerance):
 @given(
     T=st.integers(1, 14), B=st.integers(1, 5), N=st.integers(1, 37), seed=st.integers(0, 10**6),
     alpha=st.sampled_from(ALPHAS), per_neuron=st.booleans(), fan_out=st.booleans(), of_state=st.booleans(),
-    starts=st.sampled_from([0.0, 0.2, 1.0]), rate=st.sampled_from([0.05, 1.0]),
+    starts=st.sampled_from([0.0, 0.2, 1.0]), rate=st.sampled_from([0.05, 1.0]), layer_norm=st.booleans(),
 )  # fmt: skip
 def test_agrees_with_the_reference(make_layer, tensors_of, backend, rule, T, B, N, seed, of_state, **options):
     layer = make_layer(rule, T, B, N, seed=seed, **options)
@@ -53,10 +53,11 @@ def test_agrees_with_the_reference(make_layer, tensors_of, backend, rule, T, B, 
 
 @pytest.mark.parametrize("backend", FUSED)
 @pytest.mark.parametrize("alpha", ALPHAS)
+@pytest.mark.parametrize("layer_norm", [False, True])
 @pytest.mark.parametrize("rule", RULES)
-def test_agrees_in_float32(make_layer, tensors_of, backend, rule, alpha):
-    layer = make_layer(rule, 20, 3, 21, alpha=alpha, dtype=torch.float32)
-    exact = make_layer(rule, 20, 3, 21, alpha=alpha)
+def test_agrees_in_float32(make_layer, tensors_of, backend, rule, alpha, layer_norm):
+    layer = make_layer(rule, 20, 3, 21, alpha=alpha, layer_norm=layer_norm, dtype=torch.float32)
+    exact = make_layer(rule, 20, 3, 21, alpha=alpha, layer_norm=layer_norm)
     expected = results(exact, tensors_of(exact), "reference")
     assert_close(results(layer, tensors_of(layer), backend), expected, 1e-4)
 
@@ -89,9 +90,10 @@ def test_an_initial_trace_beyond_the_clip_is_read_as_it_is(make_layer, tensors_o
 
 
 @pytest.mark.parametrize("alpha", ALPHAS)
+@pytest.mark.parametrize("layer_norm", [False, True])
 @pytest.mark.parametrize("rule", RULES)
-def test_gradcheck(make_layer, tensors_of, rule, alpha):
-    layer = make_layer(rule, 4, 2, 3, alpha=alpha)
+def test_gradcheck(make_layer, tensors_of, rule, alpha, layer_norm):
+    layer = make_layer(rule, 4, 2, 3, alpha=alpha, layer_norm=layer_norm)
     tensors = tensors_of(layer)
 
     def scan(*_):

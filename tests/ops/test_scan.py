@@ -139,6 +139,11 @@ BAD = [
     ({"episode_starts": torch.zeros(T, B)}, TypeError, "episode_starts must be torch.bool"),
     ({"episode_starts": torch.zeros(B, T).bool()}, ValueError, r"episode_starts must have shape \(6, 3\)"),
     ({"parameters": None}, ValueError, "'modulation_weight' is missing"),
+    ({"layer_norm": torch.zeros(2, N).double()}, TypeError, "layer_norm must be a tuple of gain and bias, or None"),
+    ({"layer_norm": (torch.zeros(N).double(),)}, ValueError, r"tuple of 2 \(gain, bias\), not of 1"),
+    ({"layer_norm": (torch.zeros(N).double(), None)}, TypeError, r"layer_norm\[1\] \(bias\) must be a tensor"),
+    ({"layer_norm": (torch.zeros(()).double(),) * 2}, ValueError, r"layer_norm\[0\] \(gain\) must have shape \(5,\)"),
+    ({"layer_norm": (torch.zeros(N),) * 2}, ValueError, r"layer_norm\[0\] \(gain\) must be torch.float64"),
     ({"rule": "ojas"}, ValueError, "did you mean 'oja'"),
     ({"backend": "cuda"}, ValueError, "backend must be one of"),
 ]

@@ -8,9 +8,11 @@ from plastic_rl.ops import RULES, plastic_scan, plastic_step
 
 @pytest.mark.parametrize("backend", ["reference", "recompute", "numba", None])
 @pytest.mark.parametrize("alpha", ["per_connection", "shared", "none"])
+@pytest.mark.parametrize("layer_norm", [False, True])
 @pytest.mark.parametrize("rule", RULES)
-def test_steps_equal_the_scan(make_layer, backend, alpha, rule):
-    layer = make_layer(rule, 7, 3, 21, alpha=alpha, fan_out=alpha == "shared", per_neuron=alpha == "shared")
+def test_steps_equal_the_scan(make_layer, backend, alpha, rule, layer_norm):
+    vectors = alpha == "shared"
+    layer = make_layer(rule, 7, 3, 21, alpha=alpha, fan_out=vectors, per_neuron=vectors, layer_norm=layer_norm)
     expected, final = plastic_scan(**layer, backend="reference")
     drive, starts = layer.pop("drive"), layer.pop("episode_starts")
     state = tuple(s.detach().clone() for s in layer.pop("state"))

@@ -34,18 +34,22 @@ def on_device(layer):
 
 @pytest.mark.parametrize("tile", [4096, 16])
 @pytest.mark.parametrize("alpha", ["per_connection", "shared", "none"])
+@pytest.mark.parametrize("layer_norm", [False, True])
 @pytest.mark.parametrize("rule", RULES)
-def test_agrees_with_the_reference(make_layer, tensors_of, monkeypatch, rule, alpha, tile):
+def test_agrees_with_the_reference(make_layer, tensors_of, monkeypatch, rule, layer_norm, alpha, tile):
     monkeypatch.setattr(triton_backend, "TILE_ELEMENTS", tile)
-    layer = on_device(make_layer(rule, 7, 2, 6, alpha=alpha, fan_out=tile == 16, per_neuron=tile == 16))
+    vectors = tile == 16
+    layer = make_layer(rule, 7, 2, 6, alpha=alpha, fan_out=vectors, per_neuron=vectors, layer_norm=layer_norm)
+    layer = on_device(layer)
     tensors = tensors_of(layer)
     expected = results(layer, tensors, "reference")
     torch.testing.assert_close(results(layer, tensors, "triton"), expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("layer_norm", [False, True])
 @pytest.mark.parametrize("rule", RULES)
-def test_agrees_in_float32_at_a_size_that_is_no_power_of_two(make_layer, tensors_of, rule):
-    layer = on_device(make_layer(rule, 5, 2, 19, dtype=torch.float32))
+def test_agrees_in_float32_at_a_size_that_is_no_power_of_two(make_layer, tensors_of, rule, layer_norm):
+    layer = on_device(make_layer(rule, 5, 2, 19, layer_norm=layer_norm, dtype=torch.float32))
     tensors = tensors_of(layer)
     expected = results(layer, tensors, "reference", of_state=False)
     found = results(layer, tensors, "triton", of_state=False)
