@@ -1,12 +1,10 @@
 """Advantage actor-critic with a recurrent, plastic policy."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from stable_baselines3 import A2C
-from stable_baselines3.common.policies import BasePolicy
 
 from plastic_rl.agents.hyperparameters import check_hyperparameters
-from plastic_rl.agents.policy import CnnPolicy, MlpPolicy, MultiInputPolicy
 from plastic_rl.agents.rollouts import RecurrentRollouts
 
 
@@ -24,12 +22,6 @@ class PlasticA2C(RecurrentRollouts, A2C):
     Raises:
         TypeError, ValueError: an argument is of another type, or out of its range; the message names it.
     """
-
-    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
-        "MlpPolicy": MlpPolicy,
-        "CnnPolicy": CnnPolicy,
-        "MultiInputPolicy": MultiInputPolicy,
-    }
 
     def __init__(
         self,

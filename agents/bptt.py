@@ -1,12 +1,11 @@
 """Learning from the right answers: backpropagation through time, as the paper trains its memory tasks."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import Schedule
 from stable_baselines3.common.utils import obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
@@ -14,7 +13,6 @@ from torch import Tensor
 
 from plastic_rl.agents import distributed
 from plastic_rl.agents.hyperparameters import check_hyperparameters
-from plastic_rl.agents.policy import CnnPolicy, MlpPolicy, MultiInputPolicy
 from plastic_rl.agents.rollouts import RecurrentRollouts
 from plastic_rl.agents.sequence_buffer import SequenceBuffer
 from plastic_rl.arguments import check_choice
@@ -50,12 +48,6 @@ class PlasticBPTT(RecurrentRollouts):
 
     Source: Miconi, Clune & Stanley (2018), section 4; Ross, Gordon & Bagnell (2011) for acting by the learner's policy.
     """
-
-    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
-        "MlpPolicy": MlpPolicy,
-        "CnnPolicy": CnnPolicy,
-        "MultiInputPolicy": MultiInputPolicy,
-    }
 
     def __init__(
         self,

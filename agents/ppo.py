@@ -1,12 +1,10 @@
 """Proximal policy optimization with a recurrent, plastic policy."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from stable_baselines3 import PPO
-from stable_baselines3.common.policies import BasePolicy
 
 from plastic_rl.agents.hyperparameters import check_hyperparameters
-from plastic_rl.agents.policy import CnnPolicy, MlpPolicy, MultiInputPolicy
 from plastic_rl.agents.rollouts import RecurrentRollouts
 
 MINIBATCHES = 4
@@ -30,12 +28,6 @@ class PlasticPPO(RecurrentRollouts, PPO):
         TypeError, ValueError: an argument is of another type, or out of its range; the message names it.
         ValueError: `batch_size` is no whole number of environments; the message says which values would do.
     """
-
-    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
-        "MlpPolicy": MlpPolicy,
-        "CnnPolicy": CnnPolicy,
-        "MultiInputPolicy": MultiInputPolicy,
-    }
 
     def __init__(
         self,

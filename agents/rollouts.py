@@ -1,6 +1,6 @@
 """The one mixin that makes SB3's on-policy algorithms recurrent: it carries the state through the rollouts."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -8,11 +8,12 @@ from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.utils import obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
-from plastic_rl.agents.policy import PlasticActorCriticPolicy
+from plastic_rl.agents.policy import CnnPolicy, MlpPolicy, MultiInputPolicy, PlasticActorCriticPolicy
 from plastic_rl.agents.sequence_buffer import SequenceBuffer, map_arrays
 from plastic_rl.agents.spaces import check_spaces
 from plastic_rl.agents.vec_env import wrap_vector_env
@@ -27,6 +28,11 @@ class RecurrentRollouts(OnPolicyAlgorithm):
     exact; with shorter ones the state that a sequence starts from was computed by older weights.
     """
 
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
+        "MlpPolicy": MlpPolicy,
+        "CnnPolicy": CnnPolicy,
+        "MultiInputPolicy": MultiInputPolicy,
+    }
     policy: PlasticActorCriticPolicy
     rollout_buffer: SequenceBuffer
     ent_coef_final: float | None = None

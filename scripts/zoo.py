@@ -15,7 +15,6 @@ import rl_zoo3
 import rl_zoo3.train
 from rl_zoo3.exp_manager import ExperimentManager
 from rl_zoo3.hyperparams_opt import HYPERPARAMS_CONVERTER, HYPERPARAMS_SAMPLER
-from rl_zoo3.utils import SimpleLinearSchedule
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.preprocessing import is_image_space
@@ -33,6 +32,7 @@ from plastic_rl.scripts.names import refuse
 from plastic_rl.scripts.processes import WholeProgress, check_shares
 from plastic_rl.scripts.resume import finish, write_command
 from plastic_rl.scripts.run_file import write_run_file, write_statistics
+from plastic_rl.scripts.search import sample_hyperparams
 from plastic_rl.scripts.settings import check_command, check_file, check_settings, settings_of
 from plastic_rl.scripts.summary import command_line, print_summary
 
@@ -59,40 +59,6 @@ def train(argv: list[str], core: str | None, core_kwargs: dict[str, Any], **sett
     rl_zoo3.train.ExperimentManager = manager  # type: ignore[assignment,misc]
     sys.argv = [sys.argv[0], *argv]
     rl_zoo3.train.train()
-
-
-def sample_hyperparams(
-    trial: Any, n_actions: int, n_envs: int, additional_args: dict[str, Any], settings: dict[str, Any] | None = None
-) -> dict[str, Any]:
-    """Draw hyperparameters for one trial of `-optimize`.
-
-    Rollouts keep their length, which is the task's; the learning rate decays to 0. Of the core, the initial alpha and
-    eta are drawn, where it has them.
-
-    Args:
-        trial: Optuna's.
-        n_actions: not used.
-        n_envs: environments of a rollout.
-        additional_args: not used.
-        settings: the hyperparameters that the trial is a variant of.
-    """
-    settings = settings or {}
-    drawn: dict[str, Any] = {
-        "learning_rate": SimpleLinearSchedule(trial.suggest_float("learning_rate", 3e-4, 1e-2, log=True)),
-        "gamma": 1 - trial.suggest_float("one_minus_gamma", 1e-2, 0.2, log=True),
-        "gae_lambda": 1 - trial.suggest_float("one_minus_gae_lambda", 1e-2, 0.2, log=True),
-        "ent_coef": trial.suggest_float("ent_coef", 1e-3, 0.1, log=True),
-        "max_grad_norm": trial.suggest_float("max_grad_norm", 0.3, 2.0),
-    }
-    if "n_epochs" in settings:
-        drawn["n_epochs"] = trial.suggest_categorical("n_epochs", [2, 4, 8])
-        parts = trial.suggest_categorical("minibatches", [2, 4, 8])
-        drawn["batch_size"] = settings["n_steps"] * max(1, n_envs // parts)
-    policy_kwargs = settings.get("policy_kwargs", {})
-    known = core_arguments(policy_kwargs.get("core", "plastic"))
-    ranges = {"alpha_init": (1e-3, 0.3), "eta_init": (1e-2, 0.5)}
-    own = {name: trial.suggest_float(name, *ranges[name], log=True) for name in ranges if name in known}
-    return {**drawn, "policy_kwargs": {**policy_kwargs, "core_kwargs": {**policy_kwargs.get("core_kwargs", {}), **own}}}
 
 
 class PlasticExperimentManager(ExperimentManager):
