@@ -136,7 +136,7 @@ def jobs_of(names: Sequence[str], seeds: int | None, quick: bool, results: Path)
         n_seeds = seeds or (1 if quick else CLAIMS[name].seeds)
         arms = list(CLAIMS[name].arms)
         if quick:
-            arms = [arms[0], arms[-1]]
+            arms = list(dict.fromkeys([arms[0], arms[-1]]))
         jobs += [Job(name, arm, seed, quick, results) for seed in range(1, n_seeds + 1) for arm in arms]
     return jobs
 

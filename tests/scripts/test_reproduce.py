@@ -17,7 +17,7 @@ def test_the_small_version_of_every_claim(tmp_path, capsys):
         assert f"## {claim.title}" in report
         assert (results / "quick" / f"{name}.png").exists()
         files = sorted((results / "quick" / name).glob("*.json"))
-        assert len(files) == 2
+        assert len(files) == min(2, len(claim.arms))
         assert all(-1 <= json.loads(file.read_text())["value"] <= 2 for file in files)
     capsys.readouterr()
     reproduce.main(command)  # a finished run is never run again
