@@ -179,7 +179,7 @@ CLAIMS: dict[str, Claim] = {
         lives=2048,
         curve="accuracy",
         thresholds=(0.05, 0.03, 0.02),
-        note="The same lives, convolutions and settings as above; a prototypical network in place of the plastic layer.",
+        note="The same lives, convolutions and settings; a prototypical network in place of the plastic layer.",
     ),
     "omniglot-20": Claim(
         "20-way one-shot classification of Omniglot",
