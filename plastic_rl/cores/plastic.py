@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from plastic_rl.arguments import check_choice, check_integer
+from plastic_rl.arguments import check_choice, check_integer, check_number
 from plastic_rl.cores.base import MOST_UNITS, RecurrentCore, State
 from plastic_rl.ops import Rule, get_rule, plastic_scan, plastic_step
 from plastic_rl.ops.dispatch import check_backend
@@ -32,6 +32,7 @@ class PlasticCore(RecurrentCore):
         eta_init: initial plasticity rate, in [0, 1].
         eta: `"shared"` (one rate), or `"per_neuron"` (one for each postsynaptic neuron).
         fan_out: whether a modulated rule scales M(t) by a trained weight for each postsynaptic neuron.
+        fan_out_init: initial value of these weights, in [-1, 1]: how fast traces are written at first.
         layer_norm: whether what the neurons receive is normalised, with a trained gain and bias, 1 and 0 at first.
         backend: which backend of `plastic_scan` to use; the fastest available by default.
 
@@ -52,6 +53,7 @@ class PlasticCore(RecurrentCore):
         eta_init: float = 0.03,
         eta: Literal["shared", "per_neuron"] = "shared",
         fan_out: bool = False,
+        fan_out_init: float = 1.0,
         layer_norm: bool = False,
         backend: str | None = None,
     ) -> None:
@@ -62,6 +64,7 @@ class PlasticCore(RecurrentCore):
             raise ValueError(f"eta_init must be a rate in [0, 1], not {eta_init}")
         if alpha_init < 0:
             raise ValueError(f"alpha_init must be a standard deviation of at least 0, not {alpha_init}")
+        check_number("fan_out_init", fan_out_init, -1, 1)
         self.rule = get_rule(rule)
         self.backend = check_backend(backend)
         self.input_map = nn.Linear(input_size, hidden_size)
@@ -81,13 +84,13 @@ class PlasticCore(RecurrentCore):
         )
         if self.rule.uses_eta:
             self.eta = nn.Parameter(torch.full((hidden_size,) if eta == "per_neuron" else (), float(eta_init)))
-        self._make_rule_parameters(fan_out, bound)
+        self._make_rule_parameters(fan_out, fan_out_init, bound)
 
-    def _make_rule_parameters(self, fan_out: bool, bound: float) -> None:
+    def _make_rule_parameters(self, fan_out: bool, fan_out_init: float, bound: float) -> None:
         initial = {
             "modulation_weight": lambda: torch.empty(self.output_size).uniform_(-bound, bound),
             "modulation_bias": lambda: torch.zeros(()),
-            "fan_out": lambda: torch.ones(self.output_size),
+            "fan_out": lambda: torch.full((self.output_size,), float(fan_out_init)),
         }
         names = [*self.rule.parameters, *(["fan_out"] if fan_out else [])]
         for name in names:
