@@ -22,6 +22,8 @@ _UNITS = {
 def write_report(results: Path, report: Path) -> Path:
     """Write the report of all claims that have results, and their figures beside the results.
 
+    What was tried beside a claim's runs is told in the `notes.md` of its folder, which is added to its section.
+
     Args:
         results: the folder of the results.
         report: the file to write.
@@ -42,6 +44,8 @@ def write_report(results: Path, report: Path) -> Path:
             figure = results / f"{name}.png"
             draw(claim, arms, figure)
             text += _section(claim, arms, figure.relative_to(report.parent))
+            notes = results / name / "notes.md"
+            text += [notes.read_text()] if notes.exists() else []
     report.write_text("\n".join(text))
     return report
 
