@@ -1,6 +1,6 @@
 """The one mixin that makes SB3's on-policy algorithms recurrent: it carries the state through the rollouts."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -36,6 +36,7 @@ class RecurrentRollouts(OnPolicyAlgorithm):
     policy: PlasticActorCriticPolicy
     rollout_buffer: SequenceBuffer
     ent_coef_final: float | None = None
+    acting: Literal["policy", "oracle"] = "policy"
     _ent_coef_start: float | None = None
     _last_states: State | None = None
 

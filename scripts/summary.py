@@ -33,10 +33,13 @@ def print_summary(
         seconds: how long it trained.
         n_episodes: how many episodes ended in that time, if they were counted.
     """
-    episodes = list(model.ep_info_buffer or [])
+    own = getattr(model, "acting", "policy") == "policy"
+    episodes = list(model.ep_info_buffer or []) if own else []
     mean = float(np.mean([episode["r"] for episode in episodes])) if episodes else float("nan")
-    normalised = score(env_id, mean, **env_kwargs)
+    normalised = score(env_id, mean, **env_kwargs) if own else None
     mean_return = f"{mean:.1f} over the last {len(episodes)} episodes" if episodes else "no episode ended"
+    if not own:
+        mean_return = "the oracle acted; see evaluate"
     table = Table(title=f"{type(model).__name__} on {env_id}", show_header=False)
     table.add_column(justify="left")
     table.add_column(justify="right")

@@ -11,7 +11,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from plastic_rl.agents import PlasticA2C, PlasticPPO, make_vec_env
+from plastic_rl.agents import PlasticA2C, PlasticBPTT, PlasticPPO, make_vec_env
 from plastic_rl.agents.callbacks import PlasticityCallback
 from plastic_rl.agents.gradients import GradientNorms
 from plastic_rl.agents.matrix_image import diverging_colours, matrix_image
@@ -187,3 +187,12 @@ def test_colours_tell_the_sign():
 def test_arguments_are_checked(arguments):
     with pytest.raises(ValueError, match=next(iter(arguments))):
         PlasticityCallback(**arguments)
+
+
+def test_where_the_oracle_acts_its_returns_are_not_logged_as_the_policys(tmp_path):
+    env = make_vec_env("plastic_rl/OneShot-v0", 4)
+    model = PlasticBPTT("MultiInputPolicy", env, acting="oracle", tensorboard_log=str(tmp_path), seed=0)
+    model.learn(200, callback=PlasticityCallback())
+    scalars = set(events_of(tmp_path).Tags()["scalars"])
+    assert "train/accuracy" in scalars
+    assert not {"episode/score", "final/score", "final/return"} & scalars
