@@ -43,9 +43,7 @@ def test_a_sequence_equals_its_pieces(name):
     torch.testing.assert_close(state, whole_state)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_steps_equal_the_sequence(name):
-    core = make(name)
+def outputs_equal_in_steps(core):
     inputs, starts = sequence()
     whole, whole_state = core(inputs, core.initial_state(B), starts)
     state = core.initial_state(B)
@@ -53,6 +51,12 @@ def test_steps_equal_the_sequence(name):
         output, state = core.step(inputs[t], state, starts[t])
         torch.testing.assert_close(output, whole[t])
     torch.testing.assert_close(state, whole_state)
+    return whole
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_steps_equal_the_sequence(name):
+    outputs_equal_in_steps(make(name))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -155,13 +159,7 @@ NORMALISED = [name for name in NAMES if "layer_norm" in core_arguments(name)]
 @pytest.mark.parametrize("name", NORMALISED)
 def test_layer_normalisation_in_steps_and_for_every_parameter(name):
     core = make(name, layer_norm=True)
-    inputs, starts = sequence()
-    whole, whole_state = core(inputs, core.initial_state(B), starts)
-    state = core.initial_state(B)
-    for t in range(T):
-        output, state = core.step(inputs[t], state, starts[t])
-        torch.testing.assert_close(output, whole[t])
-    torch.testing.assert_close(state, whole_state)
+    whole = outputs_equal_in_steps(core)
     whole.pow(2).sum().backward()
     unused = [key for key, parameter in core.named_parameters() if parameter.grad is None or not parameter.grad.any()]
     assert unused == []
