@@ -151,8 +151,11 @@ def draw(claim: Claim, arms: dict[str, list[dict[str, Any]]], path: Path) -> Non
     axes[0].set_ylabel(_UNITS[claim.measure])
     if claim.measure.startswith("wrong"):
         axes[0].set_ylim(bottom=0)
+    lives = [runs[0]["curve"][-1, 0] for runs in arms.values()]
     for ax in axes:
         ax.grid(alpha=0.3)
+        if max(lives) > 10 * min(lives):
+            ax.set_xscale("log")
     axes[1].legend()
     figure.suptitle(claim.title)
     figure.savefig(path, dpi=110)
