@@ -83,6 +83,7 @@ def fresh_lives(run: Run, test: dict[str, Any], measure: Measure, episodes: int)
     values = {}
     for name, deterministic in (("value", True), ("sampled", False)):
         env = run.make_env(min(64, episodes), seed=1_000_000, **test)
+        model.set_random_seed(1_000_000)  # of the answers that are sampled
         values[name] = float(measured(play(model, env, episodes, deterministic).returns.mean(), reference, measure))
         env.close()
     return values
