@@ -74,7 +74,7 @@ _BANDIT = [*_PPO, "--env", "plastic_rl/ColourBandit-v0"]
 _IMAGES = [*_BPTT, "--env", "plastic_rl/ImageRecall-v0", "--env-kwargs", "settling_steps:2"]
 _OMNIGLOT = [*_BPTT, "--env", "plastic_rl/OneShotOmniglot-v0", "--env-kwargs", "n_queries:10"]
 _MAZE_11 = [*_PPO, *_MAZE, "--env-kwargs", "size:11", "episode_steps:200", "-params", "n_steps:200"]
-_STACK = "[('gru',dict(hidden_size=50)),('plastic',dict(hidden_size=50,rule='oja'))]"
+_STACK = "[('gru',{'hidden_size':50}),('plastic',{'hidden_size':50,'rule':'oja'})]"
 _CUE = [*_PPO, "--env", "plastic_rl/CueReward-v0"]
 _BETTER = "batch_norm=True, activation='relu'"
 _PLASTIC_TUNED = [
