@@ -135,7 +135,7 @@ def draw(claim: Claim, arms: dict[str, list[dict[str, Any]]], path: Path) -> Non
     """Draw a claim's learning curves by lives and by minutes: mean over seeds, and an interval if there are some."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure = Figure(figsize=(10, 4.3), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     for index, (arm, runs) in enumerate(arms.items()):
         n = min(len(run["curve"]) for run in runs)
@@ -156,6 +156,6 @@ def draw(claim: Claim, arms: dict[str, list[dict[str, Any]]], path: Path) -> Non
         ax.grid(alpha=0.3)
         if max(lives) > 10 * min(lives):
             ax.set_xscale("log")
-    axes[1].legend()
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(arms))
     figure.suptitle(claim.title)
     figure.savefig(path, dpi=110)
