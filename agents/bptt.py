@@ -37,8 +37,8 @@ class PlasticBPTT(RecurrentRollouts):
         learning_rate: of Adam, a number or a schedule.
         n_steps: length of a rollout, a multiple of an episode's; by default that of this package's tasks.
         acting: who acts while observations are collected: the `"policy"`, by sampling, which then learns what would
-            have been right where it came itself (as DAgger does), or the `"oracle"`: the returns of
-            training, as in monitor files and `rollout/ep_rew_mean`, are then the oracle's.
+            have been right where it came itself (as DAgger does), or the `"oracle"`: the returns of training, in
+            monitor files and `rollout/ep_rew_mean`, are then the oracle's.
         max_grad_norm: where the gradient's norm is cut.
         kwargs: as in SB3's `OnPolicyAlgorithm`: `policy_kwargs`, `tensorboard_log`, `verbose`, `seed`, `device`, ...
 

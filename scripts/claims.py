@@ -59,7 +59,7 @@ def _one_shot(core: str, core_kwargs: str, features: str = "") -> list[str]:
     """Return the flags of a policy whose core reads a small image's features and gives the logits of the classes."""
     extractor = f"features_extractor_class=agents.SmallImageExtractor, features_extractor_kwargs=dict({features})"
     policy = f"dict(core='{core}', core_kwargs=dict({core_kwargs}), readout=1.0, {extractor})"
-    return ["-params", "n_envs:16", "acting:'oracle'", f'policy_kwargs:"{policy}"']
+    return ["-params", f'policy_kwargs:"{policy}"']
 
 
 _PPO, _A2C, _BPTT = (["--algo", f"plastic_{name}"] for name in ("ppo", "a2c", "bptt"))

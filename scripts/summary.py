@@ -37,9 +37,8 @@ def print_summary(
     episodes = list(model.ep_info_buffer or []) if own else []
     mean = float(np.mean([episode["r"] for episode in episodes])) if episodes else float("nan")
     normalised = score(env_id, mean, **env_kwargs) if own else None
-    mean_return = f"{mean:.1f} over the last {len(episodes)} episodes" if episodes else "no episode ended"
-    if not own:
-        mean_return = "the oracle acted; see evaluate"
+    nothing = "no episode ended" if own else "the oracle acted; see evaluate"
+    mean_return = f"{mean:.1f} over the last {len(episodes)} episodes" if episodes else nothing
     table = Table(title=f"{type(model).__name__} on {env_id}", show_header=False)
     table.add_column(justify="left")
     table.add_column(justify="right")
