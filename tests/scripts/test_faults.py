@@ -108,7 +108,8 @@ def small_disk(tmp_path):
 
 
 def test_a_disk_that_becomes_full_and_is_cleared(small_disk):
-    process = start(MAZE, small_disk, "-n", "4000", "-tb", "")
+    short = ["--env-kwargs", "episode_steps:4"]  # a line of monitor.csv each: soon a new page of the disk is needed
+    process = start(MAZE, small_disk, "-n", "4000", "-tb", "", *short)
     wait_for_checkpoint(small_disk, process)
     (small_disk / "photographs").touch()
     with contextlib.suppress(OSError), open(small_disk / "photographs", "ab", buffering=0) as file:
