@@ -24,8 +24,8 @@ GROWTH = {"T": ((32, 200, 60), (32, 200, 125), (32, 200, 250), (32, 200, 500)),
 LAYERS = {"RNN": torch.nn.RNN, "GRU": torch.nn.GRU, "LSTM": torch.nn.LSTM}
 # For each trace element and step of the decay rule: multiply-adds of the forward and backward sweeps and of the
 # weight's gradient; and bytes that the sweeps read and write (trace, adjoint and alpha's gradient twice, weight and
-# alpha once).
-FMA_PER_ELEMENT, BYTES_PER_ELEMENT = 4 + 11 + 1, 16 + 32 + 0
+# alpha once, in the forward sweep for two samples at a time).
+FMA_PER_ELEMENT, BYTES_PER_ELEMENT = 4 + 11 + 1, 12 + 32 + 0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""The fused scan of the rules with one trace: sample by sample, time inside, the trace in the core's own cache.
+"""The fused scan of the rules with one trace: one sample or two, time inside, the trace in the core's own cache.
 
 Each kernel takes the samples `job`, `job + n_jobs`, ... of a batch. Vectors of N numbers are padded with zeros
 to `columns`; matrices are packed to `size` (`sweeps`). A leading dimension of one stands for the one trace.
@@ -12,6 +12,7 @@ from plastic_rl.ops.normalisation import normalise, normalise_backward
 from plastic_rl.ops.simd import fill, lanes_of, least, load, lower, store
 from plastic_rl.ops.sweeps import (
     ROWS,
+    Life,
     add_products,
     advance,
     begin_retreat,
@@ -23,6 +24,8 @@ from plastic_rl.ops.sweeps import (
     undo_step,
     unpack,
 )
+
+LIFE = 5  # vectors of a `Life`
 
 
 @kernel
@@ -45,50 +48,108 @@ def forward(
         received: (T, B, N), written with what a layer that normalises has received; None for one that does not.
         checkpoints: (1, T / every + 1, B, size), written, the last with the final trace, or none.
         every: steps of a segment.
-        packed: (n_threads, 1, size) to work in.
-        vectors: (n_threads, 8, columns) to work in.
+        packed: (n_threads, 2, size) to work in.
+        vectors: (n_threads, 10, columns) to work in.
         job: the first sample.
         n_jobs: the distance between samples.
         thread: whose space to work in.
     """
-    n_steps, batch, n = drive.shape
-    work = vectors[thread]
-    pre, post, keep, write, read = work[0], work[1], work[2], work[3], work[4]
-    trace = packed[thread, 0]
-    for b in range(job, batch, n_jobs):
-        pack(initial[0][b], n, trace, keep.size)
-        pre[:] = 0
-        pre[:n] = first[b]
-        keep[:] = 1
-        write[:] = 0
-        old_limit = np.inf
-        advance(trace, layer.weight, layer.alpha, pre, pre, keep, write, read, old_limit, None)
-        for t in range(n_steps):
-            if checkpoints.shape[1] and t % every == 0:
-                checkpoints[0, t // every, b] = trace
-            if starts[t, b]:
-                trace[:] = 0
-                read[:] = 0
-                pre[:] = 0
-            for j in range(n):
-                read[j] += drive[t, b, j]
-            if received is not None:  # known when compiling, as is `limit`
-                for j in range(n):
-                    received[t, b, j] = read[j]
-                normalise(read[:n], layer.gain, layer.bias)
-            squash(read, post)
-            for j in range(n):
-                activity[t, b, j] = post[j]
-            coefficients(rule, layer, post, keep, write)
-            advance(trace, layer.weight, layer.alpha, pre, post, keep, write, read, old_limit, limit)
-            pre, post = post, pre
-            if limit is not None:
-                old_limit = limit
-        if checkpoints.shape[1]:
-            checkpoints[0, checkpoints.shape[1] - 1, b] = trace
-        unpack(trace, n, final[0][b], keep.size)
+    life = life_of(packed[thread, 0], vectors[thread, :LIFE])
+    other = life_of(packed[thread, 1], vectors[thread, LIFE:])
+    for b in range(job, len(first), 2 * n_jobs):
+        if b + n_jobs < len(first):
+            follow(
+                drive, starts, first, initial, final, layer, rule, limit, activity, received, checkpoints, every,
+                b, life, b + n_jobs, other,
+            )  # fmt: skip
+        else:
+            follow(
+                drive, starts, first, initial, final, layer, rule, limit, activity, received, checkpoints, every,
+                b, life, None, None,
+            )  # fmt: skip
+
+
+@inner
+def life_of(trace, vectors):
+    """Return a `Life` in the space given."""
+    return Life(trace, vectors[0], vectors[1], vectors[2], vectors[3], vectors[4])
+
+
+@inner
+def follow(
+    drive, starts, first, initial, final, layer, rule, limit, activity, received, checkpoints, every,
+    b, life, c, other,
+):  # fmt: skip
+    """Run the scan of sample `b`, and of sample `c` beside it unless that is None."""
+    begin(initial[0], first, b, life)
+    if c is not None:  # known when compiling, as are `received` and `limit`
+        begin(initial[0], first, c, other)
+    old_limit = np.inf
+    advance(life, other, layer.weight, layer.alpha, old_limit, None)
+    for t in range(len(drive)):
+        save(checkpoints, t, every, b, life)
+        fire(drive, starts, layer, rule, activity, received, t, b, life)
+        if c is not None:
+            save(checkpoints, t, every, c, other)
+            fire(drive, starts, layer, rule, activity, received, t, c, other)
+        advance(life, other, layer.weight, layer.alpha, old_limit, limit)
+        life.pre[:] = life.post
+        if c is not None:
+            other.pre[:] = other.post
         if limit is not None:
-            clip_all(final[0][b], limit)
+            old_limit = limit
+    end(final[0], drive.shape[2], checkpoints, limit, b, life)
+    if c is not None:
+        end(final[0], drive.shape[2], checkpoints, limit, c, other)
+
+
+@inner
+def begin(initial, first, b, life):
+    """Prepare a sample for a first sweep that only reads."""
+    n = first.shape[1]
+    pack(initial[b], n, life.trace, life.keep.size)
+    life.pre[:] = 0
+    life.pre[:n] = first[b]
+    life.post[:] = life.pre
+    life.keep[:] = 1
+    life.write[:] = 0
+
+
+@inner
+def save(checkpoints, t, every, b, life):
+    """Save the trace before a step, if it is the first of a segment."""
+    if checkpoints.shape[1] and t % every == 0:
+        checkpoints[0, t // every, b] = life.trace
+
+
+@inner
+def fire(drive, starts, layer, rule, activity, received, t, b, life):
+    """Take a step but for the trace: its activity, and what that will do to the trace."""
+    n = drive.shape[2]
+    if starts[t, b]:
+        life.trace[:] = 0
+        life.read[:] = 0
+        life.pre[:] = 0
+    for j in range(n):
+        life.read[j] += drive[t, b, j]
+    if received is not None:
+        for j in range(n):
+            received[t, b, j] = life.read[j]
+        normalise(life.read[:n], layer.gain, layer.bias)
+    squash(life.read, life.post)
+    for j in range(n):
+        activity[t, b, j] = life.post[j]
+    coefficients(rule, layer, life.post, life.keep, life.write)
+
+
+@inner
+def end(final, n, checkpoints, limit, b, life):
+    """Write a sample's final trace."""
+    if checkpoints.shape[1]:
+        checkpoints[0, checkpoints.shape[1] - 1, b] = life.trace
+    unpack(life.trace, n, final[b], life.keep.size)
+    if limit is not None:
+        clip_all(final[b], limit)
 
 
 @inner

@@ -9,6 +9,7 @@ clipped where they are read: the gradient has to know what the clip cut off.
 """
 
 import math
+from typing import Any, NamedTuple
 
 from plastic_rl.ops.compiled import inner
 from plastic_rl.ops.simd import clip, fill, fma, lanes_of, load, store, total, where_within
@@ -35,36 +36,62 @@ def squash(received, post):
         post[j] = math.tanh(received[j])
 
 
+class Life(NamedTuple):
+    """Where the forward sweep works on a sample: its packed trace, and vectors of N numbers, padded."""
+
+    trace: Any
+    pre: Any
+    post: Any
+    keep: Any
+    write: Any
+    read: Any
+
+
 @inner
-def advance(trace, weight, alpha, pre, post, keep, write, read, old_limit, limit):
+def advance(life, other, weight, alpha, old_limit, limit):
     """Write the trace of a step, and read it for the next one in the same sweep.
 
-    `trace` (packed) takes the step from `pre` to `post`; `read` becomes sum_i post[i] * (weight + alpha * trace)[i, j],
-    what the next step receives.
+    `trace` takes the step from `pre` to `post`; `read` becomes sum_i post[i] * (weight + alpha * trace)[i, j], what the
+    next step receives. So for the sample of `other` too, unless that is None: weight and alpha are read once for both.
     """
-    lanes = lanes_of(trace)
-    read[:] = 0
+    lanes, columns = lanes_of(weight), life.keep.size
+    life.read[:] = 0
+    if other is not None:
+        other.read[:] = 0
     o = 0
-    for i in range(0, trace.size // keep.size, ROWS):
-        p0, p1 = fill(trace, pre[i]), fill(trace, pre[i + 1])
-        p2, p3 = fill(trace, pre[i + 2]), fill(trace, pre[i + 3])
-        x0, x1 = fill(trace, post[i]), fill(trace, post[i + 1])
-        x2, x3 = fill(trace, post[i + 2]), fill(trace, post[i + 3])
-        for j in range(0, keep.size, lanes):
-            c, u = load(keep, j), load(write, j)
-            h0, h1, h2, h3 = tile(trace, o)
-            if limit is not None:
-                old, new = fill(trace, old_limit), fill(trace, limit)
-                h0, h1, h2, h3 = clip(h0, old), clip(h1, old), clip(h2, old), clip(h3, old)
-            h0, h1, h2, h3 = fma(c, h0, p0 * u), fma(c, h1, p1 * u), fma(c, h2, p2 * u), fma(c, h3, p3 * u)
-            store_tile(trace, o, h0, h1, h2, h3)
-            if limit is not None:
-                h0, h1, h2, h3 = clip(h0, new), clip(h1, new), clip(h2, new), clip(h3, new)
-            a0, a1, a2, a3 = tile(alpha, o)
-            w0, w1, w2, w3 = tile(weight, o)
-            r = fma(x0, fma(a0, h0, w0), load(read, j)) + x1 * fma(a1, h1, w1)
-            store(read, j, r + fma(x2, fma(a2, h2, w2), x3 * fma(a3, h3, w3)))
+    for i in range(0, weight.size // columns, ROWS):
+        p, x = spread(life.pre, i), spread(life.post, i)
+        if other is not None:
+            q, y = spread(other.pre, i), spread(other.post, i)
+        for j in range(0, columns, lanes):
+            a, w = tile(alpha, o), tile(weight, o)
+            advance_tile(life, p, x, a, w, o, j, old_limit, limit)
+            if other is not None:
+                advance_tile(other, q, y, a, w, o, j, old_limit, limit)
             o += ROWS * lanes
+
+
+@inner
+def advance_tile(life, p, x, a, w, o, j, old_limit, limit):
+    """Do a tile's share of `advance`: the tile at `o`, whose columns begin at `j`."""
+    c, u = load(life.keep, j), load(life.write, j)
+    h0, h1, h2, h3 = tile(life.trace, o)
+    if limit is not None:
+        old, new = fill(life.trace, old_limit), fill(life.trace, limit)
+        h0, h1, h2, h3 = clip(h0, old), clip(h1, old), clip(h2, old), clip(h3, old)
+    h0, h1, h2, h3 = fma(c, h0, p[0] * u), fma(c, h1, p[1] * u), fma(c, h2, p[2] * u), fma(c, h3, p[3] * u)
+    store_tile(life.trace, o, h0, h1, h2, h3)
+    if limit is not None:
+        h0, h1, h2, h3 = clip(h0, new), clip(h1, new), clip(h2, new), clip(h3, new)
+    r = fma(x[0], fma(a[0], h0, w[0]), load(life.read, j)) + x[1] * fma(a[1], h1, w[1])
+    store(life.read, j, r + fma(x[2], fma(a[2], h2, w[2]), x[3] * fma(a[3], h3, w[3])))
+
+
+@inner
+def spread(vector, i):
+    """Return ROWS vectors, each with one of a vector's numbers from `i` on in every place."""
+    v0, v1, v2, v3 = vector[i], vector[i + 1], vector[i + 2], vector[i + 3]
+    return fill(vector, v0), fill(vector, v1), fill(vector, v2), fill(vector, v3)
 
 
 @inner
@@ -152,8 +179,7 @@ def undo_step(after, pre, grow, shift, trace):
     lanes = lanes_of(trace)
     o = 0
     for i in range(0, trace.size // grow.size, ROWS):
-        p0, p1 = fill(trace, pre[i]), fill(trace, pre[i + 1])
-        p2, p3 = fill(trace, pre[i + 2]), fill(trace, pre[i + 3])
+        p0, p1, p2, p3 = spread(pre, i)
         for j in range(0, grow.size, lanes):
             f, m = load(grow, j), load(shift, j)
             h0, h1, h2, h3 = tile(after, o)
@@ -182,10 +208,8 @@ def retreat(
     trace_sum[:] = 0
     o = 0
     for i in range(0, trace.size // keep.size, ROWS):
-        p0, p1 = fill(trace, pre[i]), fill(trace, pre[i + 1])
-        p2, p3 = fill(trace, pre[i + 2]), fill(trace, pre[i + 3])
-        b0, b1 = fill(trace, before[i]), fill(trace, before[i + 1])
-        b2, b3 = fill(trace, before[i + 2]), fill(trace, before[i + 3])
+        p0, p1, p2, p3 = spread(pre, i)
+        b0, b1, b2, b3 = spread(before, i)
         r0 = r1 = r2 = r3 = fill(trace, 0.0)
         for j in range(0, keep.size, lanes):
             c, u, d = load(keep, j), load(write, j), load(delta, j)
