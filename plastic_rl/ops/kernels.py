@@ -11,8 +11,12 @@ from plastic_rl.ops.layer import coefficients, coefficients_backward, gradients_
 from plastic_rl.ops.normalisation import normalise, normalise_backward
 from plastic_rl.ops.simd import fill, lanes_of, least, load, lower, store
 from plastic_rl.ops.sweeps import (
+    KEEP,
+    POST,
+    PRE,
+    READ,
     ROWS,
-    Life,
+    WRITE,
     add_products,
     advance,
     begin_retreat,
@@ -24,8 +28,6 @@ from plastic_rl.ops.sweeps import (
     undo_step,
     unpack,
 )
-
-LIFE = 5  # vectors of a `Life`
 
 
 @kernel
@@ -49,107 +51,56 @@ def forward(
         checkpoints: (1, T / every + 1, B, size), written, the last with the final trace, or none.
         every: steps of a segment.
         packed: (n_threads, 2, size) to work in.
-        vectors: (n_threads, 10, columns) to work in.
+        vectors: (n_threads, 2, 8, columns) to work in.
         job: the first sample.
         n_jobs: the distance between samples.
         thread: whose space to work in.
     """
-    life = life_of(packed[thread, 0], vectors[thread, :LIFE])
-    other = life_of(packed[thread, 1], vectors[thread, LIFE:])
-    for b in range(job, len(first), 2 * n_jobs):
-        if b + n_jobs < len(first):
-            follow(
-                drive, starts, first, initial, final, layer, rule, limit, activity, received, checkpoints, every,
-                b, life, b + n_jobs, other,
-            )  # fmt: skip
-        else:
-            follow(
-                drive, starts, first, initial, final, layer, rule, limit, activity, received, checkpoints, every,
-                b, life, None, None,
-            )  # fmt: skip
-
-
-@inner
-def life_of(trace, vectors):
-    """Return a `Life` in the space given."""
-    return Life(trace, vectors[0], vectors[1], vectors[2], vectors[3], vectors[4])
-
-
-@inner
-def follow(
-    drive, starts, first, initial, final, layer, rule, limit, activity, received, checkpoints, every,
-    b, life, c, other,
-):  # fmt: skip
-    """Run the scan of sample `b`, and of sample `c` beside it unless that is None."""
-    begin(initial[0], first, b, life)
-    if c is not None:  # known when compiling, as are `received` and `limit`
-        begin(initial[0], first, c, other)
-    old_limit = np.inf
-    advance(life, other, layer.weight, layer.alpha, old_limit, None)
-    for t in range(len(drive)):
-        save(checkpoints, t, every, b, life)
-        fire(drive, starts, layer, rule, activity, received, t, b, life)
-        if c is not None:
-            save(checkpoints, t, every, c, other)
-            fire(drive, starts, layer, rule, activity, received, t, c, other)
-        advance(life, other, layer.weight, layer.alpha, old_limit, limit)
-        life.pre[:] = life.post
-        if c is not None:
-            other.pre[:] = other.post
-        if limit is not None:
-            old_limit = limit
-    end(final[0], drive.shape[2], checkpoints, limit, b, life)
-    if c is not None:
-        end(final[0], drive.shape[2], checkpoints, limit, c, other)
-
-
-@inner
-def begin(initial, first, b, life):
-    """Prepare a sample for a first sweep that only reads."""
-    n = first.shape[1]
-    pack(initial[b], n, life.trace, life.keep.size)
-    life.pre[:] = 0
-    life.pre[:n] = first[b]
-    life.post[:] = life.pre
-    life.keep[:] = 1
-    life.write[:] = 0
-
-
-@inner
-def save(checkpoints, t, every, b, life):
-    """Save the trace before a step, if it is the first of a segment."""
-    if checkpoints.shape[1] and t % every == 0:
-        checkpoints[0, t // every, b] = life.trace
-
-
-@inner
-def fire(drive, starts, layer, rule, activity, received, t, b, life):
-    """Take a step but for the trace: its activity, and what that will do to the trace."""
-    n = drive.shape[2]
-    if starts[t, b]:
-        life.trace[:] = 0
-        life.read[:] = 0
-        life.pre[:] = 0
-    for j in range(n):
-        life.read[j] += drive[t, b, j]
-    if received is not None:
-        for j in range(n):
-            received[t, b, j] = life.read[j]
-        normalise(life.read[:n], layer.gain, layer.bias)
-    squash(life.read, life.post)
-    for j in range(n):
-        activity[t, b, j] = life.post[j]
-    coefficients(rule, layer, life.post, life.keep, life.write)
-
-
-@inner
-def end(final, n, checkpoints, limit, b, life):
-    """Write a sample's final trace."""
-    if checkpoints.shape[1]:
-        checkpoints[0, checkpoints.shape[1] - 1, b] = life.trace
-    unpack(life.trace, n, final[b], life.keep.size)
-    if limit is not None:
-        clip_all(final[b], limit)
+    n_steps, batch, n = drive.shape
+    traces, lives = packed[thread], vectors[thread]
+    columns = vectors.shape[3]
+    for b in range(job, batch, 2 * n_jobs):
+        samples = 1 if b + n_jobs >= batch else 2
+        for s in range(samples):
+            pack(initial[0][b + s * n_jobs], n, traces[s], columns)
+            lives[s, PRE] = 0
+            lives[s, PRE, :n] = first[b + s * n_jobs]
+            lives[s, POST] = lives[s, PRE]
+            lives[s, KEEP] = 1
+            lives[s, WRITE] = 0
+        old_limit = np.inf
+        advance(traces, lives, samples, layer.weight, layer.alpha, old_limit, None)
+        for t in range(n_steps):
+            for s in range(samples):
+                sample, trace = b + s * n_jobs, traces[s]
+                pre, post, read = lives[s, PRE], lives[s, POST], lives[s, READ]
+                if checkpoints.shape[1] and t % every == 0:
+                    checkpoints[0, t // every, sample] = trace
+                pre[:] = post
+                if starts[t, sample]:
+                    trace[:] = 0
+                    read[:] = 0
+                    pre[:] = 0
+                for j in range(n):
+                    read[j] += drive[t, sample, j]
+                if received is not None:  # known when compiling, as is `limit`
+                    for j in range(n):
+                        received[t, sample, j] = read[j]
+                    normalise(read[:n], layer.gain, layer.bias)
+                squash(read, post)
+                for j in range(n):
+                    activity[t, sample, j] = post[j]
+                coefficients(rule, layer, post, lives[s, KEEP], lives[s, WRITE])
+            advance(traces, lives, samples, layer.weight, layer.alpha, old_limit, limit)
+            if limit is not None:
+                old_limit = limit
+        for s in range(samples):
+            sample = b + s * n_jobs
+            if checkpoints.shape[1]:
+                checkpoints[0, checkpoints.shape[1] - 1, sample] = traces[s]
+            unpack(traces[s], n, final[0][sample], columns)
+            if limit is not None:
+                clip_all(final[0][sample], limit)
 
 
 @inner

@@ -16,7 +16,7 @@ from plastic_rl.ops.layer import DECAY, MODULATED, OJA, Gradients, Layer
 from plastic_rl.ops.packing import columns_of, fresh, pack, padded, size_of, unpack
 from plastic_rl.ops.rules import RULES
 
-VECTORS, ROWS_OF_A_SEGMENT = 10, 6
+VECTORS, ROWS_OF_A_SEGMENT = 8, 6
 _CACHE_BYTES = 6 * 2**20
 
 
@@ -125,7 +125,7 @@ class _Scan(torch.autograd.Function):
         received = None if gain is None else fresh(drive, *drive.shape)
         final = tuple(fresh(trace, *trace.shape) for trace in initial)
         packed = fresh(drive, n_threads, 2, size)  # one trace of two samples, or two of one
-        vectors = fresh(drive, n_threads, VECTORS, columns_of(drive))
+        vectors = fresh(drive, n_threads, 2, VECTORS, columns_of(drive))
         arguments = (
             *_arrays(drive, starts, first), _flat(initial), _flat(final), Layer(*_arrays(*layer)), fused.code,
             fused.limit, *_arrays(activity, received, checkpoints), every, *_arrays(packed, vectors),

@@ -137,7 +137,7 @@ def forward(
 ):  # fmt: skip
     """Run the scan; see `kernels.forward`. Tuples and leading dimensions of two are trace and eligibility."""
     n_steps, batch, n = drive.shape
-    work = vectors[thread]
+    work = vectors[thread, 0]
     pre, post, keep, write, read, gate = work[0], work[1], work[2], work[3], work[4], work[5]
     trace, eligibility = packed[thread, 0], packed[thread, 1]
     for b in range(job, batch, n_jobs):

@@ -9,7 +9,6 @@ clipped where they are read: the gradient has to know what the clip cut off.
 """
 
 import math
-from typing import Any, NamedTuple
 
 from plastic_rl.ops.compiled import inner
 from plastic_rl.ops.simd import clip, fill, fma, lanes_of, load, store, total, where_within
@@ -36,55 +35,47 @@ def squash(received, post):
         post[j] = math.tanh(received[j])
 
 
-class Life(NamedTuple):
-    """Where the forward sweep works on a sample: its packed trace, and vectors of N numbers, padded."""
-
-    trace: Any
-    pre: Any
-    post: Any
-    keep: Any
-    write: Any
-    read: Any
+# The rows of a sample's vectors in the forward sweep.
+PRE, POST, KEEP, WRITE, READ = range(5)
 
 
 @inner
-def advance(life, other, weight, alpha, old_limit, limit):
-    """Write the trace of a step, and read it for the next one in the same sweep.
+def advance(traces, vectors, samples, weight, alpha, old_limit, limit):
+    """Write the trace of a step, and read it for the next one in the same sweep, for one or two `samples`.
 
-    `trace` takes the step from `pre` to `post`; `read` becomes sum_i post[i] * (weight + alpha * trace)[i, j], what the
-    next step receives. So for the sample of `other` too, unless that is None: weight and alpha are read once for both.
+    A trace (packed) takes the step from PRE to POST; READ becomes sum_i post[i] * (weight + alpha * trace)[i, j], what
+    the next step receives. For two samples weight and alpha are read once. `vectors` is (2, 5 or more, columns).
     """
-    lanes, columns = lanes_of(weight), life.keep.size
-    life.read[:] = 0
-    if other is not None:
-        other.read[:] = 0
+    lanes, columns = lanes_of(weight), vectors.shape[2]
+    first, second = vectors[0], vectors[1]
+    first[READ] = 0
+    second[READ] = 0
     o = 0
     for i in range(0, weight.size // columns, ROWS):
-        p, x = spread(life.pre, i), spread(life.post, i)
-        if other is not None:
-            q, y = spread(other.pre, i), spread(other.post, i)
+        p, x = spread(first[PRE], i), spread(first[POST], i)
+        q, y = spread(second[PRE], i), spread(second[POST], i)
         for j in range(0, columns, lanes):
             a, w = tile(alpha, o), tile(weight, o)
-            advance_tile(life, p, x, a, w, o, j, old_limit, limit)
-            if other is not None:
-                advance_tile(other, q, y, a, w, o, j, old_limit, limit)
+            advance_tile(traces[0], first, p, x, a, w, o, j, old_limit, limit)
+            if samples == 2:
+                advance_tile(traces[1], second, q, y, a, w, o, j, old_limit, limit)
             o += ROWS * lanes
 
 
 @inner
-def advance_tile(life, p, x, a, w, o, j, old_limit, limit):
+def advance_tile(trace, vectors, p, x, a, w, o, j, old_limit, limit):
     """Do a tile's share of `advance`: the tile at `o`, whose columns begin at `j`."""
-    c, u = load(life.keep, j), load(life.write, j)
-    h0, h1, h2, h3 = tile(life.trace, o)
+    c, u = load(vectors[KEEP], j), load(vectors[WRITE], j)
+    h0, h1, h2, h3 = tile(trace, o)
     if limit is not None:
-        old, new = fill(life.trace, old_limit), fill(life.trace, limit)
+        old, new = fill(trace, old_limit), fill(trace, limit)
         h0, h1, h2, h3 = clip(h0, old), clip(h1, old), clip(h2, old), clip(h3, old)
     h0, h1, h2, h3 = fma(c, h0, p[0] * u), fma(c, h1, p[1] * u), fma(c, h2, p[2] * u), fma(c, h3, p[3] * u)
-    store_tile(life.trace, o, h0, h1, h2, h3)
+    store_tile(trace, o, h0, h1, h2, h3)
     if limit is not None:
         h0, h1, h2, h3 = clip(h0, new), clip(h1, new), clip(h2, new), clip(h3, new)
-    r = fma(x[0], fma(a[0], h0, w[0]), load(life.read, j)) + x[1] * fma(a[1], h1, w[1])
-    store(life.read, j, r + fma(x[2], fma(a[2], h2, w[2]), x[3] * fma(a[3], h3, w[3])))
+    r = fma(x[0], fma(a[0], h0, w[0]), load(vectors[READ], j)) + x[1] * fma(a[1], h1, w[1])
+    store(vectors[READ], j, r + fma(x[2], fma(a[2], h2, w[2]), x[3] * fma(a[3], h3, w[3])))
 
 
 @inner
