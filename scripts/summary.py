@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from stable_baselines3.common.base_class import BaseAlgorithm
 
+from plastic_rl.agents import distributed
 from plastic_rl.envs import score
 
 
@@ -31,7 +32,7 @@ def print_summary(
         run: the run folder.
         tensorboard_log: the folder of its TensorBoard events, if any.
         seconds: how long it trained.
-        n_episodes: how many episodes ended in that time, if they were counted.
+        n_episodes: how many episodes ended in that time in this process, if they were counted.
     """
     own = getattr(model, "acting", "policy") == "policy"
     episodes = list(model.ep_info_buffer or []) if own else []
@@ -46,7 +47,7 @@ def print_summary(
     if normalised is not None:
         table.add_row("score (random 0, oracle 1)", f"{normalised:.2f}")
     if n_episodes is not None:
-        table.add_row("episodes", f"{n_episodes:,}")
+        table.add_row("episodes", f"{n_episodes:,}{' in this process' if distributed.n_processes() > 1 else ''}")
     table.add_row("steps", f"{model.num_timesteps:,}")
     table.add_row(
         "steps per second", f"{(model.num_timesteps - model._num_timesteps_at_start) / max(seconds, 1e-9):,.0f}"
