@@ -14,8 +14,8 @@ $(VENV)/installed: setup.cfg constraints.txt
 train: install  ## Train PlasticPPO on the maze for a few minutes, with a progress bar.
 	$(BIN)/python -m plastic_rl.scripts.train --algo plastic_ppo --env plastic_rl/Maze-v0 -P --tensorboard-log runs/tb $(ARGS)
 
-test: install  ## The fast tests.
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+test: install  ## The fast tests, in two processes.
+	$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile $(ARGS)
 
 test-slow: install  ## Real training runs and long property tests.
 	$(BIN)/python -m pytest -m slow $(ARGS)
