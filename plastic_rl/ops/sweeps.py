@@ -5,7 +5,8 @@ the vectors `keep` and `write` (`layer.coefficients`). A matrix is *packed*: til
 columns, tile after tile, so that a sweep reads each of its matrices from front to back. Traces are kept unclipped, and
 clipped where they are read: the gradient has to know what the clip cut off.
 
-`limit` is None for a rule that does not clip, and the code for it is then left out.
+`limit` is None for a rule that does not clip, and the code for it is then left out; one that clips keeps all of its
+trace, and what `keep` would need is left out.
 """
 
 import math
@@ -70,7 +71,9 @@ def advance_tile(trace, vectors, p, x, a, w, o, j, old_limit, limit):
     if limit is not None:
         old, new = fill(trace, old_limit), fill(trace, limit)
         h0, h1, h2, h3 = clip(h0, old), clip(h1, old), clip(h2, old), clip(h3, old)
-    h0, h1, h2, h3 = fma(c, h0, p[0] * u), fma(c, h1, p[1] * u), fma(c, h2, p[2] * u), fma(c, h3, p[3] * u)
+        h0, h1, h2, h3 = fma(p[0], u, h0), fma(p[1], u, h1), fma(p[2], u, h2), fma(p[3], u, h3)
+    else:
+        h0, h1, h2, h3 = fma(c, h0, p[0] * u), fma(c, h1, p[1] * u), fma(c, h2, p[2] * u), fma(c, h3, p[3] * u)
     store_tile(trace, o, h0, h1, h2, h3)
     if limit is not None:
         h0, h1, h2, h3 = clip(h0, new), clip(h1, new), clip(h2, new), clip(h3, new)
@@ -191,8 +194,9 @@ def retreat(
         pre_gradient[i] = sum_j delta[j] * (weight + alpha * trace)[i, j] + write[j] * adjoint_after[i, j]
         write_sum[j] = sum_i before[i] * adjoint[i, j]       trace_sum[j] = sum_i trace[i, j] * adjoint[i, j]
 
-    are what the step before needs before it knows its own delta (`before` is its `pre`). Unless `grow` and `shift` are
-    None, that step is also undone in `trace`: trace <- grow[j] * trace - before[i] * shift[j].
+    are what the step before needs before it knows its own delta (`before` is its `pre`); for a rule that clips, whose
+    `keep` is 1, `trace_sum` is left out. Unless `grow` and `shift` are None, that step is also undone in `trace`:
+    trace <- grow[j] * trace - before[i] * shift[j].
     """
     lanes = lanes_of(trace)
     write_sum[:] = 0
@@ -217,13 +221,16 @@ def retreat(
             s0, s1, s2, s3 = p0 * d, p1 * d, p2 * d, p3 * d
             t0, t1, t2, t3 = tile(alpha_gradient, o)
             store_tile(alpha_gradient, o, fma(s0, h0, t0), fma(s1, h1, t1), fma(s2, h2, t2), fma(s3, h3, t3))
-            g0, g1, g2, g3 = fma(a0, s0, c * g0), fma(a1, s1, c * g1), fma(a2, s2, c * g2), fma(a3, s3, c * g3)
-            if limit is not None:
+            if limit is None:
+                g0, g1, g2, g3 = fma(a0, s0, c * g0), fma(a1, s1, c * g1), fma(a2, s2, c * g2), fma(a3, s3, c * g3)
+            else:
+                g0, g1, g2, g3 = fma(a0, s0, g0), fma(a1, s1, g1), fma(a2, s2, g2), fma(a3, s3, g3)
                 g0, g1 = where_within(g0, v0, bound), where_within(g1, v1, bound)
                 g2, g3 = where_within(g2, v2, bound), where_within(g3, v3, bound)
             store_tile(adjoint, o, g0, g1, g2, g3)
             store(write_sum, j, fma(b0, g0, load(write_sum, j)) + fma(b1, g1, fma(b2, g2, b3 * g3)))
-            store(trace_sum, j, fma(h0, g0, load(trace_sum, j)) + fma(h1, g1, fma(h2, g2, h3 * g3)))
+            if limit is None:
+                store(trace_sum, j, fma(h0, g0, load(trace_sum, j)) + fma(h1, g1, fma(h2, g2, h3 * g3)))
             if grow is not None:
                 f, m = load(grow, j), load(shift, j)
                 store_tile(trace, o, f * h0 - b0 * m, f * h1 - b1 * m, f * h2 - b2 * m, f * h3 - b3 * m)
