@@ -1,8 +1,8 @@
 """Check the paper's claims: `python -m plastic_rl.scripts.reproduce recall maze`, or `all`.
 
 Trains what a claim compares, several runs at a time, and writes `RESULTS.md`. A finished run is never run again: its
-learning curve and its evaluation lie in the results folder, from which the report is made. Runs that were stopped in
-the middle begin anew.
+learning curve and its evaluation lie in the results folder, from which the report is made. A run that two claims share
+is trained for one of them. Runs that were stopped in the middle begin anew.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from plastic_rl.scripts.claims import CLAIMS
+from plastic_rl.scripts.claims import CLAIMS, Claim
 from plastic_rl.scripts.jobs import train, write_whole
 from plastic_rl.scripts.names import check_name, refuse
 
@@ -69,6 +69,24 @@ def _merged(flags: list[str], more: list[str]) -> list[str]:
     return [*flags, *more[at + 1 :], *more[:at]]
 
 
+def _twin(job: Job) -> Job | None:
+    """Return a finished run of another claim that was trained and evaluated as this one would be."""
+    if CLAIMS[job.claim].pictures:
+        return None
+    for name, claim in CLAIMS.items():
+        if name == job.claim or _evaluation(claim) != _evaluation(CLAIMS[job.claim]):
+            continue
+        for arm in claim.arms:
+            twin = Job(name, arm, job.seed, job.quick, job.results)
+            if twin.done and twin.command(Path()) == job.command(Path()):
+                return twin
+    return None
+
+
+def _evaluation(claim: Claim) -> tuple[Any, ...]:
+    return claim.measure, claim.test, claim.tests, claim.lives, claim.curve
+
+
 def run(job: Job) -> dict[str, Any]:
     """Train, evaluate, and write the learning curve and the evaluation; a finished run is read again.
 
@@ -77,6 +95,11 @@ def run(job: Job) -> dict[str, Any]:
     """
     file = job.stem.with_suffix(".json")
     if job.done:
+        return json.loads(file.read_text())
+    if (twin := _twin(job)) is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        for ending in (".csv", ".json"):  # the last one says that it is finished
+            write_whole(file.with_suffix(ending), twin.stem.with_suffix(ending).read_text())
         return json.loads(file.read_text())
     runs = job.results / "runs" / job.claim / job.stem.name / time.strftime("%Y%m%d-%H%M%S")
     begin = time.perf_counter()

@@ -28,6 +28,17 @@ def test_the_small_version_of_every_claim(tmp_path, capsys):
     assert missing.startswith("lstm: no agent is kept; train one with:")
 
 
+def test_a_run_that_two_claims_share_is_trained_once(tmp_path):
+    finished = reproduce.Job("maze", "plastic", seed=3, quick=False, results=tmp_path)
+    finished.stem.parent.mkdir()
+    finished.stem.with_suffix(".csv").write_text("lives,returns\n")
+    finished.stem.with_suffix(".json").write_text('{"value": 0.5}')
+    job = reproduce.Job("rule", "Oja", seed=3, quick=False, results=tmp_path)
+    assert reproduce.run(job) == {"value": 0.5}
+    assert job.done
+    assert job.stem.with_suffix(".csv").read_text() == "lives,returns\n"
+
+
 def test_a_claim_that_is_not_known(capsys):
     with pytest.raises(SystemExit) as left:
         reproduce.main(["recal"])
