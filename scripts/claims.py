@@ -179,7 +179,7 @@ CLAIMS: dict[str, Claim] = {
     ),
     "prototypical": Claim(
         "Omniglot with a prototypical network",
-        "Not in the paper; the nearest class mean is what the field compares one-shot learners with.",
+        "No such network; the nearest class mean is what the field compares one-shot learners with.",
         "wrong answers",
         {
             "the paper's convolutions": _one_shot("prototypical", "n_classes=5"),
@@ -198,7 +198,7 @@ CLAIMS: dict[str, Claim] = {
     ),
     "omniglot-20": Claim(
         "20-way one-shot classification of Omniglot",
-        "Not in the paper.",
+        "No such experiment.",
         "wrong answers",
         {"batch normalisation, ReLU": _one_shot("plastic_layer", "n_classes=20", _BETTER)},
         [*_BPTT, "--env", "plastic_rl/OneShotOmniglot-v0", "--env-kwargs", "n_way:20", "n_queries:19"],
@@ -253,7 +253,7 @@ CLAIMS: dict[str, Claim] = {
     ),
     "bandit": Claim(
         "Control over one's own plasticity: the colour bandit",
-        "Not in this paper; Backpropamine (Miconi et al., 2019) has networks that write their own traces.",
+        "No such task; Backpropamine (Miconi et al., 2019) has networks that write their own traces.",
         "score",
         {
             "neuromodulated": [*_core("neuromodulated", "hidden_size:48"), "-params", "learning_rate:'lin_1e-3'"],
@@ -271,7 +271,7 @@ CLAIMS: dict[str, Claim] = {
     ),
     "cores": Claim(
         "A larger maze: the best plastic core against LSTM and GRU",
-        "Not in the paper, which has no LSTM in the maze.",
+        "No gated network in the maze.",
         "score",
         {
             "plastic": [
@@ -293,7 +293,7 @@ CLAIMS: dict[str, Claim] = {
     ),
     "cue": Claim(
         "Control over one's own plasticity: cue and reward",
-        "Not in this paper; in Backpropamine (Miconi et al., 2019) modulated networks learn this and others do not.",
+        "No such task; in Backpropamine (Miconi et al., 2019) modulated networks learn one like it, others do not.",
         "score",
         {
             "neuromodulated": [*_core("neuromodulated", "hidden_size:48"), "-params", "learning_rate:'lin_1e-3'"],
