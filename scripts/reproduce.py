@@ -71,10 +71,11 @@ def _merged(flags: list[str], more: list[str]) -> list[str]:
 
 def _twin(job: Job) -> Job | None:
     """Return a finished run of another claim that was trained and evaluated as this one would be."""
-    if CLAIMS[job.claim].pictures:
+    own = CLAIMS[job.claim]
+    if own.pictures or job.arm == own.agent:  # these need the run itself
         return None
     for name, claim in CLAIMS.items():
-        if name == job.claim or _evaluation(claim) != _evaluation(CLAIMS[job.claim]):
+        if name == job.claim or _evaluation(claim) != _evaluation(own):
             continue
         for arm in claim.arms:
             twin = Job(name, arm, job.seed, job.quick, job.results)
@@ -96,8 +97,8 @@ def run(job: Job) -> dict[str, Any]:
     file = job.stem.with_suffix(".json")
     if job.done:
         return json.loads(file.read_text())
+    file.parent.mkdir(parents=True, exist_ok=True)
     if (twin := _twin(job)) is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
         for ending in (".csv", ".json"):  # the last one says that it is finished
             write_whole(file.with_suffix(ending), twin.stem.with_suffix(ending).read_text())
         return json.loads(file.read_text())
@@ -125,7 +126,6 @@ def run(job: Job) -> dict[str, Any]:
         "folder": str(opened.folder.relative_to(job.results)),
         **versions(),
     }
-    job.stem.parent.mkdir(parents=True, exist_ok=True)
     job.stem.with_suffix(".csv").write_text(learning_curve(opened, runs / "tb", claim, speed))
     _look_closer(job, opened)
     write_whole(file, json.dumps(result, indent=1) + "\n")

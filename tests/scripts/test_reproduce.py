@@ -37,6 +37,9 @@ def test_a_run_that_two_claims_share_is_trained_once(tmp_path):
     assert reproduce.run(job) == {"value": 0.5}
     assert job.done
     assert job.stem.with_suffix(".csv").read_text() == "lives,returns\n"
+    kept = reproduce.Job("maze", "plastic", seed=1, quick=False, results=tmp_path)  # its agent is, so it is trained
+    (tmp_path / "rule" / "Oja-1.json").write_text("{}")
+    assert reproduce._twin(kept) is None
 
 
 def test_a_claim_that_is_not_known(capsys):
