@@ -15,7 +15,7 @@ train: install  ## Train PlasticPPO on the maze for a few minutes, with a progre
 	$(BIN)/python -m plastic_rl.scripts.train --algo plastic_ppo --env plastic_rl/Maze-v0 -P --tensorboard-log runs/tb $(ARGS)
 
 test: install  ## The fast tests, in two processes.
-	$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist worksteal $(ARGS)
 
 test-slow: install  ## Real training runs and long property tests.
 	$(BIN)/python -m pytest -m slow $(ARGS)

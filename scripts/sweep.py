@@ -58,19 +58,13 @@ def main(argv: list[str] | None = None) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         refuse(f"another sweep is running in {output}")
-    ray = _start(args, runs)
     from plastic_rl.scripts.sweep_table import Table
 
     table = Table(output, runs)
     waiting = [run for run in runs if not table.has(run)]
     print(f"{len(runs)} runs, {len(runs) - len(waiting)} of them finished before; {output / 'results.csv'}")
-    try:
-        _run_all(ray, waiting, table)
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on", file=sys.stderr)
-        raise SystemExit(130) from None
-    finally:
-        ray.shutdown()
+    if waiting:
+        _run_all(_start(args, waiting), waiting, table)
     table.print()
     if table.errors:
         raise SystemExit(1)
@@ -102,15 +96,21 @@ def _start(args: argparse.Namespace, runs: list[SweepRun]) -> Any:
 
 
 def _run_all(ray: Any, runs: list[SweepRun], table: "Table") -> None:
-    """Give runs to Ray and show how far they are."""
+    """Give runs to Ray, show how far they are, and stop Ray."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns) as progress:
-        bar = progress.add_task("runs", total=len(runs))
-        for run, error in _results(ray, runs, table, lambda said: progress.update(bar, description=said)):
-            progress.console.print(f"{run.name}: {error or table.said(run)}", markup=False, highlight=False)
-            progress.advance(bar)
+    try:
+        with Progress(*columns) as progress:
+            bar = progress.add_task("runs", total=len(runs))
+            for run, error in _results(ray, runs, table, lambda said: progress.update(bar, description=said)):
+                progress.console.print(f"{run.name}: {error or table.said(run)}", markup=False, highlight=False)
+                progress.advance(bar)
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on", file=sys.stderr)
+        raise SystemExit(130) from None
+    finally:
+        ray.shutdown()
 
 
 def _results(

@@ -171,8 +171,9 @@ def test_a_run_ends_with_the_process_that_started_it(tmp_path):
 
 
 def environment():
-    unwatched = {"RAY_memory_monitor_refresh_ms": "0"}  # else Ray kills workers where memory runs out
-    return {**os.environ, **unwatched, "PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1"}
+    # Else Ray kills workers where memory runs out, and its nice workers starve beside other tests.
+    settings = {"RAY_memory_monitor_refresh_ms": "0", "RAY_worker_niceness": "0"}
+    return {**os.environ, **settings, "PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1"}
 
 
 def sweep_in_a_process(file, output):
