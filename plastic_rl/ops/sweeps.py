@@ -208,35 +208,50 @@ def retreat(
         r0 = r1 = r2 = r3 = fill(trace, 0.0)
         for j in range(0, keep.size, lanes):
             c, u, d = load(keep, j), load(write, j), load(delta, j)
-            v0, v1, v2, v3 = tile(trace, o)
-            h0, h1, h2, h3 = v0, v1, v2, v3
-            if limit is not None:
-                bound = fill(trace, limit)
-                h0, h1, h2, h3 = clip(v0, bound), clip(v1, bound), clip(v2, bound), clip(v3, bound)
-            a0, a1, a2, a3 = tile(alpha, o)
-            w0, w1, w2, w3 = tile(weight, o)
-            g0, g1, g2, g3 = tile(adjoint, o)
-            r0, r1 = fma(u, g0, fma(d, fma(a0, h0, w0), r0)), fma(u, g1, fma(d, fma(a1, h1, w1), r1))
-            r2, r3 = fma(u, g2, fma(d, fma(a2, h2, w2), r2)), fma(u, g3, fma(d, fma(a3, h3, w3), r3))
-            s0, s1, s2, s3 = p0 * d, p1 * d, p2 * d, p3 * d
-            t0, t1, t2, t3 = tile(alpha_gradient, o)
-            store_tile(alpha_gradient, o, fma(s0, h0, t0), fma(s1, h1, t1), fma(s2, h2, t2), fma(s3, h3, t3))
-            if limit is None:
-                g0, g1, g2, g3 = fma(a0, s0, c * g0), fma(a1, s1, c * g1), fma(a2, s2, c * g2), fma(a3, s3, c * g3)
-            else:
-                g0, g1, g2, g3 = fma(a0, s0, g0), fma(a1, s1, g1), fma(a2, s2, g2), fma(a3, s3, g3)
-                g0, g1 = where_within(g0, v0, bound), where_within(g1, v1, bound)
-                g2, g3 = where_within(g2, v2, bound), where_within(g3, v3, bound)
-            store_tile(adjoint, o, g0, g1, g2, g3)
-            store(write_sum, j, fma(b0, g0, load(write_sum, j)) + fma(b1, g1, fma(b2, g2, b3 * g3)))
-            if limit is None:
-                store(trace_sum, j, fma(h0, g0, load(trace_sum, j)) + fma(h1, g1, fma(h2, g2, h3 * g3)))
-            if grow is not None:
-                f, m = load(grow, j), load(shift, j)
-                store_tile(trace, o, f * h0 - b0 * m, f * h1 - b1 * m, f * h2 - b2 * m, f * h3 - b3 * m)
+            f, m = (c, c) if grow is None else (load(grow, j), load(shift, j))
+            s, t = load(write_sum, j), load(trace_sum, j)
+            r0, s, t = retreat_row(
+                adjoint, trace, weight, alpha, alpha_gradient, o, p0, b0, c, u, d, f, m, r0, s, t, limit, grow
+            )
+            r1, s, t = retreat_row(
+                adjoint, trace, weight, alpha, alpha_gradient, o + lanes, p1, b1, c, u, d, f, m, r1, s, t, limit, grow
+            )
+            r2, s, t = retreat_row(
+                adjoint, trace, weight, alpha, alpha_gradient, o + 2 * lanes, p2, b2, c, u, d, f, m, r2, s, t, limit, grow
+            )
+            r3, s, t = retreat_row(
+                adjoint, trace, weight, alpha, alpha_gradient, o + 3 * lanes, p3, b3, c, u, d, f, m, r3, s, t, limit, grow
+            )
+            store(write_sum, j, s)
+            store(trace_sum, j, t)
             o += ROWS * lanes
         pre_gradient[i], pre_gradient[i + 1] = total(r0), total(r1)
         pre_gradient[i + 2], pre_gradient[i + 3] = total(r2), total(r3)
+
+
+@inner
+def retreat_row(
+    adjoint, trace, weight, alpha, alpha_gradient, o, p, b, c, u, d, f, m, r, write_sum, trace_sum, limit, grow
+):  # fmt: skip
+    """Do the share of `retreat` of one vector of each matrix, at `o`, and return the three sums with it.
+
+    It is done before the next one is read. The compiler may not move a read over a write, and when several came first
+    there would not be registers enough.
+    """
+    v, a, g = load(trace, o), load(alpha, o), load(adjoint, o)
+    h = v if limit is None else clip(v, fill(trace, limit))
+    r = fma(u, g, fma(d, fma(a, h, load(weight, o)), r))
+    s = p * d
+    store(alpha_gradient, o, fma(s, h, load(alpha_gradient, o)))
+    if limit is None:
+        g = fma(a, s, c * g)
+        trace_sum = fma(h, g, trace_sum)
+    else:
+        g = where_within(fma(a, s, g), v, fill(trace, limit))
+    store(adjoint, o, g)
+    if grow is not None:
+        store(trace, o, f * h - b * m)
+    return r, fma(b, g, write_sum), trace_sum
 
 
 @inner
