@@ -259,23 +259,27 @@ def add_products(matrix, pre, delta):
     """Add to a packed matrix sum_k pre[k, i] * delta[k, j]: the weight's gradient over the steps of a segment."""
     n_steps, columns = delta.shape
     lanes = lanes_of(matrix)
-    for j in range(0, columns, lanes):
-        for i in range(0, matrix.size // columns, ROWS):
+    whole = columns // (2 * lanes) * 2 * lanes
+    for i in range(0, matrix.size // columns, ROWS):
+        for j in range(0, whole, 2 * lanes):  # two tiles at a time: eight sums that do not wait for one another
             o = i * columns + j * ROWS
             s0, s1, s2, s3 = tile(matrix, o)
-            t0 = t1 = t2 = t3 = fill(matrix, 0.0)  # two sums of every second step: one would wait for itself
-            for k in range(0, n_steps - 1, 2):
-                d, e = load(delta[k], j), load(delta[k + 1], j)
-                p, q = pre[k], pre[k + 1]
-                s0, s1 = fma(fill(matrix, p[i]), d, s0), fma(fill(matrix, p[i + 1]), d, s1)
-                s2, s3 = fma(fill(matrix, p[i + 2]), d, s2), fma(fill(matrix, p[i + 3]), d, s3)
-                t0, t1 = fma(fill(matrix, q[i]), e, t0), fma(fill(matrix, q[i + 1]), e, t1)
-                t2, t3 = fma(fill(matrix, q[i + 2]), e, t2), fma(fill(matrix, q[i + 3]), e, t3)
-            if n_steps % 2:
-                d, p = load(delta[n_steps - 1], j), pre[n_steps - 1]
-                s0, s1 = fma(fill(matrix, p[i]), d, s0), fma(fill(matrix, p[i + 1]), d, s1)
-                s2, s3 = fma(fill(matrix, p[i + 2]), d, s2), fma(fill(matrix, p[i + 3]), d, s3)
-            store_tile(matrix, o, s0 + t0, s1 + t1, s2 + t2, s3 + t3)
+            t0, t1, t2, t3 = tile(matrix, o + ROWS * lanes)
+            for k in range(n_steps):
+                d, e = load(delta[k], j), load(delta[k], j + lanes)
+                p0, p1, p2, p3 = spread(pre[k], i)
+                s0, s1, s2, s3 = fma(p0, d, s0), fma(p1, d, s1), fma(p2, d, s2), fma(p3, d, s3)
+                t0, t1, t2, t3 = fma(p0, e, t0), fma(p1, e, t1), fma(p2, e, t2), fma(p3, e, t3)
+            store_tile(matrix, o, s0, s1, s2, s3)
+            store_tile(matrix, o + ROWS * lanes, t0, t1, t2, t3)
+        for j in range(whole, columns, lanes):
+            o = i * columns + j * ROWS
+            s0, s1, s2, s3 = tile(matrix, o)
+            for k in range(n_steps):
+                d = load(delta[k], j)
+                p0, p1, p2, p3 = spread(pre[k], i)
+                s0, s1, s2, s3 = fma(p0, d, s0), fma(p1, d, s1), fma(p2, d, s2), fma(p3, d, s3)
+            store_tile(matrix, o, s0, s1, s2, s3)
 
 
 @inner
