@@ -217,11 +217,13 @@ def retreat(
                 adjoint, trace, weight, alpha, alpha_gradient, o + lanes, p1, b1, c, u, d, f, m, r1, s, t, limit, grow
             )
             r2, s, t = retreat_row(
-                adjoint, trace, weight, alpha, alpha_gradient, o + 2 * lanes, p2, b2, c, u, d, f, m, r2, s, t, limit, grow
-            )
+                adjoint, trace, weight, alpha, alpha_gradient, o + 2 * lanes, p2, b2, c, u, d, f, m, r2, s, t, limit,
+                grow,
+            )  # fmt: skip
             r3, s, t = retreat_row(
-                adjoint, trace, weight, alpha, alpha_gradient, o + 3 * lanes, p3, b3, c, u, d, f, m, r3, s, t, limit, grow
-            )
+                adjoint, trace, weight, alpha, alpha_gradient, o + 3 * lanes, p3, b3, c, u, d, f, m, r3, s, t, limit,
+                grow,
+            )  # fmt: skip
             store(write_sum, j, s)
             store(trace_sum, j, t)
             o += ROWS * lanes
