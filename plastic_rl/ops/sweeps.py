@@ -211,21 +211,24 @@ def retreat(
             f, m = (c, c) if grow is None else (load(grow, j), load(shift, j))
             s, t = load(write_sum, j), load(trace_sum, j)
             r0, s, t = retreat_row(
-                adjoint, trace, weight, alpha, alpha_gradient, o, p0, b0, c, u, d, f, m, r0, s, t, limit, grow
-            )
+                adjoint, trace, weight, alpha, alpha_gradient, o,
+                p0, b0, c, u, d, f, m, r0, s, t, limit, grow,
+            )  # fmt: skip
             r1, s, t = retreat_row(
-                adjoint, trace, weight, alpha, alpha_gradient, o + lanes, p1, b1, c, u, d, f, m, r1, s, t, limit, grow
-            )
+                adjoint, trace, weight, alpha, alpha_gradient, o + lanes,
+                p1, b1, c, u, d, f, m, r1, s, t, limit, grow,
+            )  # fmt: skip
             r2, s, t = retreat_row(
-                adjoint, trace, weight, alpha, alpha_gradient, o + 2 * lanes, p2, b2, c, u, d, f, m, r2, s, t, limit,
-                grow,
+                adjoint, trace, weight, alpha, alpha_gradient, o + 2 * lanes,
+                p2, b2, c, u, d, f, m, r2, s, t, limit, grow,
             )  # fmt: skip
             r3, s, t = retreat_row(
-                adjoint, trace, weight, alpha, alpha_gradient, o + 3 * lanes, p3, b3, c, u, d, f, m, r3, s, t, limit,
-                grow,
+                adjoint, trace, weight, alpha, alpha_gradient, o + 3 * lanes,
+                p3, b3, c, u, d, f, m, r3, s, t, limit, grow,
             )  # fmt: skip
             store(write_sum, j, s)
-            store(trace_sum, j, t)
+            if limit is None:
+                store(trace_sum, j, t)
             o += ROWS * lanes
         pre_gradient[i], pre_gradient[i + 1] = total(r0), total(r1)
         pre_gradient[i + 2], pre_gradient[i + 3] = total(r2), total(r3)
