@@ -72,10 +72,14 @@ _RECALL = [*_BPTT, "--env", "plastic_rl/PatternRecall1000-v0", "--env-kwargs", "
 _SHOWN = ["n_bits:50", "n_presentations:2", "presentation_steps:3", "blank_steps:4"]
 _ASKED = ["query_steps:3", "settling_steps:2"]
 _SMALL_RECALL = [*_BPTT, "--env", "plastic_rl/PatternRecall-v0", "--env-kwargs", *_SHOWN, *_ASKED]
-_SMALL_NETWORK = "dict(core='associative', core_kwargs=dict(n_elements=50), readout=5.0)"
+_SMALL_NETWORK = (
+    "dict(core='associative', core_kwargs=dict(n_elements=50, weight_init=0.001), readout=5.0, "
+    "lr_scales=dict(weight=0.1))"
+)
 _MAZE = ["--env", "plastic_rl/Maze-v0"]
 _TINY_MAZE = [*_MAZE, "--env-kwargs", "size:5", "episode_steps:30", "-params", "n_steps:30"]
 _BANDIT = [*_PPO, "--env", "plastic_rl/ColourBandit-v0"]
+_IMAGE_NETWORK = ["n_elements:1024", "gain:1.0", "weight_init:0.001"]
 _IMAGES = [*_BPTT, "--env", "plastic_rl/ImageRecall-v0", "--env-kwargs", "settling_steps:2"]
 _OMNIGLOT = [*_BPTT, "--env", "plastic_rl/OneShotOmniglot-v0", "--env-kwargs", "n_queries:10"]
 _MAZE_11 = [*_PPO, *_MAZE, "--env-kwargs", "size:11", "episode_steps:200", "-params", "n_steps:200"]
@@ -118,7 +122,7 @@ CLAIMS: dict[str, Claim] = {
         [*_RECALL, "n_patterns:2", "presentation_steps:2"],
         2_000,
         lives=256,
-        thresholds=(0.05, 0.01),
+        thresholds=(0.05, 0.02),
         note="2,000 lives, four at a time. The network and the lives are the paper's; the answer is its neurons'. The "
         "weights of the plastic ones begin ten times smaller and learn with a tenth of the rate.",
     ),
@@ -140,7 +144,8 @@ CLAIMS: dict[str, Claim] = {
         12_000,
         thresholds=(0.25, 0.05, 0.01),
         note="The same learning rates for both, decaying. The plastic network has 5,200 parameters and 10,000 lives, "
-        "four at a time; the LSTM of 100 units has 67,000, a trained read-out, and 500,000 lives, 64 at a time.",
+        "four at a time; its weights begin ten times smaller and learn with a tenth of the rate. The LSTM of 100 units "
+        "has 67,000, a trained read-out, and 500,000 lives, 64 at a time.",
     ),
     "images": Claim(
         "Natural images",
@@ -148,9 +153,11 @@ CLAIMS: dict[str, Claim] = {
         "plasticity fails, and one alpha for each connection is better than one for all.",
         "error",
         {
-            "plastic": _core("associative", "n_elements:1024", "gain:1.0"),
-            "one alpha for all": _core("associative", "n_elements:1024", "gain:1.0", "alpha:shared"),
-            "without plasticity": _core("associative", "n_elements:1024", "gain:1.0", "alpha:none"),
+            "plastic": _core("associative", *_IMAGE_NETWORK),
+            "one alpha for all": _core("associative", *_IMAGE_NETWORK, "alpha:shared"),
+            "without plasticity": _full_rate(
+                "n_elements=1024, gain=1.0, alpha='none'", "readout=1.0, log_std_init=-3.0"
+            ),
         },
         _IMAGES,
         201_000,
@@ -159,9 +166,10 @@ CLAIMS: dict[str, Claim] = {
         seeds=2,
         test={"split": "test"},
         tests={"CIFAR-10": {"split": "test", "source": "cifar10"}},
-        lives=128,
+        lives=64,
         pictures=True,
-        note="1,000 lives of dead leaves, generated images; tested on new ones and on photographs of CIFAR-10.",
+        note="1,000 lives of dead leaves, generated images; tested on new ones and on photographs of CIFAR-10. The "
+        "weights of the plastic ones begin ten times smaller and learn with a tenth of the rate.",
     ),
     "omniglot": Claim(
         "One-shot classification of Omniglot",
