@@ -10,6 +10,7 @@ from plastic_rl.cores.plastic_layer import PlasticLayer
 from plastic_rl.cores.plastic_lstm import PlasticLSTM
 from plastic_rl.cores.prototypical import PrototypicalCore
 from plastic_rl.cores.registry import core_arguments, core_defaults, make_core, register_core, registered_cores
+from plastic_rl.cores.repeated import RepeatedCore
 from plastic_rl.cores.stacked import StackedCore
 from plastic_rl.cores.stpn import STPNCore
 
@@ -23,6 +24,7 @@ register_core("neuromodulated_lstm", PlasticLSTM, rule="neuromodulated")
 register_core("delta", DeltaCore)
 register_core("stpn", STPNCore)
 register_core("stacked", StackedCore)
+register_core("repeated", RepeatedCore)
 register_core("associative", AssociativeCore)
 register_core("plastic_layer", PlasticLayer)
 register_core("prototypical", PrototypicalCore)
@@ -40,6 +42,7 @@ __all__ = [
     "PlasticLayer",
     "PrototypicalCore",
     "RecurrentCore",
+    "RepeatedCore",
     "STPNCore",
     "StackedCore",
     "State",

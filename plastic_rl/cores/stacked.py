@@ -35,7 +35,7 @@ class StackedCore(RecurrentCore):
         cores: list[RecurrentCore] = []
         for layer in layers:
             below = cores[-1].output_size if cores else 0
-            cores.append(_make_layer(layer, below + input_size if skip or not cores else below))
+            cores.append(make_layer("layers", layer, below + input_size if skip or not cores else below))
         super().__init__(input_size, sum(core.output_size for core in cores) if skip else cores[-1].output_size)
         self.layers: Any = torch.nn.ModuleList(cores)
         self.skip = skip
@@ -86,11 +86,17 @@ class StackedCore(RecurrentCore):
         return next((signal for signal in signals if signal is not None), None)
 
 
-def _make_layer(layer: Layer, input_size: int) -> RecurrentCore:
+def make_layer(argument: str, layer: Layer, input_size: int) -> RecurrentCore:
+    """Make a core that is part of another, whose `argument` names it.
+
+    Raises:
+        ValueError: `layer` is neither the name of a core nor a pair of that and its arguments, or it cannot be made.
+        TypeError: an argument is of the wrong type.
+    """
     pair = (layer, {}) if isinstance(layer, str) else layer
     if not (isinstance(pair, list | tuple) and len(pair) == 2 and isinstance(pair[1], dict)):
-        raise ValueError(f"layers must be names of cores or pairs (name, arguments), not {layer!r}")
+        raise ValueError(f"{argument} must be names of cores or pairs (name, arguments), not {layer!r}")
     try:
         return make_core(pair[0], input_size, **pair[1])
     except (TypeError, ValueError) as error:
-        raise type(error)(f"layers must be of cores that can be made, not {layer!r}: {error}") from error
+        raise type(error)(f"{argument} must be of cores that can be made, not {layer!r}: {error}") from error

@@ -9,6 +9,7 @@ def small(core: str, hidden_size: int) -> dict[str, Any]:
     stack = {"layers": [(layer, {"hidden_size": hidden_size}) for layer in layers]}
     own = {
         "stacked": stack,
+        "repeated": {"layer": ("neuromodulated", {"hidden_size": hidden_size})},
         "associative": {},
         "prototypical": {"n_classes": 1, "n_unused": 0},
         "plastic_layer": {"n_classes": 1, "n_unused": 0, "weight": True, "gain": 1.0},

@@ -255,3 +255,27 @@ def test_gradients_of_loops(name):
 def test_what_is_no_core_is_refused():
     with pytest.raises(TypeError, match="core 'fractions:Fraction' must be a RecurrentCore, not Fraction"):
         make_core("fractions:Fraction", N_INPUTS)
+
+
+def test_a_repeated_core_reads_every_input_twice():
+    core = make("repeated")
+    inputs, starts = sequence()
+    outputs, state = core(inputs, core.initial_state(B), starts)
+    twice = torch.stack([starts, torch.zeros_like(starts)], 1).flatten(0, 1)
+    expected, expected_state = core.layer(torch.repeat_interleave(inputs, 2, 0), core.initial_state(B), twice)
+    torch.testing.assert_close(outputs, expected[1::2])
+    torch.testing.assert_close(state, expected_state)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"times": 0}, "times must be .* 0"),
+        ({"layer": "plastik"}, "layer must be of cores that can be made, not 'plastik'.*did you mean 'plastic'"),
+        ({"layer": ("plastic", {"width": 3})}, "layer must be of cores that can be made.*no argument 'width'"),
+        ({"layer": 7}, "layer must be names of cores or pairs"),
+    ],
+)
+def test_a_repeated_core_names_what_is_wrong(arguments, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        make_core("repeated", N_INPUTS, **arguments)
