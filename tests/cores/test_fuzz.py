@@ -15,6 +15,11 @@ EXAMPLES = [20, pytest.param(1000, marks=pytest.mark.slow)]
 N_INPUTS, B, T = 6, 2, 3
 OWN = Rule("own", lambda traces, *_: (0.9 * traces[0],), parameters=("mean",))
 BY_TYPE = {int: st.integers(0, 6), float: st.floats(0, 1), bool: st.booleans()}
+LAYER = st.one_of(
+    st.sampled_from(["rnn", "plastic", "gruu"]),
+    st.tuples(st.sampled_from(["gru", "delta", 3]), st.dictionaries(st.sampled_from(["hidden_size", "x"]), JUNK)),
+    JUNK,
+)
 GOOD = {
     "rule": st.sampled_from([*RULES, get_rule("oja"), OWN, "ojja"]),
     "alpha": st.sampled_from(["per_connection", "shared", "none"]),
@@ -22,16 +27,8 @@ GOOD = {
     "writes": st.sampled_from(["labelled", "always"]),
     "backend": st.sampled_from([None, "reference", "numba"]),
     "n_elements": st.integers(0, 8),
-    "layers": st.lists(
-        st.one_of(
-            st.sampled_from(["rnn", "plastic", "gruu"]),
-            st.tuples(
-                st.sampled_from(["gru", "delta", 3]), st.dictionaries(st.sampled_from(["hidden_size", "x"]), JUNK)
-            ),
-            JUNK,
-        ),
-        max_size=3,
-    ),
+    "layer": LAYER,
+    "layers": st.lists(LAYER, max_size=3),
 }
 
 
