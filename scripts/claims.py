@@ -305,7 +305,7 @@ CLAIMS: dict[str, Claim] = {
         seeds=5,
         thresholds=(0.25, 0.5),
         note="PPO, 11 x 11, 200 steps, 100 units, 15,000 lives. Plastic, LSTM and GRU have the best hyperparameters of "
-        "a search of their own, 12 trials of 7,500 lives; the plastic layer on a GRU, 50 units each, has the GRU's; the "
+        "a search of their own, 12 trials of 7,500 lives; the plastic layer on a GRU, 50 units each, has the GRU's; a "
         "plastic core with two steps for each of the maze's has those of the one with one.",
     ),
     "cue": Claim(
