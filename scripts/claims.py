@@ -67,13 +67,10 @@ def _twice(core: str, *settings: str) -> list[str]:
     return _core("repeated", f"layer:('{core}',{{{','.join(settings)}}})")
 
 
-def _full_rate(core_kwargs: str, more: str) -> list[str]:
-    """Return the flags of an associative network whose weight is as the paper starts it, and learns as fast as all."""
-    return ["-params", f"policy_kwargs:\"dict(core='associative', core_kwargs=dict({core_kwargs}), {more})\""]
-
-
 _PPO, _A2C, _BPTT = (["--algo", f"plastic_{name}"] for name in ("ppo", "a2c", "bptt"))
 _RECALL = [*_BPTT, "--env", "plastic_rl/PatternRecall1000-v0", "--env-kwargs", "settling_steps:5"]
+# Its weights begin as the paper's do, and learn at the full rate: they are all it has.
+_NO_PLASTICITY = "dict(core='associative', core_kwargs=dict(n_elements=1000, alpha='none'), readout=5.0)"
 _SHOWN = ["n_bits:50", "n_presentations:2", "presentation_steps:3", "blank_steps:4"]
 _ASKED = ["query_steps:3", "settling_steps:2"]
 _SMALL_RECALL = [*_BPTT, "--env", "plastic_rl/PatternRecall-v0", "--env-kwargs", *_SHOWN, *_ASKED]
@@ -116,7 +113,7 @@ CLAIMS: dict[str, Claim] = {
         {
             "plastic, decay": _core("associative", "n_elements:1000", "weight_init:0.001"),
             "plastic, Oja": _core("associative", "n_elements:1000", "weight_init:0.001", "rule:oja"),
-            "without plasticity": _full_rate("n_elements=1000, alpha='none'", "readout=5.0"),
+            "without plasticity": ["-params", f'policy_kwargs:"{_NO_PLASTICITY}"'],
         },
         _RECALL,
         212_000,
