@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from plastic_rl.arguments import check_integer
 from plastic_rl.cores.base import State
 from plastic_rl.cores.loop import LoopCore
 from plastic_rl.ops import Rule, get_rule
@@ -52,7 +53,7 @@ class PlasticLayer(LoopCore):
         gain: float = 1000.0,
     ) -> None:
         super().__init__(input_size, n_classes)
-        self.n_features = input_size - n_classes - n_unused
+        self.n_features = input_size - n_classes - check_integer("n_unused", n_unused, 0)
         if self.n_features < 1:
             raise ValueError(f"n_classes={n_classes} and n_unused={n_unused} leave none of the {input_size} features")
         if not 0 <= eta_init <= 1:

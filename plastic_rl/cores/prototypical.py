@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from plastic_rl.arguments import check_integer
 from plastic_rl.cores.base import State
 from plastic_rl.cores.loop import LoopCore
 
@@ -23,14 +24,14 @@ class PrototypicalCore(LoopCore):
         scale: initial scale, which is trained.
 
     Raises:
-        ValueError: `n_classes` and `n_unused` leave no features.
+        ValueError: `n_classes` and `n_unused` leave no features, or `n_unused` is negative.
 
     Source: Snell, Swersky & Zemel (2017), "Prototypical networks for few-shot learning".
     """
 
     def __init__(self, input_size: int, n_classes: int = 5, n_unused: int = 1, scale: float = 1.0) -> None:
         super().__init__(input_size, n_classes)
-        self.n_features = input_size - n_classes - n_unused
+        self.n_features = input_size - n_classes - check_integer("n_unused", n_unused, 0)
         if self.n_features < 1:
             raise ValueError(f"n_classes={n_classes} and n_unused={n_unused} leave none of the {input_size} features")
         self.scale = nn.Parameter(torch.tensor(float(scale)))
