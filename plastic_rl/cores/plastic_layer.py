@@ -5,13 +5,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from plastic_rl.arguments import check_integer
 from plastic_rl.cores.base import State
-from plastic_rl.cores.loop import LoopCore
+from plastic_rl.cores.labelled import LabelledCore
 from plastic_rl.ops import Rule, get_rule
 
 
-class PlasticLayer(LoopCore):
+class PlasticLayer(LabelledCore):
     """A layer from features to classes whose connections are written while a label is shown.
 
         a_j(t) = sum_i f_i(t) * (w_ij + alpha_ij * Hebb_ij(t)) + gain * label_j(t)
@@ -52,10 +51,7 @@ class PlasticLayer(LoopCore):
         eta_init: float = 0.3,
         gain: float = 1000.0,
     ) -> None:
-        super().__init__(input_size, n_classes)
-        self.n_features = input_size - n_classes - check_integer("n_unused", n_unused, 0)
-        if self.n_features < 1:
-            raise ValueError(f"n_classes={n_classes} and n_unused={n_unused} leave none of the {input_size} features")
+        super().__init__(input_size, n_classes, n_unused)
         if not 0 <= eta_init <= 1:
             raise ValueError(f"eta_init must be a rate in [0, 1], not {eta_init}")
         if writes not in ("labelled", "always"):
@@ -71,7 +67,7 @@ class PlasticLayer(LoopCore):
 
     def advance(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Take one step; see `LoopCore.advance`."""
-        features, labels = inputs[:, : self.n_features], inputs[:, self.n_features :][:, : self.output_size]
+        features, labels = self.split(inputs)
         rate = self.eta + (self.eta.clamp(0, 1) - self.eta).detach()
         connections = self.alpha * state[0]
         if self.weight is not None:

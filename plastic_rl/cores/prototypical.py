@@ -3,12 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from plastic_rl.arguments import check_integer
 from plastic_rl.cores.base import State
-from plastic_rl.cores.loop import LoopCore
+from plastic_rl.cores.labelled import LabelledCore
 
 
-class PrototypicalCore(LoopCore):
+class PrototypicalCore(LabelledCore):
     """Compares features with the mean of those that were shown with each label.
 
         a_j(t) = -scale * |f(t) - mean_j(t)|^2
@@ -30,17 +29,14 @@ class PrototypicalCore(LoopCore):
     """
 
     def __init__(self, input_size: int, n_classes: int = 5, n_unused: int = 1, scale: float = 1.0) -> None:
-        super().__init__(input_size, n_classes)
-        self.n_features = input_size - n_classes - check_integer("n_unused", n_unused, 0)
-        if self.n_features < 1:
-            raise ValueError(f"n_classes={n_classes} and n_unused={n_unused} leave none of the {input_size} features")
+        super().__init__(input_size, n_classes, n_unused)
         self.scale = nn.Parameter(torch.tensor(float(scale)))
         self.state_shapes = ((n_classes, self.n_features), (n_classes,))
 
     def advance(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Take one step; see `LoopCore.advance`."""
         sums, counts = state
-        features, labels = inputs[:, : self.n_features], inputs[:, self.n_features :][:, : self.output_size]
+        features, labels = self.split(inputs)
         means = sums / counts.clamp(min=1).unsqueeze(2)
         distances = (features.unsqueeze(1) - means).square().sum(dim=2)
         sums = sums + labels.unsqueeze(2) * features.unsqueeze(1)
