@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from plastic_rl.ops import elman, kernels, retroactive
+from plastic_rl.ops import fused, kernels, retroactive
 from plastic_rl.ops.arguments import ScanArguments
 from plastic_rl.ops.compiled import run
 from plastic_rl.ops.layer import DECAY, MODULATED, OJA, Gradients, Layer
@@ -50,22 +50,8 @@ def obstacle(arguments: ScanArguments) -> str | None:
 
 
 def scan(arguments: ScanArguments) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Run the layer over a sequence.
-
-    Returns:
-        Activity (T, B, N), and the state after the last step.
-    """
-    if arguments.alpha is None:
-        return elman.scan(arguments)
-    if arguments.drive.shape[1] == 0:
-        return arguments.drive.clone(), tuple(s.clone() for s in arguments.state)
-    a, p = arguments, arguments.parameters
-    modulation = (p.get(name) for name in ("modulation_weight", "modulation_bias", "fan_out"))
-    trains = torch.is_grad_enabled() and any(t.requires_grad for t in a.tensors().values())
-    activity, *traces = _Scan.apply(
-        a.rule.name, trains, a.episode_starts, a.drive, a.weight, a.alpha, a.eta, *modulation, a.gain, a.bias, *a.state
-    )
-    return activity, (activity[-1].clone(), *traces)
+    """Run the layer over a sequence; see `fused.scan`."""
+    return fused.scan(_Scan, arguments)
 
 
 def segment_length(n_steps: int, batch: int, trace_bytes: int, clipped: bool) -> int:
