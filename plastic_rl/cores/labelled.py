@@ -24,6 +24,6 @@ class LabelledCore(LoopCore):
         if self.n_features < 1:
             raise ValueError(f"n_classes={n_classes} and n_unused={n_unused} leave none of the {input_size} features")
 
-    def split(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    def _split(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return the features, (B, n_features), and the label, (B, n_classes), of inputs (B, I)."""
         return inputs[:, : self.n_features], inputs[:, self.n_features :][:, : self.output_size]

@@ -67,7 +67,7 @@ class PlasticLayer(LabelledCore):
 
     def advance(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Take one step; see `LoopCore.advance`."""
-        features, labels = self.split(inputs)
+        features, labels = self._split(inputs)
         rate = self.eta + (self.eta.clamp(0, 1) - self.eta).detach()
         connections = self.alpha * state[0]
         if self.weight is not None:

@@ -36,7 +36,7 @@ class PrototypicalCore(LabelledCore):
     def advance(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Take one step; see `LoopCore.advance`."""
         sums, counts = state
-        features, labels = self.split(inputs)
+        features, labels = self._split(inputs)
         means = sums / counts.clamp(min=1).unsqueeze(2)
         distances = (features.unsqueeze(1) - means).square().sum(dim=2)
         sums = sums + labels.unsqueeze(2) * features.unsqueeze(1)
