@@ -10,7 +10,7 @@ $(VENV)/installed: setup.cfg constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".[test]"
 	@# pip would compile on one core; a file for newer Pythons fails, and it needs none.
-	-@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib > /dev/null
+	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib > /dev/null || true
 	touch $@
 
 train: install  ## Train PlasticPPO on the maze for a few minutes, with a progress bar.
