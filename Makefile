@@ -9,8 +9,8 @@ install: $(VENV)/installed
 $(VENV)/installed: setup.cfg constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".[test]"
-	@# pip would compile on one core; a file for newer Pythons fails, and it needs none.
-	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib > /dev/null || true
+	@# pip would compile on one core, and tests too; a file for newer Pythons fails, and it needs none.
+	@$(BIN)/python -m compileall -q -j 0 -x '/tests/' $(VENV)/lib > /dev/null || true
 	touch $@
 
 train: install  ## Train PlasticPPO on the maze for a few minutes, with a progress bar.
