@@ -47,7 +47,7 @@ def forward(
         rule: DECAY, OJA or MODULATED.
         limit: where the trace is clipped, or None.
         activity: (T, B, N), written.
-        received: (T, B, N), written with what a layer that normalises has received; None for one that does not.
+        received: (T, B, N), written with what a layer that normalises has received; empty for one that does not.
         checkpoints: (1, T / every + 1, B, size), written, the last with the final trace, or none.
         every: steps of a segment.
         packed: (n_threads, 2, size) to work in.
@@ -83,7 +83,7 @@ def forward(
                     pre[:] = 0
                 for j in range(n):
                     read[j] += drive[t, sample, j]
-                if received is not None:  # known when compiling, as is `limit`
+                if len(received):
                     for j in range(n):
                         received[t, sample, j] = read[j]
                     normalise(read[:n], layer.gain, layer.bias)
@@ -92,7 +92,7 @@ def forward(
                     activity[t, sample, j] = post[j]
                 coefficients(rule, layer, post, lives[s, KEEP], lives[s, WRITE])
             advance(traces, lives, samples, layer.weight, layer.alpha, old_limit, limit)
-            if limit is not None:
+            if limit is not None:  # known when compiling
                 old_limit = limit
         for s in range(samples):
             sample = b + s * n_jobs
@@ -213,7 +213,7 @@ def backward(
 
     Args:
         activity: (T, B, N), as are `activity_gradient` and `drive_gradient`, which is written.
-        received: what `forward` wrote, or None.
+        received: what `forward` wrote.
         starts: (T, B) bool.
         first: (B, N), as is `first_gradient`, which is written.
         activity_gradient: the gradient of the activity.
@@ -269,7 +269,7 @@ def backward(
                     gradient_of_keep(trace, adjoint, start[k], keep[k], write[k], write_sum, trace_sum, keep_sum)
                 coefficients_backward(rule, layer, post[k], write_sum, keep_sum, gradient, own)
                 through_tanh(gradient, post[k], delta[k])
-                if received is not None:
+                if len(received):
                     normalise_backward(received[t, b], layer.gain, delta[k, :n], standard, own.gain, own.bias)
                 for j in range(n):
                     drive_gradient[t, b, j] = delta[k, j]

@@ -108,7 +108,7 @@ class _Scan(torch.autograd.Function):
         every = segment_length(n_steps, batch, trace_bytes, fused.limit is not None)
         checkpoints = fresh(drive, len(initial), -(-n_steps // every) + 1 if trains else 0, batch, size)
         activity = fresh(drive, *drive.shape)
-        received = None if gain is None else fresh(drive, *drive.shape)
+        received = fresh(drive, *((0, 0, 0) if gain is None else drive.shape))
         final = tuple(fresh(trace, *trace.shape) for trace in initial)
         packed = fresh(drive, n_threads, 2, size)  # one trace of two samples, or two of one
         vectors = fresh(drive, n_threads, 2, VECTORS, columns_of(drive))
@@ -200,8 +200,8 @@ def _dtype(tensor: Tensor) -> Any:
     return tensor.detach().numpy().dtype
 
 
-def _arrays(*tensors: Tensor | None) -> tuple[Any, ...]:
-    return tuple(None if tensor is None else tensor.detach().contiguous().numpy() for tensor in tensors)
+def _arrays(*tensors: Tensor) -> tuple[Any, ...]:
+    return tuple(tensor.detach().contiguous().numpy() for tensor in tensors)
 
 
 def _flat(matrices: Sequence[Tensor]) -> tuple[Any, ...]:

@@ -160,7 +160,7 @@ def forward(
                 checkpoints[1, t // every, b] = eligibility
             for j in range(n):
                 read[j] += drive[t, b, j]
-            if received is not None:
+            if len(received):
                 received[t, b] = read[:n]
                 normalise(read[:n], layer.gain, layer.bias)
             squash(read, post)
@@ -218,7 +218,7 @@ def backward(
                     own.eta[j] += post[k, j] * write_sum[j] - keep_sum[j]
                 gates_backward(layer, post[k], gate_sum, gradient, own)
                 through_tanh(gradient, post[k], delta[k])
-                if received is not None:
+                if len(received):
                     normalise_backward(received[t, b], layer.gain, delta[k, :n], standard, own.gain, own.bias)
                 drive_gradient[t, b] = delta[k, :n]
                 if starts[t, b]:

@@ -45,8 +45,10 @@ def step(arguments: ScanArguments) -> tuple[Tensor, tuple[Tensor, ...]]:
     activity = torch.empty_like(received)
     n_threads = max(1, min(torch.get_num_threads(), len(pre), traces[0].numel() // _ELEMENTS_OF_A_THREAD))
     sequences = (a.episode_starts[0], pre, received, activity, traces[0], traces[-1])
-    layer = (a.alpha.expand(n, n), eta, *signal, bias, a.gain, a.bias)
-    arrays: tuple[Any, ...] = tuple(x if x is None else x.contiguous().numpy() for x in (*sequences, *layer))
+    nothing = a.drive.new_empty(0)
+    normalisation = [nothing if x is None else x for x in (a.gain, a.bias)]
+    layer = (a.alpha.expand(n, n), eta, *signal, bias, *normalisation)
+    arrays: tuple[Any, ...] = tuple(x.contiguous().numpy() for x in (*sequences, *layer))
     run(_step, n_threads, n_threads, lambda job, _: (CODES[a.rule.name], *arrays, job, n_threads))
     for trace in traces:
         if not trace.is_inference():
@@ -66,7 +68,7 @@ def _step(
             eligibility[:] = 0
         else:
             _read(trace, alpha, pre[b], total)
-        if gain is not None:  # known when compiling
+        if len(gain):
             normalise(total, gain, bias)
         squash(total, post)
         if rule == DECAY:
