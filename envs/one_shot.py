@@ -20,14 +20,14 @@ class OneShot(Task):
 
     ## Description
 
-    A life has `n_way` characters, drawn anew, each with a label that means nothing outside this life. First `k_shot`
-    drawings of each are shown with their labels, in random order; then come `n_queries` drawings without one, of
-    characters drawn from the same ones, none of which was seen before. A character is turned by 0, 90, 180 or 270
-    degrees, the same all life long.
+    A life has `n_way` characters, drawn anew, each with a label that means nothing outside this life: the first `n_way`
+    of `n_labels`. First `k_shot` drawings of each are shown with their labels, in random order; then come `n_queries`
+    drawings without one, of characters drawn from the same ones, none of which was seen before. A character is turned
+    by 0, 90, 180 or 270 degrees, the same all life long.
 
     ## Action Space
 
-    `Discrete(n_way)`: the label. Only answers to queries count.
+    `Discrete(n_labels)`: the label. Only answers to queries count.
 
     ## Observation Space
 
@@ -36,7 +36,7 @@ class OneShot(Task):
     | key | shape | meaning | range |
     |---|---|---|---|
     | image | (961,) | the drawing, 31 x 31 pixels row by row, ink 1 on 0; zeros at the end | 0 to 1 |
-    | label | (n_way,) | its label, one-hot; zeros on a query | 0 or 1 |
+    | label | (n_labels,) | its label, one-hot; zeros on a query | 0 or 1 |
     | query | (1,) | 1 on a query | 0 or 1 |
 
     ## Rewards
@@ -59,6 +59,8 @@ class OneShot(Task):
 
     * `n_way` (3), `k_shot` (1), `n_queries` (5): at least 1, `n_way` at least 2. A character has 20 drawings, of which
       `k_shot + n_queries` may be needed.
+    * `n_labels` (None): at least `n_way`, by default as many. With more, an agent of lives with many characters can be
+      tested in lives with fewer; answers that no character here has are wrong.
     * `source` (`"glyphs"`): `"glyphs"`, characters drawn by random programs, or `"omniglot"`, handwritten ones.
     * `n_classes` (None): take only the first so many characters of the source; by default 200 glyphs, or all.
     * `split` (`"train"`): `"train"` or `"test"`, without a character in common; for Omniglot also its own
@@ -84,10 +86,12 @@ class OneShot(Task):
         n_classes: int | None = None,
         split: str = "train",
         root: str | os.PathLike | None = None,
+        n_labels: int | None = None,
     ) -> None:
         self.n_way = check_integer("n_way", n_way, 2)
         self.k_shot = check_integer("k_shot", k_shot, 1)
         self.n_queries = check_integer("n_queries", n_queries, 1)
+        self.n_labels = self.n_way if n_labels is None else check_integer("n_labels", n_labels, self.n_way)
         self.images = _load(check_choice("source", source, ("glyphs", "omniglot")), n_classes, split, root)
         there, n_drawings = self.images.shape[:2]
         if self.n_way > there:
@@ -100,11 +104,11 @@ class OneShot(Task):
         self.observation_space = spaces.Dict(
             {
                 "image": spaces.Box(0, 1, (SIZE * SIZE,), np.float32),
-                "label": spaces.Box(0, 1, (self.n_way,), np.float32),
+                "label": spaces.Box(0, 1, (self.n_labels,), np.float32),
                 "query": spaces.Box(0, 1, (1,), np.float32),
             }
         )
-        self.action_space = spaces.Discrete(self.n_way)
+        self.action_space = spaces.Discrete(self.n_labels)
         shape = (self.num_envs, self.episode_steps + 1)  # a row more: what is observed at the end
         self.drawing = np.zeros(shape, np.int64)  # index into the flattened images
         self.turn = np.zeros(shape, np.int64)
@@ -149,7 +153,7 @@ class OneShot(Task):
         for quarters in range(4):
             turned = (self.turn[now] == quarters) & ~over
             image[turned] = np.rot90(upright[turned], quarters, axes=(1, 2))
-        label = np.zeros((self.num_envs, self.n_way), np.float32)
+        label = np.zeros((self.num_envs, self.n_labels), np.float32)
         told = self.time < self.query_start
         label[told, self.label[now][told]] = 1
         query = self.query()[:, None].astype(np.float32)
@@ -164,8 +168,8 @@ class OneShot(Task):
         return (self.time >= self.query_start) & (self.time < self.episode_steps)
 
     def reference_returns(self) -> ReferenceReturns:
-        """Return one query in `n_way` right, and all of them."""
-        return ReferenceReturns(self.n_queries / self.n_way, float(self.n_queries))
+        """Return one query in `n_labels` right, and all of them."""
+        return ReferenceReturns(self.n_queries / self.n_labels, float(self.n_queries))
 
     def render_text(self, copy: int) -> str:
         """Return the drawing, its label or a question mark, and after an answer that and the right one."""

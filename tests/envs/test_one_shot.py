@@ -69,6 +69,20 @@ def test_a_life_shows_every_label_k_times_and_then_asks(n_way, k_shot, n_queries
     assert not observation["image"].any()
 
 
+def test_of_more_labels_a_life_uses_the_first():
+    env, narrow = (OneShotEnv(n_way=2, n_labels=n_labels, n_queries=2) for n_labels in (5, None))
+    assert env.action_space.n == 5
+    assert env.observation_space["label"].shape == (5,)
+    (observation, info), (same, _) = env.reset(seed=0), narrow.reset(seed=0)
+    for _ in range(4):
+        assert np.array_equal(observation["image"], same["image"])
+        assert np.array_equal(observation["label"], [*same["label"], 0, 0, 0])
+        assert info["target"] < 2
+        observation, reward, _, _, info = env.step(4)
+        same, *_ = narrow.step(0)
+        assert reward == 0
+
+
 def test_labels_cannot_be_told_from_the_drawing():
     env = OneShotVectorEnv(3000, n_way=2, n_queries=1, n_classes=12)
     env.reset(seed=0)
@@ -93,6 +107,7 @@ def test_train_and_test_have_no_drawing_in_common():
         ({"n_way": 1}, ValueError, "n_way must be at least 2, got 1"),
         ({"n_way": 5, "n_classes": 4}, ValueError, "n_way must be at most the 4 characters"),
         ({"k_shot": 0}, ValueError, "k_shot"),
+        ({"n_labels": 2}, ValueError, "n_labels must be at least 3, got 2"),
         ({"k_shot": 1.5}, TypeError, "k_shot must be an integer"),
         ({"n_queries": 20}, ValueError, r"k_shot \+ n_queries must be at most the 20 drawings"),
         ({"source": "letters"}, ValueError, "source must be one of 'glyphs', 'omniglot', got 'letters'"),

@@ -45,6 +45,7 @@ ARGUMENTS = {
     },
     (OneShotEnv, OneShotVectorEnv): {
         "n_way": st.integers(2, 4),
+        "n_labels": st.sampled_from([None, 6]),
         "k_shot": few,
         "n_queries": few,
         "n_classes": st.sampled_from([4, 9]),
