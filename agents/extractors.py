@@ -7,6 +7,7 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 class SmallImageExtractor(BaseFeaturesExtractor):
@@ -52,8 +53,8 @@ class SmallImageExtractor(BaseFeaturesExtractor):
         self.others = [name for name in observation_space.spaces if name != "image"]
         others = sum(math.prod(observation_space[name].shape or ()) for name in self.others)
         super().__init__(observation_space, filters * side * side + others)
-        self.side = whole
-        layers: list[nn.Module] = [nn.InstanceNorm2d(1)] if standardize else []
+        self.side, self.standardize = whole, standardize
+        layers: list[nn.Module] = []
         for layer in range(n_layers):
             layers.append(nn.Conv2d(filters if layer else 1, filters, 3, stride=2))
             if batch_norm:
@@ -64,5 +65,8 @@ class SmallImageExtractor(BaseFeaturesExtractor):
     def forward(self, observations: dict[str, Tensor]) -> Tensor:
         """Return (B, features_dim): the image's features, then the other entries in the space's order."""
         # Channels last, in which convolutions of small images are faster; what they give is in the order of its input.
-        images = observations["image"].float().reshape(-1, self.side, self.side, 1).permute(0, 3, 1, 2)
+        pixels = observations["image"].float()
+        if self.standardize:
+            pixels = functional.layer_norm(pixels, pixels.shape[1:])
+        images = pixels.reshape(-1, self.side, self.side, 1).permute(0, 3, 1, 2)
         return torch.cat([self.convolutions(images), *(observations[name].flatten(1) for name in self.others)], dim=1)
