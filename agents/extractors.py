@@ -64,9 +64,9 @@ class SmallImageExtractor(BaseFeaturesExtractor):
 
     def forward(self, observations: dict[str, Tensor]) -> Tensor:
         """Return (B, features_dim): the image's features, then the other entries in the space's order."""
-        # Channels last, in which convolutions of small images are faster; what they give is in the order of its input.
         pixels = observations["image"].float()
         if self.standardize:
             pixels = functional.layer_norm(pixels, pixels.shape[1:])
+        # Channels last, in which convolutions of small images are faster; what they give is in the order of its input.
         images = pixels.reshape(-1, self.side, self.side, 1).permute(0, 3, 1, 2)
         return torch.cat([self.convolutions(images), *(observations[name].flatten(1) for name in self.others)], dim=1)

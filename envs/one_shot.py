@@ -91,7 +91,7 @@ class OneShot(Task):
         self.n_way = check_integer("n_way", n_way, 2)
         self.k_shot = check_integer("k_shot", k_shot, 1)
         self.n_queries = check_integer("n_queries", n_queries, 1)
-        self.n_labels = self.n_way if n_labels is None else check_integer("n_labels", n_labels, self.n_way)
+        self.n_labels = self.n_way if n_labels is None else check_integer("n_labels", n_labels, self.n_way, 10_000)
         self.images = _load(check_choice("source", source, ("glyphs", "omniglot")), n_classes, split, root)
         there, n_drawings = self.images.shape[:2]
         if self.n_way > there:
