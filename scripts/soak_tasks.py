@@ -54,7 +54,14 @@ KNOWN = {
         lambda task: task.query_steps - task.settling_steps,
     ),
     "OneShot": Known(
-        {"n_way": (2, 3, 5), "k_shot": _FEW, "n_queries": _FEW, "n_classes": (5, 50), "split": ("train", "test")},
+        {
+            "n_way": (2, 3, 5),
+            "k_shot": _FEW,
+            "n_queries": _FEW,
+            "n_classes": (5, 50),
+            "split": ("train", "test"),
+            "n_labels": (None, 9),
+        },
         lambda task: (0, 1),
         lambda task: task.n_queries,
     ),
