@@ -87,7 +87,7 @@ _OMNIGLOT_20 = [*_BPTT, "--env", "plastic_rl/OneShotOmniglot-v0", "--env-kwargs"
 _MAZE_11 = [*_PPO, *_MAZE, "--env-kwargs", "size:11", "episode_steps:200", "-params", "n_steps:200"]
 _STACK = "[('gru',{'hidden_size':50}),('plastic',{'hidden_size':50,'rule':'oja'})]"
 _CUE = [*_PPO, "--env", "plastic_rl/CueReward-v0"]
-_PAPERS, _BETTER = "standardize=True", "batch_norm=True, activation='relu'"
+_BETTER = "batch_norm=True, activation='relu'"
 _PLASTIC_TUNED = [
     *("-params", "learning_rate:'lin_8.5e-3'", "gamma:0.883", "gae_lambda:0.842", "ent_coef:0.0074"),
     *("max_grad_norm:1.12", "n_epochs:4", "batch_size:6400"),
@@ -180,7 +180,7 @@ CLAIMS: dict[str, Claim] = {
         "5-way, 1-shot: 98.3% (95% interval 0.80) on 100 unseen characters, after 5 million lives.",
         "wrong answers",
         {
-            "the paper's network": _one_shot("plastic_layer", "n_classes=5", _PAPERS),
+            "the paper's network": _one_shot("plastic_layer", "n_classes=5"),
             "batch normalisation, ReLU": _one_shot("plastic_layer", "n_classes=5", _BETTER),
         },
         _OMNIGLOT,
@@ -200,7 +200,7 @@ CLAIMS: dict[str, Claim] = {
         "No such network; the nearest class mean is what the field compares one-shot learners with.",
         "wrong answers",
         {
-            "the paper's convolutions": _one_shot("prototypical", "n_classes=5", _PAPERS),
+            "the paper's convolutions": _one_shot("prototypical", "n_classes=5"),
             "batch normalisation, ReLU": _one_shot("prototypical", "n_classes=5", _BETTER),
         },
         _OMNIGLOT,
@@ -219,7 +219,7 @@ CLAIMS: dict[str, Claim] = {
         "No such experiment.",
         "wrong answers",
         {
-            "the paper's network": _one_shot("plastic_layer", "n_classes=20", _PAPERS),
+            "the paper's network": _one_shot("plastic_layer", "n_classes=20", "standardize=True"),
             "batch normalisation, ReLU": _one_shot("plastic_layer", "n_classes=20", _BETTER),
         },
         [*_OMNIGLOT_20, "n_queries:19", "-params", "n_envs:6"],
