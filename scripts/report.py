@@ -134,6 +134,7 @@ def _number(value: float, percent: bool) -> str:
 def draw(claim: Claim, arms: dict[str, list[dict[str, Any]]], path: Path) -> None:
     """Draw a claim's learning curves by lives and by minutes: mean over seeds, and an interval if there are some."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(10, 4.3), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
@@ -146,6 +147,7 @@ def draw(claim: Claim, arms: dict[str, list[dict[str, Any]]], path: Path) -> Non
             if len(runs) > 1:
                 interval = bootstrap_interval(curves[:, :, 2])
                 ax.fill_between(x, *interval, color=line.get_color(), alpha=0.2, linewidth=0)
+    axes[0].xaxis.set_major_locator(MaxNLocator(6))
     axes[0].set_xlabel("lives")
     axes[1].set_xlabel("minutes of a processor")
     axes[0].set_ylabel(_UNITS[claim.measure])
