@@ -22,8 +22,8 @@ class SmallImageExtractor(BaseFeaturesExtractor):
         n_layers: convolutions.
         batch_norm: whether each is followed by batch normalisation.
         activation: `"tanh"` or `"relu"`; the last one is always tanh.
-        standardize: whether each image is first shifted and scaled to a mean of 0 and a standard deviation of 1. Of
-            thin ink on 0, tanh units see little without it.
+        standardize: whether each image is first shifted and scaled to a mean of 0 and a standard deviation of 1,
+            which speeds up the beginning of learning.
 
     Raises:
         ValueError: there is no square `image`, `n_layers` leave nothing of it, or `activation` is neither of the two.
