@@ -19,13 +19,20 @@ from plastic_rl.ops.rules import RULES
 
 CODES = {"decay": 0, "oja": 1, "neuromodulated": 2, "retroactive": 3}
 CLIPPED = ("neuromodulated", "retroactive")
-# Elements of the tile that a program works on at a time: the largest whose backward eight warps hold in registers.
-TILE_ELEMENTS = 64 * 64
+# Elements of the tile that a program works on at a time, and of each of its warps: the fastest of some on an H100. A
+# larger tile does not fit in the registers of a multiprocessor.
+TILE_ELEMENTS, WARP_ELEMENTS = 64 * 64, 512
 
 
 @cache
-def _installed() -> bool:
-    return find_spec("triton") is not None
+def _missing() -> str | None:
+    if find_spec("triton") is None:
+        return "the package triton is not installed"
+    import triton
+
+    if tuple(map(int, triton.__version__.split(".")[:2])) < (3, 3):
+        return f"it needs triton 3.3 or later, not {triton.__version__}"
+    return None
 
 
 def obstacle(arguments: ScanArguments) -> str | None:
@@ -33,8 +40,8 @@ def obstacle(arguments: ScanArguments) -> str | None:
     device, dtype, rule = arguments.drive.device.type, arguments.drive.dtype, arguments.rule
     if device != "cuda" and not (device == "cpu" and os.environ.get("TRITON_INTERPRET") == "1"):
         return f"it runs on CUDA, and the tensors are on {arguments.drive.device}"
-    if not _installed():
-        return "the package triton is not installed"
+    if (missing := _missing()) is not None:
+        return missing
     if dtype not in (torch.float32, torch.float64):
         return f"it computes in float32 or float64, not {dtype}"
     if arguments.alpha is not None and (rule.name not in CODES or rule != RULES[rule.name]):
@@ -47,15 +54,28 @@ def scan(arguments: ScanArguments) -> tuple[Tensor, tuple[Tensor, ...]]:
     return fused.scan(_Scan, arguments)
 
 
-def _tiling(n: int) -> dict[str, Any]:
+def _tiling(n: int, batch: int, device: torch.device) -> dict[str, int]:
+    """Return the tiles' rows and columns, how many a program has, and the number of programs of each sample."""
     rows = 1 << (n - 1).bit_length()
     cols = max(1, min(rows, TILE_ELEMENTS // rows))
     n_tiles = -(-n // cols)
-    return {"ROWS": rows, "COLS": cols, "N_TILES": n_tiles, "RESIDENT": n_tiles == 1}
+    tiles = -(-n_tiles // min(n_tiles, _programs(batch, device)))
+    return {"ROWS": rows, "COLS": cols, "TILES": tiles, "PROGRAMS": -(-n_tiles // tiles)}
 
 
-def _warps(tiling: dict[str, Any]) -> int:
-    return max(1, min(8, tiling["ROWS"] * tiling["COLS"] // 1024))
+def _programs(batch: int, device: torch.device) -> int:
+    """Return how many programs each sample may have, so that all run at once and can wait for one another."""
+    if device.type != "cuda":
+        return 1
+    return max(1, torch.cuda.get_device_properties(device).multi_processor_count // max(1, batch))
+
+
+def _options(tiling: dict[str, int]) -> dict[str, Any]:
+    """Return what Triton is told of a launch; a cooperative one fails where not all its programs run at once."""
+    options: dict[str, Any] = {"num_warps": max(1, min(8, tiling["ROWS"] * tiling["COLS"] // WARP_ELEMENTS))}
+    if tiling.get("PROGRAMS", 1) > 1:
+        options["launch_cooperative_grid"] = True
+    return options
 
 
 class _Scan(torch.autograd.Function):
@@ -88,12 +108,13 @@ class _Scan(torch.autograd.Function):
         activity, signals = torch.empty_like(sequences[0]), drive.new_empty(n_steps, batch)
         received = activity if gain is None else torch.empty_like(activity)
         checkpoints = drive.new_empty(len(initial), n_segments, batch, n, n)
-        tiling = _tiling(n)
+        tiling = _tiling(n, batch, drive.device)
+        counters = torch.zeros(batch, dtype=torch.int32, device=drive.device)
         with torch.cuda.device_of(drive):
-            triton_kernels.forward[(batch,)](
-                *sequences, traces, *layer, activity, received, signals, checkpoints,
+            triton_kernels.forward[(batch, tiling["PROGRAMS"])](
+                *sequences, traces, *layer, activity, received, signals, checkpoints, counters,
                 n_steps, batch, n, every, n_segments,
-                RULE=CODES[rule], NORM=gain is not None, num_warps=_warps(tiling), **tiling,
+                RULE=CODES[rule], NORM=gain is not None, **tiling, **_options(tiling),
             )  # fmt: skip
         clipped = rule in CLIPPED
         ctx.save_for_backward(
@@ -150,22 +171,22 @@ def _run_backward(
     weight, alpha, eta, modulation_weight, _, fan_out, gain, _ = layer
     gradients = tuple(activity.new_zeros(batch, *shape) for shape in ((n, n), (n,), (n,), (), (n,), (n,), (n,)))
     traces = activity.new_empty(len(adjoints), ctx.every, batch, n, n)
-    sums = activity.new_empty(batch, 3, n)
-    tiling = _tiling(n)
-    code, warps = CODES[ctx.rule], _warps(tiling)
+    tiling, code = _tiling(n, batch, activity.device), CODES[ctx.rule]
     tile = {"ROWS": tiling["ROWS"], "COLS": tiling["COLS"]}
+    sums, parts = activity.new_empty(batch, 3, n), activity.new_empty(batch, tiling["PROGRAMS"], n)
+    counters = torch.zeros(checkpoints.shape[1], batch, dtype=torch.int32, device=activity.device)
     with torch.cuda.device_of(activity):
         for segment in range(checkpoints.shape[1] - 1, -1, -1):
             begin = segment * ctx.every
             span = (begin, min(ctx.every, n_steps - begin), ctx.every, batch, n)
-            triton_kernels.rebuild[(batch, tiling["N_TILES"])](
+            triton_kernels.rebuild[(batch, tiling["TILES"] * tiling["PROGRAMS"])](
                 checkpoints[0, segment], checkpoints[-1, segment], traces, activity, first, starts, eta, fan_out,
-                signals, *span, RULE=code, num_warps=warps, **tile,
+                signals, *span, RULE=code, **tile, **_options(tile),
             )  # fmt: skip
-            triton_kernels.backward[(batch,)](
+            triton_kernels.backward[(batch, tiling["PROGRAMS"])](
                 activity, received, starts, first, signals, traces, adjoints, activity_gradient, drive_gradient,
-                carried, sums, weight, alpha, eta, modulation_weight, fan_out, gain, *gradients, *span,
-                RULE=code, NORM=ctx.norm, num_warps=warps, **tiling,
+                carried, sums, weight, alpha, eta, modulation_weight, fan_out, gain, *gradients, parts,
+                counters[segment], *span, RULE=code, NORM=ctx.norm, **tiling, **_options(tiling),
             )  # fmt: skip
     return gradients
 

@@ -1,10 +1,13 @@
 # ruff: noqa: N803 - B, N and T as in the shapes; capitals for what is constant when compiling
-"""The scan as Triton kernels: one program for each sample, time inside.
+"""The scan as Triton kernels: some programs for each sample, time inside.
 
-A program works through the trace in tiles of all rows by COLS columns. Where one tile is enough (RESIDENT) the trace,
-its adjoint and the layer's matrices stay in registers through time; otherwise they go through the caches.
+The trace lies in tiles of all rows by COLS columns. Each of a sample's PROGRAMS works through TILES of them, and they
+wait for one another at every step. Where each has one tile the trace, its adjoint and the layer's matrices stay in
+registers through time; otherwise they go through the caches. What is as long as a row, every program works out for
+itself.
 Traces of the clipped rules are kept unclipped and clipped where they are read, as in `sweeps`. RULE is a number of
-`layer` or RETROACTIVE; the second trace is there for the latter only.
+`layer` or RETROACTIVE; the second trace is there for the latter only. Numbers that say how much is to be done are not
+specialised, for Triton would compile again where one is 1 or a multiple of 16.
 """
 
 import triton
@@ -24,6 +27,20 @@ def _tanh(x):
     e = tl.exp(-2 * tl.abs(x))
     y = (1 - e) / (1 + e)
     return tl.where(x < 0, -y, y)
+
+
+@triton.jit
+def _together(counter, turn, PROGRAMS: tl.constexpr):
+    """Wait until all programs of a sample are here for the `turn`-th time, from 1, and see what they wrote.
+
+    All of a launch must run at once, or this never ends. `counter` is zero before.
+    """
+    tl.debug_barrier()
+    if PROGRAMS > 1:
+        tl.atomic_add(counter, 1)
+        while tl.atomic_add(counter, 0) < turn * PROGRAMS:
+            pass
+        tl.debug_barrier()
 
 
 @triton.jit
@@ -73,30 +90,31 @@ def _standardise(received, i, N):
     return received / deviation, deviation
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["T", "B", "every", "n_segments"])
 def forward(
     drive, starts, first, traces, weight, alpha, eta, modulation_weight, modulation_bias, fan_out, gain, bias, activity,
-    received, signals, checkpoints, T, B, N, every, n_segments,
+    received, signals, checkpoints, counters, T, B, N, every, n_segments,
     RULE: tl.constexpr, NORM: tl.constexpr,
-    ROWS: tl.constexpr, COLS: tl.constexpr, N_TILES: tl.constexpr, RESIDENT: tl.constexpr,
+    ROWS: tl.constexpr, COLS: tl.constexpr, TILES: tl.constexpr, PROGRAMS: tl.constexpr,
 ):  # fmt: skip
     """Run the scan; turn t of the loop writes the trace of step t - 1 and reads it for step t in one go.
 
     `received` (T, B, N) is written only if the layer normalises what its neurons receive (NORM).
     `traces` (n_traces, B, N, N) is the state before and, unclipped, after; `signals` (T, B) is M(t) of the modulated
-    rules; `checkpoints` (n_traces, n_segments, B, N, N) the trace before every `every`-th step.
+    rules; `checkpoints` (n_traces, n_segments, B, N, N) the trace before every `every`-th step; `counters` (B,) zeros.
     """
     b = tl.program_id(0).to(tl.int64)
+    own_columns = tl.program_id(1) * TILES * COLS + tl.arange(0, COLS)
     i = tl.arange(0, ROWS)
-    size = B * N * N
-    j = tl.arange(0, COLS)
+    size = (b * 0 + B) * N * N
+    j = own_columns
     at = i[:, None] * N + j[None, :]
     inside = (i[:, None] < N) & (j[None, :] < N)
     trace = tl.load(traces + b * N * N + at, mask=inside, other=0.0)
     eligibility = trace
     if RULE == RETROACTIVE:
         eligibility = tl.load(traces + size + b * N * N + at, mask=inside, other=0.0)
-    if RESIDENT:
+    if TILES == 1:
         w = tl.load(weight + at, mask=inside, other=0.0)
         a = tl.load(alpha + at, mask=inside, other=0.0)
     for index in range(0, T + 1):
@@ -110,11 +128,11 @@ def forward(
             product = tl.sum(last * tl.load(modulation_weight + i, mask=i < N, other=0.0), 0)
             signal = _tanh(product + tl.load(modulation_bias))
             tl.store(signals + (t - 1) * B + b, signal, mask=t > 0)
-        for k in range(0, N_TILES):
-            j = k * COLS + tl.arange(0, COLS)
+        for k in range(0, TILES):
+            j = k * COLS + own_columns
             at = i[:, None] * N + j[None, :]
             inside = (i[:, None] < N) & (j[None, :] < N)
-            if not RESIDENT:
+            if TILES > 1:
                 trace = tl.load(traces + b * N * N + at, mask=inside, other=0.0)
                 w = tl.load(weight + at, mask=inside, other=0.0)
                 a = tl.load(alpha + at, mask=inside, other=0.0)
@@ -127,7 +145,7 @@ def forward(
             trace = tl.where(start != 0, 0.0, tl.where(t > 0, h, trace)).to(trace.dtype)
             eligibility = tl.where(start != 0, 0.0, tl.where(t > 0, e, eligibility)).to(trace.dtype)
             store = inside
-            if RESIDENT:
+            if TILES == 1:
                 store = inside & (_like(t, at) == T)
             tl.store(traces + b * N * N + at, trace, mask=store)
             turn = _like(t, at)
@@ -144,7 +162,7 @@ def forward(
                 tl.store(received + (t * B + b) * N + j, total, mask=here)
             else:
                 tl.store(activity + (t * B + b) * N + j, _tanh(total), mask=here)
-        tl.debug_barrier()
+        _together(counters + b, index + 1, PROGRAMS)
         if NORM:
             row = (i < N) & (_like(t, i) < T)
             standard, _ = _standardise(tl.load(received + (t * B + b) * N + i, mask=row, other=0.0), i, N)
@@ -153,7 +171,7 @@ def forward(
             tl.debug_barrier()
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["begin", "length", "every", "B"])
 def rebuild(
     checkpoint, second_checkpoint, traces, activity, first, starts, eta, fan_out, signals, begin, length, every, B, N,
     RULE: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr,
@@ -167,7 +185,7 @@ def rebuild(
     j = tl.program_id(1) * COLS + tl.arange(0, COLS)
     at = i[:, None] * N + j[None, :]
     inside = (i[:, None] < N) & (j[None, :] < N)
-    size = B * N * N
+    size = (b * 0 + B) * N * N
     trace = tl.load(checkpoint + b * N * N + at, mask=inside, other=0.0)
     eligibility = trace
     if RULE == RETROACTIVE:
@@ -190,27 +208,29 @@ def rebuild(
         trace, eligibility = _write(trace, eligibility, pre[:, None], post, rate, gate, t == 0, RULE)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["begin", "length", "every", "B"])
 def backward(
     activity, received, starts, first, signals, traces, adjoints, activity_gradient, drive_gradient, carried, sums,
     weight, alpha, eta, modulation_weight, fan_out, gain,
     alpha_gradient, eta_gradient, modulation_weight_gradient, modulation_bias_gradient, fan_out_gradient,
-    gain_gradient, bias_gradient, begin, length, every, B, N,
+    gain_gradient, bias_gradient, parts, counters, begin, length, every, B, N,
     RULE: tl.constexpr, NORM: tl.constexpr,
-    ROWS: tl.constexpr, COLS: tl.constexpr, N_TILES: tl.constexpr, RESIDENT: tl.constexpr,
+    ROWS: tl.constexpr, COLS: tl.constexpr, TILES: tl.constexpr, PROGRAMS: tl.constexpr,
 ):  # fmt: skip
     """Run the adjoint of one segment, whose traces `rebuild` has written.
 
     `adjoints` (n_traces, B, N, N), cut by the clip, and `carried` (B, N), the gradient of the activity, are those after
-    the segment and become those before it. The layer's gradients are added to, one for each sample. `sums` (B, 3, N) is
-    to work in.
+    the segment and become those before it. The layer's gradients are added to, one for each sample. `sums` (B, 3, N)
+    and `parts` (B, PROGRAMS, N) are to work in; `counters` (B,) are zeros.
     """
     b = tl.program_id(0).to(tl.int64)
+    program = tl.program_id(1)
+    own_columns = program * TILES * COLS + tl.arange(0, COLS)
     i = tl.arange(0, ROWS)
     row = i < N
-    size = B * N * N
+    size = (b * 0 + B) * N * N
     own = b * N + i
-    j = tl.arange(0, COLS)
+    j = own_columns
     at = i[:, None] * N + j[None, :]
     inside = (i[:, None] < N) & (j[None, :] < N)
     gradient = tl.load(carried + own, mask=row, other=0.0)
@@ -229,7 +249,7 @@ def backward(
     f = g
     if RULE == RETROACTIVE:
         f = tl.load(adjoints + size + b * N * N + at, mask=inside, other=0.0)
-    if RESIDENT:
+    if TILES == 1:
         w = tl.load(weight + at, mask=inside, other=0.0)
         a = tl.load(alpha + at, mask=inside, other=0.0)
         of_alpha = tl.load(alpha_gradient + b * N * N + at, mask=inside, other=0.0)
@@ -241,11 +261,11 @@ def backward(
         signal = of_modulation_bias * 0
         if RULE >= MODULATED:
             signal = tl.load(signals + t * B + b)
-        for n in range(0, N_TILES):
-            j = n * COLS + tl.arange(0, COLS)
+        for n in range(0, TILES):
+            j = n * COLS + own_columns
             at = i[:, None] * N + j[None, :]
             inside = (i[:, None] < N) & (j[None, :] < N)
-            if not RESIDENT:
+            if TILES > 1:
                 g = tl.load(adjoints + b * N * N + at, mask=inside, other=0.0)
                 if RULE == RETROACTIVE:
                     f = tl.load(adjoints + size + b * N * N + at, mask=inside, other=0.0)
@@ -260,7 +280,7 @@ def backward(
                 if RULE != MODULATED:
                     v = tl.load(slot + at, mask=inside, other=0.0)
                     tl.store(vector + N, tl.sum(g * v, 0), mask=j < N)
-        tl.debug_barrier()
+        _together(counters + b, 2 * back + 1, PROGRAMS)
         posts = tl.load(activity + (t * B + b) * N + i, mask=row, other=0.0)
         gradient += tl.load(activity_gradient + (t * B + b) * N + i, mask=row, other=0.0)
         write_sum = tl.load(sums + b * 3 * N + i, mask=row, other=0.0)
@@ -295,11 +315,11 @@ def backward(
         tl.store(drive_gradient + (t * B + b) * N + i, gradient, mask=row)
         tl.debug_barrier()
         gradient = gradient * 0
-        for n in range(0, N_TILES):
-            j = n * COLS + tl.arange(0, COLS)
+        for n in range(0, TILES):
+            j = n * COLS + own_columns
             at = i[:, None] * N + j[None, :]
             inside = (i[:, None] < N) & (j[None, :] < N)
-            if not RESIDENT:
+            if TILES > 1:
                 w = tl.load(weight + at, mask=inside, other=0.0)
                 a = tl.load(alpha + at, mask=inside, other=0.0)
                 of_alpha = tl.load(alpha_gradient + b * N * N + at, mask=inside, other=0.0)
@@ -334,12 +354,21 @@ def backward(
             f = tl.where(start != 0, 0.0, f).to(g.dtype)
             gradient += tl.sum(row_sum, 1)
             write_back = inside
-            if RESIDENT:
+            if TILES == 1:
                 write_back = inside & (_like(k, at) == 0)
             tl.store(alpha_gradient + b * N * N + at, of_alpha, mask=write_back)
             tl.store(adjoints + b * N * N + at, g, mask=write_back)
             if RULE == RETROACTIVE:
                 tl.store(adjoints + size + b * N * N + at, f, mask=write_back)
+        if PROGRAMS > 1:
+            tl.store(parts + (b * PROGRAMS + program) * N + i, gradient, mask=row)
+            _together(counters + b, 2 * back + 2, PROGRAMS)
+            gradient = gradient * 0
+            for some in range(0, PROGRAMS, 8):
+                p = some + tl.arange(0, 8)[:, None]
+                there = (p < PROGRAMS) & row[None, :]
+                part = tl.load(parts + (b * PROGRAMS + p) * N + i[None, :], mask=there, other=0.0)
+                gradient += tl.sum(part, 0)
         gradient = tl.where(start != 0, 0.0, gradient).to(gradient.dtype)
         tl.debug_barrier()
     tl.store(carried + own, gradient, mask=row)

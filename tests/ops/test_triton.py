@@ -32,12 +32,19 @@ def on_device(layer):
     return move(layer)
 
 
-@pytest.mark.parametrize("tile", [4096, 16])
+needs_cuda = pytest.mark.skipif(DEVICE == "cpu", reason="needs CUDA")
+
+
+@pytest.mark.parametrize(
+    ("tile", "programs"),
+    [(4096, 1), (16, 1), pytest.param(16, 2, marks=needs_cuda), pytest.param(16, 3, marks=needs_cuda)],
+)
 @pytest.mark.parametrize("alpha", ["per_connection", "shared", "none"])
 @pytest.mark.parametrize("layer_norm", [False, True])
 @pytest.mark.parametrize("rule", RULES)
-def test_agrees_with_the_reference(make_layer, tensors_of, monkeypatch, rule, layer_norm, alpha, tile):
+def test_agrees_with_the_reference(make_layer, tensors_of, monkeypatch, rule, layer_norm, alpha, tile, programs):
     monkeypatch.setattr(triton_backend, "TILE_ELEMENTS", tile)
+    monkeypatch.setattr(triton_backend, "_programs", lambda batch, device: programs)
     vectors = tile == 16
     layer = make_layer(rule, 7, 2, 6, alpha=alpha, fan_out=vectors, per_neuron=vectors, layer_norm=layer_norm)
     layer = on_device(layer)
@@ -46,17 +53,29 @@ def test_agrees_with_the_reference(make_layer, tensors_of, monkeypatch, rule, la
     torch.testing.assert_close(results(layer, tensors, "triton"), expected, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("layer_norm", [False, True])
-@pytest.mark.parametrize("rule", RULES)
-def test_agrees_in_float32_at_a_size_that_is_no_power_of_two(make_layer, tensors_of, rule, layer_norm):
-    layer = on_device(make_layer(rule, 5, 2, 19, layer_norm=layer_norm, dtype=torch.float32))
-    tensors = tensors_of(layer)
+def assert_near(layer, tensors, tolerance):
     expected = results(layer, tensors, "reference", of_state=False)
     found = results(layer, tensors, "triton", of_state=False)
     for a, b in zip([*found[0], *found[1]], [*expected[0], *expected[1]], strict=True):
         assert (a is None) == (b is None)
         if a is not None:
-            assert (a - b).norm() <= 1e-4 * max(b.norm().item(), 1e-2)
+            assert (a - b).norm() <= tolerance * max(b.norm().item(), 1e-2)
+
+
+@pytest.mark.parametrize("layer_norm", [False, True])
+@pytest.mark.parametrize("rule", RULES)
+def test_agrees_in_float32_at_a_size_that_is_no_power_of_two(make_layer, tensors_of, rule, layer_norm):
+    layer = on_device(make_layer(rule, 5, 2, 19, layer_norm=layer_norm, dtype=torch.float32))
+    assert_near(layer, tensors_of(layer), 1e-4)
+
+
+@needs_cuda
+@pytest.mark.parametrize("layer_norm", [False, True])
+@pytest.mark.parametrize(("batch", "n"), [(40, 64), (3, 150), (2, 600)])
+@pytest.mark.parametrize("rule", RULES)
+def test_large_layers(make_layer, tensors_of, rule, batch, n, layer_norm):
+    layer = on_device(make_layer(rule, 9, batch, n, layer_norm=layer_norm))
+    assert_near(layer, tensors_of(layer), 1e-9)
 
 
 def test_bfloat16_with_a_float32_trace(make_layer):
@@ -75,9 +94,10 @@ def test_nothing_crosses_an_episode_start(make_layer):
     torch.testing.assert_close(plastic_scan(**layer | {"state": spoilt}, backend="triton")[0], clean)
 
 
-@pytest.mark.skipif(DEVICE == "cpu", reason="needs CUDA")
-def test_in_a_cuda_graph(make_layer):
-    layer = on_device(make_layer("oja", 5, 2, 6, requires_grad=False))
+@needs_cuda
+@pytest.mark.parametrize("n", [6, 150])
+def test_in_a_cuda_graph(make_layer, n):
+    layer = on_device(make_layer("oja", 5, 2, n, requires_grad=False))
     expected, _ = plastic_scan(**layer)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
