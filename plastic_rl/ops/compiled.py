@@ -67,7 +67,7 @@ class _Announcer(event.Listener):
 
     def on_start(self, event: Any) -> None:
         if not _Announcer.said:
-            _log.warning("compiling the plastic scan for this machine, once: it takes some seconds and is kept on disk")
+            _log.warning("compiling the plastic scan for this machine, once: it takes up to a minute, and is kept")
         _Announcer.said = True
 
     def on_end(self, event: Any) -> None:
