@@ -220,6 +220,10 @@ CLAIMS: dict[str, Claim] = {
         "wrong answers",
         {
             "the paper's network": _one_shot("plastic_layer", "n_classes=20", "standardize=True"),
+            "the paper's network, distorted drawings": [
+                *("-n", "9750000", "--env-kwargs", "distortion:0.15"),
+                *_one_shot("plastic_layer", "n_classes=20", "standardize=True"),
+            ],
             "batch normalisation, ReLU": _one_shot("plastic_layer", "n_classes=20", _BETTER),
         },
         [*_OMNIGLOT_20, "n_queries:19", "-params", "n_envs:6"],
@@ -227,13 +231,14 @@ CLAIMS: dict[str, Claim] = {
         [*_OMNIGLOT_20, "source:'glyphs'"],
         5_000,
         seeds=1,
-        test={"split": "test"},
-        tests={"5-way": {"split": "test", "n_way": 5, "n_labels": 20}},
+        test={"split": "test", "distortion": 0.0},
+        tests={"5-way": {"split": "test", "distortion": 0.0, "n_way": 5, "n_labels": 20}},
         lives=1024,
         curve="accuracy",
         thresholds=(0.2, 0.1),
-        note="200,000 lives of 20 characters and 19 queries, six at a time. The same networks are then tested in lives "
-        "of 5 characters, still with all their 20 answers.",
+        note="200,000 lives of 20 characters and 19 queries, six at a time; 250,000 where every drawing is distorted anew "
+        "(`distortion=0.15`) each time it is shown. The same networks are then tested in lives of 5 characters, still "
+        "with all their 20 answers; nothing is distorted in tests.",
     ),
     "maze": Claim(
         "Maze",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plastic_rl.envs.one_shot import OneShotEnv, OneShotVectorEnv
+from plastic_rl.envs.one_shot import OneShotEnv, OneShotVectorEnv, _distort
 
 LIVES = 400
 
@@ -135,3 +135,39 @@ def test_renders_what_was_seen():
     assert len({frame.tobytes() for frame in frames}) == 9
     assert len({frame.shape for frame in frames}) == 1
     assert "answered" in env.unwrapped.task.render_text(0)
+
+
+def images_of_a_life(seed: int, **arguments) -> np.ndarray:
+    env = OneShotEnv(n_way=3, n_queries=4, n_classes=20, **arguments)
+    observation, _ = env.reset(seed=seed)
+    images = [observation["image"]]
+    for _ in range(6):
+        images.append(env.step(0)[0]["image"])
+    return np.stack(images)
+
+
+def test_distorted_drawings_are_of_the_same_characters_and_differ_a_little():
+    plain, distorted = images_of_a_life(3), images_of_a_life(3, distortion=0.05)
+    assert np.array_equal(distorted, images_of_a_life(3, distortion=0.05))
+    assert np.array_equal(plain, images_of_a_life(3, distortion=0.0))
+    distances = ((blurred(distorted)[:, None] - blurred(plain)) ** 2).sum(axis=2)
+    assert np.diag(distances).min() > 1
+    assert (distances.argmin(axis=0) == np.arange(7)).all()
+    assert 0 <= distorted.min() < distorted.max() <= 1
+
+
+def test_a_distortion_moves_the_drawing_as_it_says():
+    drawing = np.zeros((31, 31), np.uint8)
+    drawing[10:21, 15] = 255
+    nothing, shifted, turned = _distort(
+        np.stack([drawing] * 3), np.array([[0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0.3, 0], [np.pi / 2, 0, 0, 0, 0, 0]])
+    )
+    assert np.array_equal(nothing, drawing)
+    assert np.array_equal(shifted, np.roll(drawing, -3, axis=1))
+    assert np.allclose(turned, drawing.T, atol=1)
+
+
+@pytest.mark.parametrize("wrong", [-0.1, 1.5, float("nan")])
+def test_a_distortion_out_of_range_is_refused(wrong):
+    with pytest.raises(ValueError, match="distortion must be a finite number between 0 and 1"):
+        OneShotEnv(distortion=wrong)
