@@ -221,7 +221,7 @@ CLAIMS: dict[str, Claim] = {
         {
             "the paper's network": _one_shot("plastic_layer", "n_classes=20", "standardize=True"),
             "the paper's network, distorted drawings": [
-                *("-n", "9750000", "--env-kwargs", "distortion:0.15"),
+                *("-n", "9750000", "--env-kwargs", "n_way:20", "n_queries:19", "distortion:0.15"),
                 *_one_shot("plastic_layer", "n_classes=20", "standardize=True"),
             ],
             "batch normalisation, ReLU": _one_shot("plastic_layer", "n_classes=20", _BETTER),
@@ -236,9 +236,9 @@ CLAIMS: dict[str, Claim] = {
         lives=1024,
         curve="accuracy",
         thresholds=(0.2, 0.1),
-        note="200,000 lives of 20 characters and 19 queries, six at a time; 250,000 where every drawing is distorted anew "
-        "(`distortion=0.15`) each time it is shown. The same networks are then tested in lives of 5 characters, still "
-        "with all their 20 answers; nothing is distorted in tests.",
+        note="200,000 lives of 20 characters and 19 queries, six at a time; 250,000 where every drawing is distorted "
+        "anew (`distortion=0.15`) each time it is shown. The same networks are then tested in lives of 5 characters, "
+        "still with all their 20 answers; nothing is distorted in tests.",
     ),
     "maze": Claim(
         "Maze",
