@@ -98,8 +98,8 @@ class OneShot(Task):
         self.k_shot = check_integer("k_shot", k_shot, 1)
         self.n_queries = check_integer("n_queries", n_queries, 1)
         self.n_labels = self.n_way if n_labels is None else check_integer("n_labels", n_labels, self.n_way, 10_000)
-        self.images = _load(check_choice("source", source, ("glyphs", "omniglot")), n_classes, split, root)
         self.distortion = check_number("distortion", distortion, 0, 1)
+        self.images = _load(check_choice("source", source, ("glyphs", "omniglot")), n_classes, split, root)
         there, n_drawings = self.images.shape[:2]
         if self.n_way > there:
             raise ValueError(f"n_way must be at most the {there} characters there are, got {n_way}")

@@ -87,6 +87,7 @@ _OMNIGLOT_20 = [*_BPTT, "--env", "plastic_rl/OneShotOmniglot-v0", "--env-kwargs"
 _MAZE_11 = [*_PPO, *_MAZE, "--env-kwargs", "size:11", "episode_steps:200", "-params", "n_steps:200"]
 _STACK = "[('gru',{'hidden_size':50}),('plastic',{'hidden_size':50,'rule':'oja'})]"
 _CUE = [*_PPO, "--env", "plastic_rl/CueReward-v0"]
+_NETWORK_20 = _one_shot("plastic_layer", "n_classes=20", "standardize=True")
 _BETTER = "batch_norm=True, activation='relu'"
 _PLASTIC_TUNED = [
     *("-params", "learning_rate:'lin_8.5e-3'", "gamma:0.883", "gae_lambda:0.842", "ent_coef:0.0074"),
@@ -219,10 +220,10 @@ CLAIMS: dict[str, Claim] = {
         "No such experiment.",
         "wrong answers",
         {
-            "the paper's network": _one_shot("plastic_layer", "n_classes=20", "standardize=True"),
+            "the paper's network": _NETWORK_20,
             "the paper's network, distorted drawings": [
                 *("-n", "9750000", "--env-kwargs", "n_way:20", "n_queries:19", "distortion:0.15"),
-                *_one_shot("plastic_layer", "n_classes=20", "standardize=True"),
+                *_NETWORK_20,
             ],
             "batch normalisation, ReLU": _one_shot("plastic_layer", "n_classes=20", _BETTER),
         },
