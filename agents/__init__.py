@@ -4,6 +4,7 @@ from plastic_rl.agents.a2c import PlasticA2C
 from plastic_rl.agents.bptt import PlasticBPTT
 from plastic_rl.agents.export import SingleStep, export_policy
 from plastic_rl.agents.extractors import SmallImageExtractor
+from plastic_rl.agents.muon import Muon
 from plastic_rl.agents.policy import CnnPolicy, MlpPolicy, MultiInputPolicy, PlasticActorCriticPolicy
 from plastic_rl.agents.ppo import PlasticPPO
 from plastic_rl.agents.vec_env import GymVectorEnv, make_vec_env
@@ -13,6 +14,7 @@ __all__ = [
     "GymVectorEnv",
     "MlpPolicy",
     "MultiInputPolicy",
+    "Muon",
     "PlasticA2C",
     "PlasticActorCriticPolicy",
     "PlasticBPTT",

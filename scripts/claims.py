@@ -55,10 +55,10 @@ def _core(name: str, *settings: str) -> list[str]:
     return ["--core", name, "--core-kwargs", *settings]
 
 
-def _one_shot(core: str, core_kwargs: str, features: str = "") -> list[str]:
+def _one_shot(core: str, core_kwargs: str, features: str = "", more: str = "") -> list[str]:
     """Return the flags of a policy whose core reads a small image's features and gives the logits of the classes."""
     extractor = f"features_extractor_class=agents.SmallImageExtractor, features_extractor_kwargs=dict({features})"
-    policy = f"dict(core='{core}', core_kwargs=dict({core_kwargs}), readout=1.0, {extractor})"
+    policy = f"dict(core='{core}', core_kwargs=dict({core_kwargs}), readout=1.0, {extractor}{more})"
     return ["-params", f'policy_kwargs:"{policy}"']
 
 
@@ -87,7 +87,8 @@ _OMNIGLOT_20 = [*_BPTT, "--env", "plastic_rl/OneShotOmniglot-v0", "--env-kwargs"
 _MAZE_11 = [*_PPO, *_MAZE, "--env-kwargs", "size:11", "episode_steps:200", "-params", "n_steps:200"]
 _STACK = "[('gru',{'hidden_size':50}),('plastic',{'hidden_size':50,'rule':'oja'})]"
 _CUE = [*_PPO, "--env", "plastic_rl/CueReward-v0"]
-_NETWORK_20 = _one_shot("plastic_layer", "n_classes=20", "standardize=True")
+_NETWORK_20 = ("plastic_layer", "n_classes=20", "standardize=True")
+_DISTORTED_20 = ["--env-kwargs", "n_way:20", "n_queries:19", "distortion:0.15"]
 _BETTER = "batch_norm=True, activation='relu'"
 _PLASTIC_TUNED = [
     *("-params", "learning_rate:'lin_8.5e-3'", "gamma:0.883", "gae_lambda:0.842", "ent_coef:0.0074"),
@@ -220,10 +221,15 @@ CLAIMS: dict[str, Claim] = {
         "No such experiment.",
         "wrong answers",
         {
-            "the paper's network": _NETWORK_20,
+            "the paper's network": _one_shot(*_NETWORK_20),
             "the paper's network, distorted drawings": [
-                *("-n", "9750000", "--env-kwargs", "n_way:20", "n_queries:19", "distortion:0.15"),
-                *_NETWORK_20,
+                *("-n", "9750000", *_DISTORTED_20),
+                *_one_shot(*_NETWORK_20),
+            ],
+            "the paper's network, distorted drawings, Muon": [
+                *("-n", "6000000", *_DISTORTED_20),
+                *_one_shot(*_NETWORK_20, ", optimizer_class=agents.Muon"),
+                "learning_rate:'lin_3e-3'",
             ],
             "batch normalisation, ReLU": _one_shot("plastic_layer", "n_classes=20", _BETTER),
         },
