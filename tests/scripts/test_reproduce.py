@@ -31,6 +31,18 @@ def test_the_small_version_of_every_claim(tmp_path, capsys):
     assert missing.startswith("lstm: no agent is kept; train one with:")
 
 
+def test_kept_agents_are_tried_in_all_tests_of_their_claim(tmp_path, monkeypatch, capsys):
+    (tmp_path / "agents" / "omniglot-20").mkdir(parents=True)
+    monkeypatch.setattr("plastic_rl.scripts.runs.open_run", lambda folder: folder)
+    monkeypatch.setattr("plastic_rl.scripts.outcome.fresh_lives", lambda _, test, *__: {"value": test.get("n_way", 20)})
+    reproduce.main(["omniglot-20", "--evaluate", "--results", str(tmp_path)])
+    agent = CLAIMS["omniglot-20"].agent
+    assert capsys.readouterr().out.splitlines() == [
+        f"omniglot-20, {agent}: wrong answers 20.0000 in 1,024 lives",
+        f"omniglot-20, {agent}, 5-way: wrong answers 5.0000 in 1,024 lives",
+    ]
+
+
 def test_the_report_is_what_the_kept_results_say(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "draw", lambda claim, arms, path: None)
     unread = shutil.ignore_patterns("runs", "quick", "agents")
