@@ -229,7 +229,6 @@ CLAIMS: dict[str, Claim] = {
             "the paper's network, distorted drawings, Muon": [
                 *("-n", "6000000", *_DISTORTED_20),
                 *_one_shot(*_NETWORK_20, ", optimizer_class=agents.Muon"),
-                "learning_rate:'lin_3e-3'",
             ],
             "batch normalisation, ReLU": _one_shot("plastic_layer", "n_classes=20", _BETTER),
         },
