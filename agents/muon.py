@@ -35,8 +35,10 @@ class Muon(torch.optim.Adam):
     def __init__(self, params: Any, lr: float = 1e-3, momentum: float = 0.95, **adam: Any) -> None:
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum must be in [0, 1), not {momentum}")
-        self.momentum = momentum
         super().__init__(params, lr=lr, **adam)
+        self.defaults["momentum"] = momentum
+        for group in self.param_groups:  # where it is saved and copied, as Adam's own settings are
+            group.setdefault("momentum", momentum)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -45,21 +47,21 @@ class Muon(torch.optim.Adam):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        groups = [(group["lr"], p) for group in self.param_groups for p in group["params"]]
-        kernels = [(lr, p, p.grad) for lr, p in groups if p.dim() == 4 and p.grad is not None]
+        everything = [(group, p) for group in self.param_groups for p in group["params"]]
+        kernels = [(group, p, p.grad) for group, p in everything if p.dim() == 4 and p.grad is not None]
         for _, kernel, _ in kernels:  # Adam passes over them
             kernel.grad = None
         super().step()
-        for lr, kernel, gradient in kernels:
+        for group, kernel, gradient in kernels:
             kernel.grad = gradient
             state = self.state[kernel]
             if not state:
                 state["step"] = torch.zeros(())  # Adam wants one of every parameter when it is loaded
                 state["momentum"] = torch.zeros_like(kernel)
-            momentum = state["momentum"].lerp_(gradient, 1 - self.momentum)
-            matrix = torch.lerp(gradient, momentum, self.momentum).flatten(1)
+            momentum = state["momentum"].lerp_(gradient, 1 - group["momentum"])
+            matrix = torch.lerp(gradient, momentum, group["momentum"]).flatten(1)
             direction = orthogonal_factor(matrix).reshape(kernel.shape)
-            kernel.add_(direction, alpha=-0.2 * math.sqrt(max(matrix.shape)) * lr)
+            kernel.add_(direction, alpha=-0.2 * math.sqrt(max(matrix.shape)) * group["lr"])
         return loss
 
 

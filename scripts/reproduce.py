@@ -206,8 +206,9 @@ def evaluate(names: Sequence[str], results: Path) -> None:
         if not folder.exists():
             print(f"{name}: no agent is kept; train one with: python -m plastic_rl.scripts.reproduce {name} --seeds 1")
             continue
+        opened = open_run(str(folder))
         for test, settings in {"": claim.test, **claim.tests}.items():
-            value = fresh_lives(open_run(str(folder)), settings, claim.measure, claim.lives)["value"]
+            value = fresh_lives(opened, settings, claim.measure, claim.lives)["value"]
             what = ", ".join(filter(None, (name, claim.agent, test)))
             print(f"{what}: {claim.measure} {value:.4f} in {claim.lives:,} lives")
 

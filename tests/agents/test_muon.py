@@ -27,6 +27,7 @@ def test_the_orthogonal_factor_keeps_the_directions_and_evens_out_their_sizes(sh
     torch.testing.assert_close(sizes, sizes.diagonal().diag())
 
 
+@pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="torch has its own from 2.9 on")
 def test_kernels_move_as_with_torch_and_all_else_as_with_adam():
     kernel, bias = torch.nn.Parameter(torch.randn(6, 4, 3, 3)), torch.nn.Parameter(torch.randn(6))
     matrix, twin = torch.nn.Parameter(kernel.detach().flatten(1)), torch.nn.Parameter(bias.detach().clone())
@@ -56,6 +57,13 @@ def test_it_goes_on_from_its_state():
     _descend(others, other, seed=1)
     for one, two in zip(parameters, others, strict=True):
         assert torch.equal(one, two)
+
+
+def test_a_copy_keeps_its_momentum():
+    optimizer = Muon([torch.nn.Parameter(torch.ones(2, 3, 3, 3))], momentum=0.5)
+    copied = deepcopy(optimizer)
+    assert copied.param_groups[0]["momentum"] == 0.5
+    _descend(copied.param_groups[0]["params"], copied)
 
 
 def test_a_kernel_without_a_gradient_and_one_of_zeros_stay():
