@@ -82,18 +82,18 @@ class PlasticityCallback(BaseCallback):
         self._traces: dict[str, torch.Tensor] = {}
         self._wants_traces = True
         self._modulated = False
-        self._activities: list[torch.Tensor] = []
-        self._last_life: torch.Tensor | None = None
+        self._signals: list[torch.Tensor] = []
+        self._last_signal: torch.Tensor | None = None
 
     def _on_training_start(self) -> None:
         self._time = np.zeros(self.training_env.num_envs, np.int64)
-        self._activities = []
+        self._signals = []
         self._last_pictures = perf_counter()
         random, oracle = score(self.training_env, 0.0), score(self.training_env, 1.0)
         self._score_range = None if random is None or oracle is None else (random, oracle - random)
         self._gradients = GradientNorms(self.model.policy)
         core = self.model.policy.core
-        self._modulated = core.modulation(torch.zeros(1, core.output_size, device=self.model.device)) is not None
+        self._modulated = core.modulation(core.initial_state(1)) is not None
         self._draws = any(isinstance(output, TensorBoardOutputFormat) for output in self.logger.output_formats)
         if self._draws:
             # Named now and given at the end: TensorBoard shows a run on its HPARAMS page from here on.
@@ -145,12 +145,13 @@ class PlasticityCallback(BaseCallback):
         self.n_episodes += int(np.count_nonzero(dones))
 
     def _look(self, dones: np.ndarray) -> None:
-        """Remember the memory of a life that ends, and the activity of the first environment."""
+        """Remember the memory of a life that ends, and the modulation of the first environment."""
         if self._modulated:
-            self._activities.append(self.model.last_states[0][0].clone())
+            first = tuple(tensor[:1] for tensor in self.model.last_states)
+            self._signals.append(self.model.policy.core.modulation(first))
             if dones[0]:
-                self._last_life = torch.stack(self._activities)
-                self._activities = []
+                self._last_signal = torch.cat(self._signals)
+                self._signals = []
         if self._wants_traces and dones.any():
             self._wants_traces = False
             ended = int(dones.argmax())
@@ -219,9 +220,9 @@ class PlasticityCallback(BaseCallback):
             self._log_line("episode/reward_by_time", title, "mean reward per step", rewards)
             self._reward_sums[:] = 0
             self._counts[:] = 0
-        signal = None if self._last_life is None else self.model.policy.core.modulation(self._last_life)
-        if signal is not None:
-            self._log_line("episode/modulation", "neuromodulation in one episode", "M(t)", signal.cpu().numpy())
+        if self._last_signal is not None:
+            signal = self._last_signal.cpu().numpy()
+            self._log_line("episode/modulation", "neuromodulation in one episode", "M(t)", signal)
 
     def _log_line(self, tag: str, title: str, ylabel: str, values: np.ndarray) -> None:
         # matplotlib takes a second to import, and users of the policy alone do not need it.

@@ -248,8 +248,8 @@ CLAIMS: dict[str, Claim] = {
         agent="the paper's network, distorted drawings, Muon",
         note="200,000 lives of 20 characters and 19 queries, six at a time; 250,000, and 154,000 with Muon in place of "
         "Adam, where every drawing is distorted anew (`distortion=0.15`) each time it is shown. The same networks are "
-        "then tested in lives of 5 characters, still with all their 20 answers; nothing is distorted in tests. The last one "
-        "has batch normalisation and ReLU in the same convolutions.",
+        "then tested in lives of 5 characters, still with all their 20 answers; nothing is distorted in tests. The "
+        "last one has batch normalisation and ReLU in the same convolutions.",
     ),
     "maze": Claim(
         "Maze",

@@ -138,7 +138,7 @@ def think(model: BaseAlgorithm, observation: Any, state: Any, start: np.ndarray,
     action = policy._to_action_space(action.reshape((-1, *(policy.action_space.shape or ()))))
     traces = {name: trace[0].float().cpu().numpy().copy() for name, trace in policy.core.traces(state).items()}
     traces = {name: trace for name, trace in traces.items() if trace.ndim == 2}
-    modulation = policy.core.modulation(latent)
+    modulation = policy.core.modulation(state)
     signal = None if modulation is None else modulation.item()
     return _Thoughts(action[0], state, traces, latent[0].cpu().numpy().copy(), signal, _choices(distribution))
 

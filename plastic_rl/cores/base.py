@@ -91,8 +91,8 @@ class RecurrentCore(nn.Module, ABC):
         """Return the parts of a state that are plastic traces, by name."""
         return {}
 
-    def modulation(self, outputs: Tensor) -> Tensor | None:
-        """Return the neuromodulatory signal M(t), (n,) detached, that goes with outputs (n, O); None without one."""
+    def modulation(self, state: State) -> Tensor | None:
+        """Return the neuromodulatory signal M(t), (B,) detached, of the step that led to a state; None without one."""
         return None
 
 

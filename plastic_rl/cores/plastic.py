@@ -143,9 +143,9 @@ class PlasticCore(RecurrentCore):
         """Return the rule's traces by name, (B, N, N) each."""
         return dict(zip(self.rule.traces, state[1:], strict=False))
 
-    def modulation(self, outputs: Tensor) -> Tensor | None:
-        """Return M(t), (n,), before any fan-out; None where the rule has none."""
+    def modulation(self, state: State) -> Tensor | None:
+        """Return M(t), (B,), before any fan-out; None where the rule has none."""
         names = ("modulation_weight", "modulation_bias")
         if self.alpha is None or names[0] not in self.rule_parameters:
             return None
-        return modulation(outputs, {name: self.rule_parameters[name].detach() for name in names})[:, 0]
+        return modulation(state[0], {name: self.rule_parameters[name].detach() for name in names})[:, 0]

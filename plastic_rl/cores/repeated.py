@@ -67,6 +67,6 @@ class RepeatedCore(RecurrentCore):
         """Return the core's traces; see `RecurrentCore.traces`."""
         return self.layer.traces(state)
 
-    def modulation(self, outputs: Tensor) -> Tensor | None:
-        """Return M(t) of the last of the core's steps for each output; see `RecurrentCore.modulation`."""
-        return self.layer.modulation(outputs)
+    def modulation(self, state: State) -> Tensor | None:
+        """Return M(t) of the last of the core's steps; see `RecurrentCore.modulation`."""
+        return self.layer.modulation(state)

@@ -78,11 +78,9 @@ class StackedCore(RecurrentCore):
         parts = enumerate(zip(self.layers, self._parts(state), strict=True))
         return {f"{i}.{name}": trace for i, (core, part) in parts for name, trace in core.traces(part).items()}
 
-    def modulation(self, outputs: Tensor) -> Tensor | None:
-        """Return M(t) of the first layer from below that has it and whose outputs are given; None without one."""
-        cores = list(self.layers) if self.skip else [self.layers[-1]]
-        parts = outputs.split([core.output_size for core in cores], -1)
-        signals = (core.modulation(part) for core, part in zip(cores, parts, strict=True))
+    def modulation(self, state: State) -> Tensor | None:
+        """Return M(t) of the first layer from below that has it; None without one."""
+        signals = (core.modulation(part) for core, part in zip(self.layers, self._parts(state), strict=True))
         return next((signal for signal in signals if signal is not None), None)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from small_cores import small
 from stable_baselines3.common.vec_env import VecNormalize
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
@@ -15,6 +16,7 @@ from plastic_rl.agents import PlasticA2C, PlasticBPTT, PlasticPPO, make_vec_env
 from plastic_rl.agents.callbacks import PlasticityCallback
 from plastic_rl.agents.gradients import GradientNorms
 from plastic_rl.agents.matrix_image import diverging_colours, matrix_image
+from plastic_rl.cores import registered_cores
 
 
 def events_of(folder):
@@ -29,7 +31,7 @@ def small_env(**kwargs):
 
 
 def learn(folder, core="plastic", algorithm=PlasticPPO, **callback):
-    policy_kwargs = {"core": core, "core_kwargs": {"hidden_size": 8}}
+    policy_kwargs = {"core": core, "core_kwargs": small(core, 8)}
     model = algorithm("MlpPolicy", small_env(), n_steps=10, policy_kwargs=policy_kwargs, tensorboard_log=str(folder))
     watcher = PlasticityCallback(**{"every": 1, "seconds": 0, **callback})
     model.learn(160, callback=watcher)
@@ -114,9 +116,14 @@ def test_the_trace_is_that_of_a_life_that_ended(tmp_path):
     assert callback._traces["trace"].any()
 
 
-def test_a_life_of_the_modulated_is_whole(tmp_path):
-    _, callback, _ = learn(tmp_path, "neuromodulated")
-    assert callback._last_life.shape == (10, 8)
+@pytest.mark.parametrize("core", registered_cores())
+def test_every_core_has_its_pictures(tmp_path, core):
+    _, callback, events = learn(tmp_path, core)
+    images = events.Tags()["images"]
+    assert "episode/reward_by_time" in images
+    modulated = core in ("neuromodulated", "retroactive", "repeated", "stacked")
+    assert ("episode/modulation" in images) == modulated
+    assert not modulated or callback._last_signal.shape == (10,)
 
 
 @pytest.mark.parametrize("n_steps", [5, 14, 21])

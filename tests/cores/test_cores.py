@@ -257,6 +257,22 @@ def test_what_is_no_core_is_refused():
         make_core("fractions:Fraction", N_INPUTS)
 
 
+def test_the_modulation_is_what_writes_the_trace():
+    core = make("neuromodulated")
+    inputs, starts = sequence()
+    before = core(inputs[:-1], core.initial_state(B), starts[:-1])[1]
+    after = core(inputs[-1:], before, torch.zeros_like(starts[-1:]))[1]
+    written = core.modulation(after).view(B, 1, 1) * before[0].unsqueeze(2) * after[0].unsqueeze(1)
+    torch.testing.assert_close(after[1] - before[1], written)
+
+
+def test_the_modulation_of_a_stack_is_that_of_its_modulated_layer():
+    for skip in (True, False):
+        core = make("stacked", skip=skip)
+        _, state = core(sequence()[0], core.initial_state(B), sequence()[1])
+        torch.testing.assert_close(core.modulation(state), core.layers[-1].modulation(state[-2:]))
+
+
 def test_a_repeated_core_reads_every_input_twice():
     core = make("repeated")
     inputs, starts = sequence()
