@@ -81,7 +81,6 @@ class PlasticityCallback(BaseCallback):
         self._counts = np.zeros(0)
         self._traces: dict[str, torch.Tensor] = {}
         self._wants_traces = True
-        self._modulated = False
         self._signals: list[torch.Tensor] = []
         self._last_signal: torch.Tensor | None = None
 
@@ -92,8 +91,6 @@ class PlasticityCallback(BaseCallback):
         random, oracle = score(self.training_env, 0.0), score(self.training_env, 1.0)
         self._score_range = None if random is None or oracle is None else (random, oracle - random)
         self._gradients = GradientNorms(self.model.policy)
-        core = self.model.policy.core
-        self._modulated = core.modulation(core.initial_state(1)) is not None
         self._draws = any(isinstance(output, TensorBoardOutputFormat) for output in self.logger.output_formats)
         if self._draws:
             # Named now and given at the end: TensorBoard shows a run on its HPARAMS page from here on.
@@ -146,9 +143,9 @@ class PlasticityCallback(BaseCallback):
 
     def _look(self, dones: np.ndarray) -> None:
         """Remember the memory of a life that ends, and the modulation of the first environment."""
-        if self._modulated:
-            first = tuple(tensor[:1] for tensor in self.model.last_states)
-            self._signals.append(self.model.policy.core.modulation(first))
+        signal = self.model.policy.core.modulation(tuple(tensor[:1] for tensor in self.model.last_states))
+        if signal is not None:
+            self._signals.append(signal)
             if dones[0]:
                 self._last_signal = torch.cat(self._signals)
                 self._signals = []
