@@ -158,6 +158,7 @@ def draw(claim: Claim, arms: dict[str, list[dict[str, Any]]], path: Path) -> Non
         ax.grid(alpha=0.3)
         if max(lives) > 10 * min(lives):
             ax.set_xscale("log")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(arms))
+    ncols = len(arms) if sum(map(len, arms)) < 110 else 2  # characters that fit on one line
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=ncols)
     figure.suptitle(claim.title)
     figure.savefig(path, dpi=110)
