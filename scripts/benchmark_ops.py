@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this benchmark's flags to a parser."""
     parser.add_argument("--rules", nargs="+", choices=RULES, default=["decay", "oja"], help="rules to run")
     parser.add_argument("--backends", nargs="+", default=None, help="default: those that can run here")
-    parser.add_argument("--sizes", nargs="+", type=_size, default=SIZES, metavar="B,N,T")
+    parser.add_argument("--sizes", nargs="+", type=parse_size, default=SIZES, metavar="B,N,T")
     parser.add_argument("--repeats", type=int, default=7, help="measurements of each, of which the median counts")
     parser.add_argument("--patience", type=float, default=30.0, help="seconds after which one is not repeated")
     parser.add_argument("--threads", type=int, default=1, help="torch's threads")
@@ -59,7 +59,8 @@ def run(arguments: argparse.Namespace) -> None:
         plot(results, arguments.plot)
 
 
-def _size(text: str) -> Size:
+def parse_size(text: str) -> Size:
+    """Return the three numbers of `B,N,T`: lives, units and steps."""
     batch, neurons, steps = map(int, text.split(","))
     return batch, neurons, steps
 
