@@ -74,7 +74,7 @@ class PlasticLSTM(LoopCore):
         self.norm = nn.GroupNorm(4, 4 * hidden_size) if layer_norm else nn.Identity()
         biased: Any = self.norm if layer_norm else self.input_map  # what all neurons share is normalised away
         with torch.no_grad():
-            biased.bias[hidden_size : 2 * hidden_size] = forget_bias
+            biased.bias[hidden_size : 2 * hidden_size] = float(forget_bias)
         self.state_shapes = ((hidden_size,), (hidden_size,), *[(hidden_size, hidden_size)] * len(self.rule.traces))
 
     def advance(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:

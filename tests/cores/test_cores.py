@@ -1,5 +1,6 @@
 """Every core, through the one interface."""
 
+import numpy as np
 import pytest
 import torch
 from small_cores import small
@@ -255,6 +256,11 @@ def test_gradients_of_loops(name):
 def test_what_is_no_core_is_refused():
     with pytest.raises(TypeError, match="core 'fractions:Fraction' must be a RecurrentCore, not Fraction"):
         make_core("fractions:Fraction", N_INPUTS)
+
+
+def test_a_forget_bias_may_be_one_of_numpy():
+    core = make("plastic_lstm", forget_bias=np.float32(2.5))
+    assert core.input_map.bias[N : 2 * N].tolist() == [2.5] * N
 
 
 def test_the_modulation_is_what_writes_the_trace():
