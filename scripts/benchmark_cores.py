@@ -10,24 +10,19 @@ from collections.abc import Callable
 import torch
 
 from plastic_rl.cores import RecurrentCore, core_arguments, make_core, registered_cores
-from plastic_rl.scripts.benchmark_ops import Measured, Size, measure, parse_size
+from plastic_rl.scripts.benchmark_ops import Measured, Size, add_measuring, begin, measure, parse_size
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this benchmark's flags to a parser."""
     parser.add_argument("--cores", nargs="+", default=None, metavar="CORE", help="names or module:Class; default: all")
     parser.add_argument("--size", type=parse_size, default=(64, 64, 100), metavar="B,N,T", help="lives, units, steps")
-    parser.add_argument("--repeats", type=int, default=7, help="measurements of each, of which the median counts")
-    parser.add_argument("--patience", type=float, default=30.0, help="seconds after which one is not repeated")
-    parser.add_argument("--threads", type=int, default=1, help="torch's threads")
-    parser.add_argument("--device", default="cpu")
+    add_measuring(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Measure, and print a table."""
-    torch.set_num_threads(arguments.threads)
-    torch.manual_seed(0)
-    print(f"torch {torch.__version__}, {arguments.threads} threads, {arguments.device}, float32")
+    begin(arguments)
     sequences, steps = {}, {}
     for name in dict.fromkeys(["lstm", *(arguments.cores or registered_cores())]):
         try:

@@ -33,19 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rules", nargs="+", choices=RULES, default=["decay", "oja"], help="rules to run")
     parser.add_argument("--backends", nargs="+", default=None, help="default: those that can run here")
     parser.add_argument("--sizes", nargs="+", type=parse_size, default=SIZES, metavar="B,N,T")
-    parser.add_argument("--repeats", type=int, default=7, help="measurements of each, of which the median counts")
-    parser.add_argument("--patience", type=float, default=30.0, help="seconds after which one is not repeated")
-    parser.add_argument("--threads", type=int, default=1, help="torch's threads")
-    parser.add_argument("--device", default="cpu")
+    add_measuring(parser)
     parser.add_argument("--skip-growth", action="store_true", help="leave out the growth with T, B and N")
     parser.add_argument("--plot", metavar="PNG", help="also draw the tables")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Measure, and print tables."""
-    torch.set_num_threads(arguments.threads)
-    torch.manual_seed(0)
-    print(f"torch {torch.__version__}, {arguments.threads} threads, {arguments.device}, float32")
+    begin(arguments)
     arguments.backends = backends(arguments)
     results = {size: measure(lanes_of(size, arguments), arguments) for size in arguments.sizes}
     for size, lanes in results.items():
@@ -57,6 +52,21 @@ def run(arguments: argparse.Namespace) -> None:
         print("\n" + limits(results, arguments.threads))
     if arguments.plot:
         plot(results, arguments.plot)
+
+
+def add_measuring(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say how, and on what, everything is measured."""
+    parser.add_argument("--repeats", type=int, default=7, help="measurements of each, of which the median counts")
+    parser.add_argument("--patience", type=float, default=30.0, help="seconds after which one is not repeated")
+    parser.add_argument("--threads", type=int, default=1, help="torch's threads")
+    parser.add_argument("--device", default="cpu")
+
+
+def begin(arguments: argparse.Namespace) -> None:
+    """Set what `add_measuring` asked for, and print it."""
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(0)
+    print(f"torch {torch.__version__}, {arguments.threads} threads, {arguments.device}, float32")
 
 
 def parse_size(text: str) -> Size:
