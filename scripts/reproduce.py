@@ -2,7 +2,8 @@
 
 Trains what a claim compares, several runs at a time, and writes `RESULTS.md`. A finished run is never run again: its
 learning curve and its evaluation lie in the results folder, from which the report is made. A run that two claims share
-is trained for one of them. Runs that were stopped in the middle begin anew.
+is trained for one of them. Runs that were stopped in the middle begin anew. All run on the CPU, whose time is what the
+report compares; many small networks at a time would only wait for each other on a GPU.
 """
 
 import argparse
@@ -105,7 +106,7 @@ def run(job: Job) -> dict[str, Any]:
     runs = job.results / "runs" / job.claim / job.stem.name / time.strftime("%Y%m%d-%H%M%S")
     begin = time.perf_counter()
     try:
-        seconds = train(job.command(runs), runs / "log.txt")
+        seconds = train([*job.command(runs), "--device", "cpu"], runs / "log.txt")
     except RuntimeError as error:
         what = f"{job.claim}, {job.arm}, seed {job.seed}"
         raise RuntimeError(f"{what} failed: {error}; see {runs / 'log.txt'}") from error

@@ -21,7 +21,10 @@ def test_the_small_version_of_every_claim(tmp_path, capsys):
         assert f"## {claim.title}" in report
         assert (results / "quick" / f"{name}.png").exists()
         (file,) = (results / "quick" / name).glob("*.json")
-        assert -1 <= json.loads(file.read_text())["value"] <= 2
+        result = json.loads(file.read_text())
+        assert -1 <= result["value"] <= 2
+        (args,) = (results / "quick" / result["folder"]).rglob("args.yml")
+        assert "- - device\n    - cpu\n" in args.read_text()  # whose time is what the report compares
     capsys.readouterr()
     reproduce.main(command)  # a finished run is never run again
     assert "seed 1" not in capsys.readouterr().out
