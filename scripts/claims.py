@@ -24,6 +24,7 @@ class Claim:
         test: arguments of the environment for the evaluation, on top of those of training.
         tests: further evaluations with arguments of their own, by name.
         lives: how many an evaluation plays.
+        last_states: whether the checkpoints that a run has left are evaluated as well, for a mean over its last states.
         curve: what the learning curve is of: the `"returns"` of lives, whose actions are sampled, or the `"accuracy"`
             of the most probable answers in each of PlasticBPTT's updates, for runs in which the oracle acts.
         thresholds: values of the measure: the report says after how many lives they are reached.
@@ -44,6 +45,7 @@ class Claim:
     test: dict[str, Any] = field(default_factory=dict)
     tests: dict[str, dict[str, Any]] = field(default_factory=dict)
     lives: int = 512
+    last_states: bool = False
     curve: Literal["returns", "accuracy"] = "returns"
     thresholds: tuple[float, ...] = ()
     pictures: bool = False
@@ -251,13 +253,15 @@ CLAIMS: dict[str, Claim] = {
         test={"split": "test", "distortion": 0.0},
         tests={"5-way": {"split": "test", "distortion": 0.0, "n_way": 5, "n_labels": 20}},
         lives=1024,
+        last_states=True,
         curve="accuracy",
         thresholds=(0.2, 0.1),
         agent="the paper's network, distorted drawings, Muon",
         note="200,000 lives of 20 characters and 19 queries, six at a time; 250,000, and 154,000 with Muon in place of "
         "Adam, where every drawing is distorted anew (`distortion=0.15`) each time it is shown. The same networks are "
         "then tested in lives of 5 characters, still with all their 20 answers; nothing is distorted in tests. The "
-        "last one has batch normalisation and ReLU in the same convolutions.",
+        "last one has batch normalisation and ReLU in the same convolutions. Last states: the mean over the two "
+        "checkpoints that a run keeps, of its last two minutes, and what it ended with.",
     ),
     "maze": Claim(
         "Maze",

@@ -1,11 +1,13 @@
 """What came out of one run: its learning curve and how it does in lives it has not seen."""
 
 import platform
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from plastic_rl.agents import checkpoint
 from plastic_rl.envs import reference_returns
 from plastic_rl.envs.task import ReferenceReturns
 from plastic_rl.scripts.claims import Claim, Measure
@@ -67,18 +69,47 @@ def _accuracy(events: Path, lives_of_a_step: float) -> tuple[np.ndarray, np.ndar
     return rows[:, 0] * lives_of_a_step, rows[:, 1] - rows[0, 1], rows[:, 2]
 
 
-def fresh_lives(run: Run, test: dict[str, Any], measure: Measure, episodes: int) -> dict[str, float]:
+def evaluation(run: Run, claim: Claim, quick: bool = False) -> dict[str, Any]:
+    """Return what a trained run does in the tests of a claim.
+
+    Args:
+        run: the run.
+        claim: the claim.
+        quick: whether to play a few lives of the first test only.
+    """
+    lives = 64 if quick else claim.lives
+    tests = {"": claim.test, **({} if quick else claim.tests)}
+    models = list(last_states(run)) if claim.last_states else [run.load(device="cpu")]
+    found = {n: [fresh_lives(run, model, test, claim.measure, lives) for model in models] for n, test in tests.items()}
+    states = {name: [values["value"] for values in of_states] for name, of_states in found.items()}
+    return {
+        **found[""][-1],
+        "tests": {name: values[-1] for name, values in states.items() if name},
+        **({"last_states": states} if claim.last_states else {}),
+    }
+
+
+def last_states(run: Run) -> Iterator[Any]:
+    """Yield a run's model in each of the states that were saved last: its checkpoints, then what it ended with."""
+    for file in checkpoint.checkpoints(run.folder / "checkpoints"):
+        model = run.load(device="cpu")
+        model.policy.load_state_dict(checkpoint.read(file)["policy"])
+        yield model
+    yield run.load(device="cpu")
+
+
+def fresh_lives(run: Run, model: Any, test: dict[str, Any], measure: Measure, episodes: int) -> dict[str, float]:
     """Return how a trained run does on fresh seeds, with its most probable answers and with sampled ones.
 
     Args:
         run: the run.
+        model: its model.
         test: arguments of the environment, on top of those of training.
         measure: what to give.
         episodes: how many lives.
     """
     from plastic_rl.scripts.lives import play
 
-    model = run.load(device="cpu")
     reference = _reference(run, test)
     values = {}
     for name, deterministic in (("value", True), ("sampled", False)):

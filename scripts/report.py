@@ -74,7 +74,9 @@ def _section(claim: Claim, arms: dict[str, list[dict[str, Any]]], figure: Path) 
         lines += [claim.note, ""]
     reached = [f"lives to {100 * value:g}%" if percent else f"lives to {value:g}" for value in claim.thresholds]
     shortest = min(np.mean([run["curve"][-1, 1] for run in runs]) for runs in arms.values())
-    columns = ["", "seeds", "lives", "minutes a run", _UNITS[claim.measure], "of each seed", *claim.tests, *reached]
+    averaged = ["", *claim.tests] if claim.last_states else []
+    columns = ["", "seeds", "lives", "minutes a run", _UNITS[claim.measure], "of each seed", *claim.tests]
+    columns += [*(f"{name}, last states".removeprefix(", ") for name in averaged), *reached]
     if len(arms) > 1:
         columns.append(f"in training, after {shortest / 60:.1f} minutes")
     lines += [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
@@ -88,6 +90,10 @@ def _section(claim: Claim, arms: dict[str, list[dict[str, Any]]], figure: Path) 
             _mean(values, percent),
             ", ".join(_number(value, percent) for value in values),
             *(_mean([run["tests"][name] for run in runs if name in run["tests"]], percent) for name in claim.tests),
+            *(
+                _mean([float(np.mean(r["last_states"][n])) for r in runs if "last_states" in r], percent)
+                for n in averaged
+            ),
             *(_lives_to(value, claim, runs) for value in claim.thresholds),
             *([_mean([_at_time(run["curve"], shortest) for run in runs], percent)] if len(arms) > 1 else []),
         ]

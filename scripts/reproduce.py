@@ -86,7 +86,7 @@ def _twin(job: Job) -> Job | None:
 
 
 def _evaluation(claim: Claim) -> tuple[Any, ...]:
-    return claim.measure, claim.test, claim.tests, claim.lives, claim.curve
+    return claim.measure, claim.test, claim.tests, claim.lives, claim.curve, claim.last_states
 
 
 def run(job: Job) -> dict[str, Any]:
@@ -112,16 +112,13 @@ def run(job: Job) -> dict[str, Any]:
         raise RuntimeError(f"{what} failed: {error}; see {runs / 'log.txt'}") from error
     speed = seconds / (time.perf_counter() - begin)
     # Here, since these load torch, which takes seconds.
-    from plastic_rl.scripts.outcome import fresh_lives, learning_curve, versions
+    from plastic_rl.scripts.outcome import evaluation, learning_curve, versions
     from plastic_rl.scripts.runs import open_run
 
     (monitor,) = runs.rglob("*.monitor.csv")
     opened, claim = open_run(str(monitor.parent)), CLAIMS[job.claim]
-    lives = 64 if job.quick else claim.lives
-    tests = {} if job.quick else claim.tests
     result = {
-        **fresh_lives(opened, claim.test, claim.measure, lives),
-        "tests": {name: fresh_lives(opened, test, claim.measure, lives)["value"] for name, test in tests.items()},
+        **evaluation(opened, claim, job.quick),
         "seconds": round(seconds, 1),
         "command": shlex.join(["python", "-m", "plastic_rl.scripts.train", *job.command(Path("runs"))]),
         "folder": str(opened.folder.relative_to(job.results)),
@@ -208,8 +205,9 @@ def evaluate(names: Sequence[str], results: Path) -> None:
             print(f"{name}: no agent is kept; train one with: python -m plastic_rl.scripts.reproduce {name} --seeds 1")
             continue
         opened = open_run(str(folder))
+        model = opened.load(device="cpu")
         for test, settings in {"": claim.test, **claim.tests}.items():
-            value = fresh_lives(opened, settings, claim.measure, claim.lives)["value"]
+            value = fresh_lives(opened, model, settings, claim.measure, claim.lives)["value"]
             what = ", ".join(filter(None, (name, claim.agent, test)))
             print(f"{what}: {claim.measure} {value:.4f} in {claim.lives:,} lives")
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -23,6 +24,7 @@ def test_the_small_version_of_every_claim(tmp_path, capsys):
         (file,) = (results / "quick" / name).glob("*.json")
         result = json.loads(file.read_text())
         assert -1 <= result["value"] <= 2
+        assert ("last_states" in result) == claim.last_states
         (args,) = (results / "quick" / result["folder"]).rglob("args.yml")
         assert "- - device\n    - cpu\n" in args.read_text()  # whose time is what the report compares
     capsys.readouterr()
@@ -36,8 +38,11 @@ def test_the_small_version_of_every_claim(tmp_path, capsys):
 
 def test_kept_agents_are_tried_in_all_tests_of_their_claim(tmp_path, monkeypatch, capsys):
     (tmp_path / "agents" / "omniglot-20").mkdir(parents=True)
-    monkeypatch.setattr("plastic_rl.scripts.runs.open_run", lambda folder: folder)
-    monkeypatch.setattr("plastic_rl.scripts.outcome.fresh_lives", lambda _, test, *__: {"value": test.get("n_way", 20)})
+    run = SimpleNamespace(load=lambda device: None)
+    monkeypatch.setattr("plastic_rl.scripts.runs.open_run", lambda folder: run)
+    monkeypatch.setattr(
+        "plastic_rl.scripts.outcome.fresh_lives", lambda _, __, test, *___: {"value": test.get("n_way", 20)}
+    )
     reproduce.main(["omniglot-20", "--evaluate", "--results", str(tmp_path)])
     agent = CLAIMS["omniglot-20"].agent
     assert capsys.readouterr().out.splitlines() == [
