@@ -91,8 +91,8 @@ def _section(claim: Claim, arms: dict[str, list[dict[str, Any]]], figure: Path) 
             ", ".join(_number(value, percent) for value in values),
             *(_mean([run["tests"][name] for run in runs if name in run["tests"]], percent) for name in claim.tests),
             *(
-                _mean([float(np.mean(r["last_states"][n])) for r in runs if "last_states" in r], percent)
-                for n in averaged
+                _mean([float(np.mean(s[name])) for run in runs if name in (s := run.get("last_states", {}))], percent)
+                for name in averaged
             ),
             *(_lives_to(value, claim, runs) for value in claim.thresholds),
             *([_mean([_at_time(run["curve"], shortest) for run in runs], percent)] if len(arms) > 1 else []),
