@@ -25,6 +25,7 @@ def test_the_small_version_of_every_claim(tmp_path, capsys):
         result = json.loads(file.read_text())
         assert -1 <= result["value"] <= 2
         assert ("last_states" in result) == claim.last_states
+        assert not claim.last_states or result["last_states"][""][-1] == result["value"]
         (args,) = (results / "quick" / result["folder"]).rglob("args.yml")
         assert "- - device\n    - cpu\n" in args.read_text()  # whose time is what the report compares
     capsys.readouterr()
