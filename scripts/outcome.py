@@ -69,8 +69,8 @@ def _accuracy(events: Path, lives_of_a_step: float) -> tuple[np.ndarray, np.ndar
     return rows[:, 0] * lives_of_a_step, rows[:, 1] - rows[0, 1], rows[:, 2]
 
 
-def evaluation(run: Run, claim: Claim, quick: bool = False) -> dict[str, Any]:
-    """Return what a trained run does in the tests of a claim.
+def all_tests(run: Run, claim: Claim, quick: bool = False) -> dict[str, Any]:
+    """Return what a trained run does in the tests of a claim, and with sampled answers in the first of them.
 
     Args:
         run: the run.
@@ -80,12 +80,12 @@ def evaluation(run: Run, claim: Claim, quick: bool = False) -> dict[str, Any]:
     lives = 64 if quick else claim.lives
     tests = {"": claim.test, **({} if quick else claim.tests)}
     models = list(last_states(run)) if claim.last_states else [run.load(device="cpu")]
-    found = {n: [fresh_lives(run, model, test, claim.measure, lives) for model in models] for n, test in tests.items()}
-    states = {name: [values["value"] for values in of_states] for name, of_states in found.items()}
+    values = {n: [fresh_lives(run, model, test, claim.measure, lives) for model in models] for n, test in tests.items()}
     return {
-        **found[""][-1],
-        "tests": {name: values[-1] for name, values in states.items() if name},
-        **({"last_states": states} if claim.last_states else {}),
+        "value": values[""][-1],
+        "sampled": fresh_lives(run, models[-1], claim.test, claim.measure, lives, deterministic=False),
+        "tests": {name: of_states[-1] for name, of_states in values.items() if name},
+        **({"last_states": values} if claim.last_states else {}),
     }
 
 
@@ -98,8 +98,10 @@ def last_states(run: Run) -> Iterator[Any]:
     yield run.load(device="cpu")
 
 
-def fresh_lives(run: Run, model: Any, test: dict[str, Any], measure: Measure, episodes: int) -> dict[str, float]:
-    """Return how a trained run does on fresh seeds, with its most probable answers and with sampled ones.
+def fresh_lives(
+    run: Run, model: Any, test: dict[str, Any], measure: Measure, episodes: int, deterministic: bool = True
+) -> float:
+    """Return how a trained run does on fresh seeds.
 
     Args:
         run: the run.
@@ -107,17 +109,15 @@ def fresh_lives(run: Run, model: Any, test: dict[str, Any], measure: Measure, ep
         test: arguments of the environment, on top of those of training.
         measure: what to give.
         episodes: how many lives.
+        deterministic: whether it gives its most probable answers, or sampled ones.
     """
     from plastic_rl.scripts.lives import play
 
-    reference = _reference(run, test)
-    values = {}
-    for name, deterministic in (("value", True), ("sampled", False)):
-        env = run.make_env(min(64, episodes), seed=1_000_000, **test)
-        model.set_random_seed(1_000_000)  # of the answers that are sampled
-        values[name] = float(measured(play(model, env, episodes, deterministic).returns.mean(), reference, measure))
-        env.close()
-    return values
+    env = run.make_env(min(64, episodes), seed=1_000_000, **test)
+    model.set_random_seed(1_000_000)  # of the answers that are sampled
+    value = float(measured(play(model, env, episodes, deterministic).returns.mean(), _reference(run, test), measure))
+    env.close()
+    return value
 
 
 def _reference(run: Run, test: dict[str, Any]) -> ReferenceReturns:

@@ -112,13 +112,13 @@ def run(job: Job) -> dict[str, Any]:
         raise RuntimeError(f"{what} failed: {error}; see {runs / 'log.txt'}") from error
     speed = seconds / (time.perf_counter() - begin)
     # Here, since these load torch, which takes seconds.
-    from plastic_rl.scripts.outcome import evaluation, learning_curve, versions
+    from plastic_rl.scripts.outcome import all_tests, learning_curve, versions
     from plastic_rl.scripts.runs import open_run
 
     (monitor,) = runs.rglob("*.monitor.csv")
     opened, claim = open_run(str(monitor.parent)), CLAIMS[job.claim]
     result = {
-        **evaluation(opened, claim, job.quick),
+        **all_tests(opened, claim, job.quick),
         "seconds": round(seconds, 1),
         "command": shlex.join(["python", "-m", "plastic_rl.scripts.train", *job.command(Path("runs"))]),
         "folder": str(opened.folder.relative_to(job.results)),
@@ -207,7 +207,7 @@ def evaluate(names: Sequence[str], results: Path) -> None:
         opened = open_run(str(folder))
         model = opened.load(device="cpu")
         for test, settings in {"": claim.test, **claim.tests}.items():
-            value = fresh_lives(opened, model, settings, claim.measure, claim.lives)["value"]
+            value = fresh_lives(opened, model, settings, claim.measure, claim.lives)
             what = ", ".join(filter(None, (name, claim.agent, test)))
             print(f"{what}: {claim.measure} {value:.4f} in {claim.lives:,} lives")
 
