@@ -6,9 +6,9 @@ from importlib import import_module
 
 # Command, the module that has its `add_arguments` and `run`, and what it measures.
 BENCHMARKS = {
-    "ops": ("plastic_rl.scripts.benchmark_ops", "plastic_scan, its reference and torch's recurrent layers"),
-    "cores": ("plastic_rl.scripts.benchmark_cores", "every core, in training and step by step"),
-    "envs": ("plastic_rl.scripts.benchmark_envs", "steps per second of the environments"),
+    "ops": ("plastic_rl.scripts.benchmarks.ops", "plastic_scan, its reference and torch's recurrent layers"),
+    "cores": ("plastic_rl.scripts.benchmarks.cores", "every core, in training and step by step"),
+    "envs": ("plastic_rl.scripts.benchmarks.envs", "steps per second of the environments"),
 }
 
 

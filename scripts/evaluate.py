@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from plastic_rl.scripts.lives import Ablation
-    from plastic_rl.scripts.runs import Run
+    from plastic_rl.scripts.runs.folder import Run
+    from plastic_rl.scripts.runs.play import Ablation
 
 BARS = " ▁▂▃▄▅▆▇█"
 
@@ -43,7 +43,7 @@ def evaluate(
     import torch
 
     from plastic_rl.envs import score
-    from plastic_rl.scripts.lives import ablated, play
+    from plastic_rl.scripts.runs.play import ablated, play
 
     erased = () if ablate is None else ablated(model, ablate)
     env = run.make_env(min(episodes, 64), seed)
@@ -173,9 +173,9 @@ def main(argv: list[str] | None = None) -> None:
     args = make_parser().parse_args(argv)
     import torch
 
-    from plastic_rl.scripts.lives import ablated
     from plastic_rl.scripts.names import check_name, refuse
-    from plastic_rl.scripts.runs import open_run
+    from plastic_rl.scripts.runs.folder import open_run
+    from plastic_rl.scripts.runs.play import ablated
 
     torch.set_num_threads(1)
     if args.episodes < 1:

@@ -26,8 +26,8 @@ def main(argv: list[str] | None = None) -> None:
 
     from plastic_rl.agents.export import export_policy
     from plastic_rl.scripts.names import refuse
-    from plastic_rl.scripts.runs import open_run
-    from plastic_rl.scripts.zoo import ALGORITHMS
+    from plastic_rl.scripts.runs.folder import open_run
+    from plastic_rl.scripts.zoo.manager import ALGORITHMS
 
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells what it does without
     run = open_run(args.run, trust=args.trust)

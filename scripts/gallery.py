@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from plastic_rl.scripts.runs import Run
+    from plastic_rl.scripts.runs.folder import Run
 
 MOST = 36  # pictures of a film
 EPISODES = 256
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
 
     from plastic_rl.envs.registration import ENVIRONMENTS
     from plastic_rl.scripts.names import check_name, refuse
-    from plastic_rl.scripts.runs import open_run
+    from plastic_rl.scripts.runs.folder import open_run
 
     torch.set_num_threads(1)
     tasks = args.tasks or [f"plastic_rl/{name}" for name in ENVIRONMENTS]
@@ -78,8 +78,8 @@ def main(argv: list[str] | None = None) -> None:
 def play_run(run: "Run", file: Path) -> str:
     """Film one life of a trained agent, evaluate it, and return a line on both."""
     from plastic_rl.scripts.evaluate import evaluate
-    from plastic_rl.scripts.life_figure import LifeFigure
-    from plastic_rl.scripts.recording import record
+    from plastic_rl.scripts.figures.episode import LifeFigure
+    from plastic_rl.scripts.figures.recording import record
 
     model = run.load("cpu")
     moments = list(record(run, model, SEED, True, "rgb_array"))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from plastic_rl.scripts.results import Result
+    from plastic_rl.scripts.runs.monitor import Result
 
 FORMATS = ("png", "svg")
 
@@ -40,8 +40,8 @@ def main(argv: list[str] | None = None) -> None:
     """Plot as the command line says."""
     args = make_parser().parse_args(argv)
     from plastic_rl.scripts.names import refuse
-    from plastic_rl.scripts.results import read_results
-    from plastic_rl.scripts.runs import open_run
+    from plastic_rl.scripts.runs.folder import open_run
+    from plastic_rl.scripts.runs.monitor import read_results
 
     if args.dpi <= 0:
         refuse(f"--dpi must be more than 0, not {args.dpi}")
@@ -80,7 +80,8 @@ def figures(results: list["Result"]) -> "Iterator[tuple[str, Figure]]":
     Yields:
         A file's name without its ending, and a figure.
     """
-    from plastic_rl.scripts import plot_curves, plot_scores
+    from plastic_rl.scripts.figures import aggregates as plot_scores
+    from plastic_rl.scripts.figures import curves as plot_curves
 
     results = _without_short_runs(results)
     styles = {label: number for number, label in enumerate(sorted({result.label for result in results}))}
@@ -103,7 +104,7 @@ def figures(results: list["Result"]) -> "Iterator[tuple[str, Figure]]":
 
 
 def _aggregates(scored: list["Result"], styles: dict[str, int], source: str) -> "Iterator[tuple[str, Figure]]":
-    from plastic_rl.scripts import plot_scores
+    from plastic_rl.scripts.figures import aggregates as plot_scores
 
     table = plot_scores.score_table(scored)
     if missing := sorted({result.label for result in scored} - set(table)):
@@ -130,7 +131,7 @@ def _scored(results: list["Result"]) -> tuple[list["Result"], str]:
 
 def _without_short_runs(results: list["Result"]) -> list["Result"]:
     """Return the runs at least half as long as the longest of their kind: curves end where their shortest run does."""
-    from plastic_rl.scripts.results import grouped
+    from plastic_rl.scripts.runs.monitor import grouped
 
     kept = []
     for result in results:

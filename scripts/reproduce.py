@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from plastic_rl.scripts.claims import CLAIMS, Claim
-from plastic_rl.scripts.jobs import train, write_whole
+from plastic_rl.scripts.experiments.claims import CLAIMS, Claim
 from plastic_rl.scripts.names import check_name, refuse
+from plastic_rl.scripts.runs.process import train, write_whole
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,8 @@ def run(job: Job) -> dict[str, Any]:
         raise RuntimeError(f"{what} failed: {error}; see {runs / 'log.txt'}") from error
     speed = seconds / (time.perf_counter() - begin)
     # Here, since these load torch, which takes seconds.
-    from plastic_rl.scripts.outcome import all_tests, learning_curve, versions
-    from plastic_rl.scripts.runs import open_run
+    from plastic_rl.scripts.experiments.outcome import all_tests, learning_curve, versions
+    from plastic_rl.scripts.runs.folder import open_run
 
     (monitor,) = runs.rglob("*.monitor.csv")
     opened, claim = open_run(str(monitor.parent)), CLAIMS[job.claim]
@@ -134,7 +134,7 @@ def _look_closer(job: Job, opened: Any) -> None:
     """Draw what the run has learned, where the claim wants pictures, and keep the agent, where it wants that."""
     claim = CLAIMS[job.claim]
     if claim.pictures:
-        from plastic_rl.scripts import recall_figure
+        from plastic_rl.scripts.figures import recall as recall_figure
 
         model = opened.load(device="cpu")
         tests = {"test images": claim.test, **({} if job.quick else claim.tests)}
@@ -145,7 +145,7 @@ def _look_closer(job: Job, opened: Any) -> None:
             first = next(iter(settings.values()))
             recall_figure.draw_memory(model, opened.env_id, first, Path(f"{job.stem}-memory.png"))
     if job.seed == 1 and job.arm == claim.agent:
-        from plastic_rl.scripts.kept_agents import keep_agent
+        from plastic_rl.scripts.experiments.kept_agents import keep_agent
 
         keep_agent(opened, job.results / "agents" / job.claim)
 
@@ -186,7 +186,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     jobs = jobs_of(names, args.seeds, args.quick, results)
     _check_data(names, args.quick)
     failures = _run_all([job for job in jobs if not job.done], args.jobs)
-    from plastic_rl.scripts.report import write_report
+    from plastic_rl.scripts.experiments.report import write_report
 
     print(write_report(results, Path(args.report) if args.report else results.parent / "RESULTS.md"))
     if failures:
@@ -196,8 +196,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def evaluate(names: Sequence[str], results: Path) -> None:
     """Print what the kept agents of some claims do in lives they have not seen."""
-    from plastic_rl.scripts.outcome import fresh_lives
-    from plastic_rl.scripts.runs import open_run
+    from plastic_rl.scripts.experiments.outcome import fresh_lives
+    from plastic_rl.scripts.runs.folder import open_run
 
     for name in names:
         folder, claim = results / "agents" / name, CLAIMS[name]

@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from plastic_rl.scripts.experiments.grid import SweepRun, read_sweep
 from plastic_rl.scripts.names import refuse
-from plastic_rl.scripts.sweep_grid import SweepRun, read_sweep
 
 if TYPE_CHECKING:
-    from plastic_rl.scripts.sweep_table import Table
+    from plastic_rl.scripts.experiments.table import Table
 
 OBJECT_STORE = 100 * 2**20  # bytes; runs pass no data through Ray
 
@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         refuse(f"another sweep is running in {output}")
-    from plastic_rl.scripts.sweep_table import Table
+    from plastic_rl.scripts.experiments.table import Table
 
     table = Table(output, runs)
     waiting = [run for run in runs if not table.has(run)]
@@ -117,8 +117,8 @@ def _results(
     ray: Any, runs: list[SweepRun], table: "Table", say: Callable[[str], None]
 ) -> Iterator[tuple[SweepRun, str | None]]:
     """Yield each run as it ends, with what went wrong."""
-    from plastic_rl.scripts.jobs import KilledError
-    from plastic_rl.scripts.sweep_job import attempts, work
+    from plastic_rl.scripts.experiments.runner import attempts, work
+    from plastic_rl.scripts.runs.process import KilledError
 
     task, here, started = ray.remote(work), os.getcwd(), {}
     before = {run.name: attempts(table.runs_folder / run.name) for run in runs}

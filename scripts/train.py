@@ -23,10 +23,10 @@ import sys
 from contextlib import redirect_stdout
 from typing import Any
 
-from plastic_rl.scripts.allocator import keep_freed_memory
-from plastic_rl.scripts.jobs import end_with_parent
 from plastic_rl.scripts.names import check_name, refuse
-from plastic_rl.scripts.resume import check_allowed, read_command, unfinished_run
+from plastic_rl.scripts.runs.process import end_with_parent
+from plastic_rl.scripts.zoo.allocator import keep_freed_memory
+from plastic_rl.scripts.zoo.resume import check_allowed, read_command, unfinished_run
 
 DEFAULTS = {
     "--algo": "plastic_ppo",
@@ -81,7 +81,7 @@ def check_names(argv: list[str], core: str | None, core_kwargs: dict[str, Any]) 
     import rl_zoo3
 
     from plastic_rl.cores import core_arguments
-    from plastic_rl.scripts.zoo import ALGORITHMS, known_hyperparams
+    from plastic_rl.scripts.zoo.manager import ALGORITHMS, known_hyperparams
 
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--algo", default=DEFAULTS["--algo"])
@@ -143,7 +143,7 @@ def main(argv: list[str] | None = None) -> None:
         print(__doc__)
     own, zoo_argv, argv = _command(argv)
     from plastic_rl.agents import distributed
-    from plastic_rl.scripts import zoo
+    from plastic_rl.scripts.zoo import manager as zoo
 
     zoo.register_algorithms()
     check_names(zoo_argv, own.core, own.core_kwargs)

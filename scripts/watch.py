@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from plastic_rl.scripts.runs import Run
+    from plastic_rl.scripts.runs.folder import Run
 
 
 FILMS = (".gif", ".mp4", ".png")
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> None:
     import torch
 
     from plastic_rl.scripts.names import refuse
-    from plastic_rl.scripts.runs import open_run
+    from plastic_rl.scripts.runs.folder import open_run
 
     torch.set_num_threads(1)
     for name in ("fps", "every", "steps", "dpi"):
@@ -67,8 +67,8 @@ def film(run: "Run", model: Any, output: Path, args: argparse.Namespace) -> int:
 
     from tqdm import tqdm
 
-    from plastic_rl.scripts.life_figure import LifeFigure
-    from plastic_rl.scripts.recording import record
+    from plastic_rl.scripts.figures.episode import LifeFigure
+    from plastic_rl.scripts.figures.recording import record
 
     most = None if args.steps is None else args.steps + 1
     moments = list(islice(record(run, model, args.seed, args.deterministic, "rgb_array"), most))
@@ -109,8 +109,8 @@ def show_live(run: "Run", model: Any, args: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.live import Live
 
-    from plastic_rl.scripts.recording import record
-    from plastic_rl.scripts.terminal import Scene
+    from plastic_rl.scripts.figures.recording import record
+    from plastic_rl.scripts.figures.terminal import Scene
 
     console = Console()
     scene = Scene(model.action_space, _title(run))

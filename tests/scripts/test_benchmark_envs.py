@@ -3,7 +3,7 @@
 import argparse
 
 from plastic_rl.envs.registration import ENVIRONMENTS
-from plastic_rl.scripts import benchmark_envs
+from plastic_rl.scripts.benchmarks import envs as benchmark_envs
 
 
 def test_every_id_is_in_the_table(capsys):

@@ -3,7 +3,7 @@
 import torch
 
 from plastic_rl.scripts import benchmark
-from plastic_rl.scripts.benchmark_ops import exponent
+from plastic_rl.scripts.benchmarks.ops import exponent
 
 
 def test_prints_a_table_and_draws_it(tmp_path, capsys):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from plastic_rl.scripts import evaluate, train
-from plastic_rl.scripts.lives import Lives, bootstrap_interval
-from plastic_rl.scripts.runs import open_run
+from plastic_rl.scripts.runs.folder import open_run
+from plastic_rl.scripts.runs.play import Lives, bootstrap_interval
 
 NAME = "plastic_rl-Maze-v0"
 SMALL = ["--env-kwargs", "size:5", "episode_steps:20", "-params", "n_envs:4", "n_steps:20", "batch_size:40"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from plastic_rl.scripts import export, train
-from plastic_rl.scripts.runs import open_run
+from plastic_rl.scripts.runs.folder import open_run
 
 PAGE = Path(__file__).parents[2] / "docs" / "export.md"
 SMALL = ["--env-kwargs", "size:5", "episode_steps:20", "-params", "n_envs:4", "n_steps:20", "batch_size:40"]

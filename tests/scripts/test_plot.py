@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from plastic_rl.scripts import plot
-from plastic_rl.scripts.plot_curves import binned_curves
-from plastic_rl.scripts.plot_scores import score_table
-from plastic_rl.scripts.results import Training, read_results, read_training
-from plastic_rl.scripts.run_file import write_run_file
-from plastic_rl.scripts.runs import open_run
+from plastic_rl.scripts.figures.aggregates import score_table
+from plastic_rl.scripts.figures.curves import binned_curves
+from plastic_rl.scripts.runs.file import write_run_file
+from plastic_rl.scripts.runs.folder import open_run
+from plastic_rl.scripts.runs.monitor import Training, read_results, read_training
 
 try:
     import rliable.library  # noqa: F401

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from plastic_rl.scripts import report, reproduce
-from plastic_rl.scripts.claims import CLAIMS
+from plastic_rl.scripts import reproduce
+from plastic_rl.scripts.experiments import report
+from plastic_rl.scripts.experiments.claims import CLAIMS
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,7 +41,7 @@ def test_the_small_version_of_every_claim(tmp_path, capsys):
 def test_kept_agents_are_tried_in_all_tests_of_their_claim(tmp_path, monkeypatch, capsys):
     (tmp_path / "agents" / "omniglot-20").mkdir(parents=True)
     run = SimpleNamespace(load=lambda device: None)
-    monkeypatch.setattr("plastic_rl.scripts.runs.open_run", lambda folder: run)
+    monkeypatch.setattr("plastic_rl.scripts.runs.folder.open_run", lambda folder: run)
     monkeypatch.setattr("plastic_rl.scripts.outcome.fresh_lives", lambda _, __, test, *___: test.get("n_way", 20))
     reproduce.main(["omniglot-20", "--evaluate", "--results", str(tmp_path)])
     agent = CLAIMS["omniglot-20"].agent

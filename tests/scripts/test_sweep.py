@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from plastic_rl.scripts import plot, sweep
-from plastic_rl.scripts.jobs import KilledError
-from plastic_rl.scripts.sweep_grid import expand, read_sweep
-from plastic_rl.scripts.sweep_job import attempts, finished, work
+from plastic_rl.scripts.experiments.grid import expand, read_sweep
+from plastic_rl.scripts.experiments.runner import attempts, finished, work
+from plastic_rl.scripts.runs.process import KilledError
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "sweep.yaml"
 TINY = {
@@ -161,7 +161,7 @@ def test_a_run_whose_process_is_killed_goes_on_from_its_checkpoint(tmp_path):
 def test_a_run_ends_with_the_process_that_started_it(tmp_path):
     (run,) = expand({**TINY, "steps": 100_000_000})
     flags = [*run.argv, "-f", run.name]
-    code = f"import pathlib, plastic_rl.scripts.jobs as jobs; jobs.train({flags}, pathlib.Path('log'))"
+    code = f"import pathlib, plastic_rl.scripts.runs.process as jobs; jobs.train({flags}, pathlib.Path('log'))"
     process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment())
     wait_for(lambda: list(tmp_path.glob("*/*/*/checkpoints/*.pt")))
     assert processes_of(run)

@@ -10,10 +10,10 @@ from gymnasium import spaces
 from rich.console import Console
 
 from plastic_rl.scripts import train, watch
-from plastic_rl.scripts.life_figure import LifeFigure
-from plastic_rl.scripts.recording import Moment, choice_names, record
-from plastic_rl.scripts.runs import open_run
-from plastic_rl.scripts.terminal import Scene, bar_of, shrink
+from plastic_rl.scripts.figures.episode import LifeFigure
+from plastic_rl.scripts.figures.recording import Moment, choice_names, record
+from plastic_rl.scripts.figures.terminal import Scene, bar_of, shrink
+from plastic_rl.scripts.runs.folder import open_run
 
 
 def trained(folder, env, *more):

@@ -29,19 +29,19 @@ from plastic_rl.agents.checkpoint_callback import CheckpointCallback
 from plastic_rl.agents.vec_env import has_vector_form, make_vec_env
 from plastic_rl.cores import core_arguments, core_defaults
 from plastic_rl.scripts.names import refuse
-from plastic_rl.scripts.processes import WholeProgress, check_shares
-from plastic_rl.scripts.resume import finish, write_command
-from plastic_rl.scripts.run_file import write_run_file, write_statistics
-from plastic_rl.scripts.search import sample_hyperparams
-from plastic_rl.scripts.settings import check_command, check_file, check_settings, settings_of
-from plastic_rl.scripts.summary import command_line, print_summary
+from plastic_rl.scripts.runs.file import write_run_file, write_statistics
+from plastic_rl.scripts.zoo.distributed import WholeProgress, check_shares
+from plastic_rl.scripts.zoo.resume import finish, write_command
+from plastic_rl.scripts.zoo.search import sample_hyperparams
+from plastic_rl.scripts.zoo.settings import check_command, check_file, check_settings, settings_of
+from plastic_rl.scripts.zoo.summary import command_line, print_summary
 
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {
     "plastic_ppo": agents.PlasticPPO,
     "plastic_a2c": agents.PlasticA2C,
     "plastic_bptt": agents.PlasticBPTT,
 }
-HYPERPARAMS = Path(__file__).parent / "hyperparams"
+HYPERPARAMS = Path(__file__).parents[1] / "hyperparams"
 
 
 def register_algorithms() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from plastic_rl.scripts.claims import CLAIMS, Claim
-from plastic_rl.scripts.lives import bootstrap_interval
-from plastic_rl.scripts.palette import line_style
+from plastic_rl.scripts.experiments.claims import CLAIMS, Claim
+from plastic_rl.scripts.figures.style import line_style
+from plastic_rl.scripts.runs.play import bootstrap_interval
 
 _UNITS = {
     "score": "score (random 0, oracle 1)",

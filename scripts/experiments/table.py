@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from plastic_rl.envs import score
-from plastic_rl.scripts.jobs import write_whole
-from plastic_rl.scripts.results import read_training
-from plastic_rl.scripts.runs import open_run
-from plastic_rl.scripts.summary import command_line
-from plastic_rl.scripts.sweep_grid import SweepRun
-from plastic_rl.scripts.sweep_job import attempts, finished
+from plastic_rl.scripts.experiments.grid import SweepRun
+from plastic_rl.scripts.experiments.runner import attempts, finished
+from plastic_rl.scripts.runs.folder import open_run
+from plastic_rl.scripts.runs.monitor import read_training
+from plastic_rl.scripts.runs.process import write_whole
+from plastic_rl.scripts.zoo.summary import command_line
 
 LAST = 100  # episodes, as in the table that `train` prints
 FIGURES = ("status", "return", "score", "episodes", "steps", "seconds", "attempts", "folder", "error")

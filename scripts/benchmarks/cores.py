@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 
 from plastic_rl.cores import RecurrentCore, core_arguments, make_core, registered_cores
-from plastic_rl.scripts.benchmark_ops import Measured, Size, add_measuring, begin, measure, parse_size
+from plastic_rl.scripts.benchmarks.ops import Measured, Size, add_measuring, begin, measure, parse_size
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 from plastic_rl.agents import checkpoint
 from plastic_rl.envs import reference_returns
 from plastic_rl.envs.task import ReferenceReturns
-from plastic_rl.scripts.claims import Claim, Measure
-from plastic_rl.scripts.runs import Run
+from plastic_rl.scripts.experiments.claims import Claim, Measure
+from plastic_rl.scripts.runs.folder import Run
 
 _ROWS = 100
 
@@ -111,7 +111,7 @@ def fresh_lives(
         episodes: how many lives.
         deterministic: whether it gives its most probable answers, or sampled ones.
     """
-    from plastic_rl.scripts.lives import play
+    from plastic_rl.scripts.runs.play import play
 
     env = run.make_env(min(64, episodes), seed=1_000_000, **test)
     model.set_random_seed(1_000_000)  # of the answers that are sampled

@@ -4,8 +4,8 @@ import shutil
 import zipfile
 from pathlib import Path
 
-from plastic_rl.scripts.run_file import NAME, STATISTICS
-from plastic_rl.scripts.runs import Run
+from plastic_rl.scripts.runs.file import NAME, STATISTICS
+from plastic_rl.scripts.runs.folder import Run
 
 _MOST_BYTES = 2_000_000
 _PARAMETERS = "policy.pth"

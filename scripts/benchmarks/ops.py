@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from plastic_rl.ops import RULES, plastic_scan
-from plastic_rl.scripts.machine import cache_bandwidth, fma_rate, memory_bandwidth, peak_memory
+from plastic_rl.scripts.benchmarks.machine import cache_bandwidth, fma_rate, memory_bandwidth, peak_memory
 
 Size = tuple[int, int, int]
 SIZES: tuple[Size, ...] = ((32, 64, 100), (32, 100, 200), (32, 200, 250), (2, 1000, 100), (16, 64, 16))

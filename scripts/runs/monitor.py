@@ -12,7 +12,7 @@ import numpy as np
 
 from plastic_rl.envs import score
 from plastic_rl.scripts.names import refuse
-from plastic_rl.scripts.runs import Run, core_of
+from plastic_rl.scripts.runs.folder import Run, core_of
 
 LAST = 0.05  # of the episodes of a training, for a final score without an evaluation
 

@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from plastic_rl.scripts.palette import GREY, MARKERS, line_style
-from plastic_rl.scripts.plot_curves import binned_curves
-from plastic_rl.scripts.results import Result, grouped
+from plastic_rl.scripts.figures.curves import binned_curves
+from plastic_rl.scripts.figures.style import GREY, MARKERS, line_style
+from plastic_rl.scripts.runs.monitor import Result, grouped
 
 RESAMPLES = 2000
 POINTS = 25  # of a sample-efficiency curve

@@ -55,7 +55,7 @@ def read_command(run: str) -> list[str]:
 
     Leaves with one line and exit code 2 where there is none, or the run is of another version.
     """
-    from plastic_rl.scripts.run_file import RunFileError, check_format
+    from plastic_rl.scripts.runs.file import RunFileError, check_format
 
     found = sorted(Path(run).glob("*/command.json"))
     if not found:

@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from plastic_rl.scripts.lives import bootstrap_interval
-from plastic_rl.scripts.palette import GREY, line_style
-from plastic_rl.scripts.results import Result, Training, grouped
+from plastic_rl.scripts.figures.style import GREY, line_style
+from plastic_rl.scripts.runs.monitor import Result, Training, grouped
+from plastic_rl.scripts.runs.play import bootstrap_interval
 
 AXES = {
     "episodes": "training episodes (thousands)",

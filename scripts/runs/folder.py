@@ -18,8 +18,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack,
 
 from plastic_rl.agents.vec_env import make_vec_env
 from plastic_rl.scripts.names import check_name, refuse
-from plastic_rl.scripts.run_file import NAME, STATISTICS, RunFileError, normalised, read_run_file
-from plastic_rl.scripts.zoo import register_algorithms
+from plastic_rl.scripts.runs.file import NAME, STATISTICS, RunFileError, normalised, read_run_file
+from plastic_rl.scripts.zoo.manager import register_algorithms
 
 
 @dataclass(frozen=True)

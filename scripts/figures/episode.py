@@ -7,8 +7,8 @@ from gymnasium import spaces
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from plastic_rl.scripts import life_panels
-from plastic_rl.scripts.recording import Moment
+from plastic_rl.scripts.figures import panels as life_panels
+from plastic_rl.scripts.figures.recording import Moment
 
 SIZE = (12.0, 6.4)  # inches; at 80 dots per inch whole blocks of 16 pixels, as videos want them
 SMALL_SIZE = (6.4, 3.2)

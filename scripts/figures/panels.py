@@ -7,8 +7,8 @@ import numpy as np
 from gymnasium import spaces
 from matplotlib.ticker import MaxNLocator
 
-from plastic_rl.scripts.palette import BLUE, DIVERGING, GREY, ORANGE, PALE, VERMILION
-from plastic_rl.scripts.recording import Moment, choice_names
+from plastic_rl.scripts.figures.recording import Moment, choice_names
+from plastic_rl.scripts.figures.style import BLUE, DIVERGING, GREY, ORANGE, PALE, VERMILION
 
 MOST_BARS = 12  # more choices than that are drawn as cells
 TIME = "time in the life (steps)"

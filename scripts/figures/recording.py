@@ -11,8 +11,8 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.distributions import Distribution, MultiCategoricalDistribution
 
 from plastic_rl.agents.policy import PlasticActorCriticPolicy
-from plastic_rl.scripts.maze_way import MazeWay, Way
-from plastic_rl.scripts.runs import Run
+from plastic_rl.scripts.figures.maze_path import MazeWay, Way
+from plastic_rl.scripts.runs.folder import Run
 
 
 class Moment(NamedTuple):

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from plastic_rl.scripts.jobs import train, write_whole
-from plastic_rl.scripts.sweep_grid import SweepRun
+from plastic_rl.scripts.experiments.grid import SweepRun
+from plastic_rl.scripts.runs.process import train, write_whole
 
 FINISHED = "finished.json"
 ATTEMPTS = "attempts.txt"

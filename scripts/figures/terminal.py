@@ -8,7 +8,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from plastic_rl.agents.matrix_image import WHITE, diverging_colours
-from plastic_rl.scripts.recording import Moment, choice_names
+from plastic_rl.scripts.figures.recording import Moment, choice_names
 
 CELLS = 24  # rows and columns of a trace
 MOST_BARS = 12

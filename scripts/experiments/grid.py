@@ -153,7 +153,7 @@ def _check_runs(runs: list[SweepRun]) -> None:
     import gymnasium as gym
 
     from plastic_rl.scripts.train import check_names, own_parser
-    from plastic_rl.scripts.zoo import policy_for, register_algorithms
+    from plastic_rl.scripts.zoo.manager import policy_for, register_algorithms
 
     register_algorithms()
     for run in runs:

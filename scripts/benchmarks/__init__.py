@@ -1,0 +1,1 @@
+"""Benchmarks of operations, cores, environments and training."""

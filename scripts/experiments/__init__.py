@@ -1,0 +1,1 @@
+"""Experiments: grids of runs, the runner, their tables and reports."""

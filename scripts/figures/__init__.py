@@ -1,0 +1,1 @@
+"""Figures and pictures: curves, aggregates, episodes, recordings."""
