@@ -13,7 +13,7 @@ from gymnasium.vector.utils import batch_space
 
 from plastic_rl.arguments import check_choice
 from plastic_rl.envs.rendering import Window
-from plastic_rl.envs.score import measure_returns
+from plastic_rl.envs.scores import measure_returns
 from plastic_rl.envs.task import Observations, ReferenceReturns, Task
 
 

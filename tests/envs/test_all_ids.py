@@ -15,7 +15,7 @@ from stable_baselines3.common.env_checker import check_env as sb3_check_env
 import plastic_rl
 from plastic_rl.envs import score
 from plastic_rl.envs.registration import ENVIRONMENTS
-from plastic_rl.envs.score import find_task, measure_returns
+from plastic_rl.envs.scores import find_task, measure_returns
 
 IDS = [f"plastic_rl/{name}" for name in ENVIRONMENTS]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from plastic_rl.envs.maze import Maze, MazeEnv, MazeVectorEnv
 from plastic_rl.envs.maze_grid import OFFSETS
-from plastic_rl.envs.score import measure_returns
+from plastic_rl.envs.scores import measure_returns
 
 UP, DOWN, LEFT, RIGHT = range(4)
 

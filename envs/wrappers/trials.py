@@ -11,9 +11,9 @@ from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 
 from plastic_rl.arguments import check_integer
-from plastic_rl.envs.entries import add_entries, as_dict, autoreset_mode_of
-from plastic_rl.envs.score import reference_returns
+from plastic_rl.envs.scores import reference_returns
 from plastic_rl.envs.task import ReferenceReturns
+from plastic_rl.envs.wrappers.entries import add_entries, as_dict, autoreset_mode_of
 
 Seeds = int | Sequence[int | None] | None
 

@@ -5,7 +5,7 @@ Put `PreviousActionReward` outside `Lives`, so that the last reward of an episod
 vector of them (its namesake in `gymnasium.wrappers.vector` does, too, but not in the autoreset mode SAME_STEP).
 """
 
-from plastic_rl.envs.lives import Lives, VectorLives
-from plastic_rl.envs.previous_action_reward import PreviousActionReward, VectorPreviousActionReward
+from plastic_rl.envs.wrappers.previous_action_reward import PreviousActionReward, VectorPreviousActionReward
+from plastic_rl.envs.wrappers.trials import Lives, VectorLives
 
 __all__ = ["Lives", "PreviousActionReward", "VectorLives", "VectorPreviousActionReward"]

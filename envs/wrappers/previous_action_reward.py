@@ -10,7 +10,7 @@ from gymnasium.utils import RecordConstructorArgs
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 
-from plastic_rl.envs.entries import add_entries, as_dict, autoreset_mode_of
+from plastic_rl.envs.wrappers.entries import add_entries, as_dict, autoreset_mode_of
 
 Seeds = int | Sequence[int | None] | None
 
