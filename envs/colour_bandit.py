@@ -8,7 +8,6 @@ from plastic_rl.envs.rendering import GOLD, INK, Canvas
 from plastic_rl.envs.task import ReferenceReturns, Task
 from plastic_rl.envs.views import TaskEnv, TaskVectorEnv
 
-NO_ACTION = 2
 # Colours nearer than this (the largest possible distance is 1.73) are drawn again: telling them apart is not the task.
 NEAREST = 0.5
 
@@ -69,16 +68,15 @@ class ColourBandit(Task):
     * v0: first version
     """
 
+    action_names = ("left", "right")
+
     def __init__(self, num_envs: int = 1, episode_steps: int = 100) -> None:
         super().__init__(num_envs, check_integer("episode_steps", episode_steps, 1))
         self.observation_space = spaces.Box(0, 1, (10,), np.float32)
         self.action_space = spaces.Discrete(2)
         self.colours = np.zeros((self.num_envs, 2, 3), np.float32)  # the first one pays
         self.flips = np.zeros((self.num_envs, self.episode_steps + 1), np.int64)  # the side of the one that pays
-        self.previous_action = np.full(self.num_envs, NO_ACTION)
-        self.previous_reward = np.zeros(self.num_envs)
         self._copies = np.arange(self.num_envs)
-        self._one_hot = np.eye(NO_ACTION + 1, 2, dtype=np.float32)
 
     def reset(self, copies: np.ndarray) -> None:
         """Draw two colours, and their order for each step to come."""
@@ -89,26 +87,16 @@ class ColourBandit(Task):
                 colours = rng.random((2, 3), np.float32)
             self.colours[copy] = colours
             self.flips[copy] = rng.integers(2, size=self.episode_steps + 1)
-        self.previous_action[copies] = NO_ACTION
-        self.previous_reward[copies] = 0
 
     def step(self, actions: np.ndarray) -> np.ndarray:
         """Pay those who chose the colour that pays."""
-        rewards = (actions == self.target()).astype(np.float64)
-        self.previous_action = actions.copy()
-        self.previous_reward = rewards.copy()
-        return rewards
+        return (actions == self.target()).astype(np.float64)
 
     def observe(self) -> np.ndarray:
         """Return (num_envs, 10) float32: two colours, previous action and reward, time."""
         side = self.target()
-        observation = np.empty((self.num_envs, 10), np.float32)
-        observation[:, :3] = self.colours[self._copies, side]
-        observation[:, 3:6] = self.colours[self._copies, 1 - side]
-        observation[:, 6:8] = self._one_hot[self.previous_action]
-        observation[:, 8] = self.previous_reward
-        observation[:, 9] = self.time / self.episode_steps
-        return observation
+        left, right = self.colours[self._copies, side], self.colours[self._copies, 1 - side]
+        return np.concatenate([left, right, self.past()], axis=1)
 
     def target(self) -> np.ndarray:
         """Return (num_envs,) sides of the colours that pay."""
@@ -122,7 +110,7 @@ class ColourBandit(Task):
         """Return both colours as #rrggbb, left first, a `*` at the one that pays, and a line about the step."""
         names = ["#{:02x}{:02x}{:02x}".format(*(255 * c).astype(int)) for c in self._shown(copy)]
         names[self.target()[copy]] += "*"
-        chosen = ("left", "right", "none")[self.previous_action[copy]]
+        chosen = self.previous_name(copy)
         reward = self.previous_reward[copy]
         return f"{' '.join(names)}\nstep {self.time[copy]}/{self.episode_steps}, previous {chosen}, reward {reward:g}"
 
@@ -132,7 +120,7 @@ class ColourBandit(Task):
         for side, colour in enumerate(self._shown(copy)):
             red, green, blue = (int(255 * part) for part in colour)
             canvas.rectangle(24 + 144 * side, 24, 128, 128, (red, green, blue), 12)
-            if self.previous_action[copy] == side:
+            if self.previous_name(copy) == self.action_names[side]:
                 canvas.disc(88 + 144 * side, 172, 8, GOLD if self.previous_reward[copy] else INK)
         canvas.bar(24, 196, 272, 10, self.time[copy] / self.episode_steps)
         return canvas.frame()

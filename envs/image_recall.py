@@ -119,7 +119,6 @@ class ImageRecall(Task):
         self.schedule = np.full((self.num_envs, self.episode_steps + 1), -1)  # which of them is shown, -1 for none
         self.schedule[:, self.query_start : -1] = 0
         self.hidden = np.zeros((self.num_envs, self.n_pixels), bool)
-        self.previous_action = np.zeros((self.num_envs, self.n_pixels), np.float32)
         self._copies = np.arange(self.num_envs)
 
     def reset(self, copies: np.ndarray) -> None:
@@ -132,7 +131,6 @@ class ImageRecall(Task):
             self.hidden[copy] = (np.arange(self.n_pixels) < self.n_pixels // 2) == upper
             keys[row] = rng.random(keys.shape[1:])
         self.schedule[copies, : self.query_start] = presentations(keys, self.presentation_steps, self.blank_steps, -1)
-        self.previous_action[copies] = 0
 
     def step(self, actions: np.ndarray) -> np.ndarray:
         """Judge the answers of those who are asked."""
@@ -142,7 +140,6 @@ class ImageRecall(Task):
             right = self.images[self.chosen[asked, 0]] * self.hidden[asked]
             errors = (actions[asked] * self.hidden[asked] - right) ** 2
             rewards[asked] = 1 - errors.sum(axis=1, dtype=np.float64) / (right**2).sum(axis=1, dtype=np.float64)
-        self.previous_action = actions.copy()
         return rewards
 
     def observe(self) -> np.ndarray:
@@ -153,7 +150,7 @@ class ImageRecall(Task):
         observation[row < 0, :-2] = 0
         observation[:, :-2][asked] *= ~self.hidden[asked]
         observation[:, -2] = asked
-        observation[:, -1] = self.time / self.episode_steps
+        observation[:, -1] = self.elapsed()
         return observation
 
     def target(self) -> np.ndarray:

@@ -121,7 +121,6 @@ class OneShot(Task):
         self.turn = np.zeros(shape, np.int64)
         self.label = np.zeros(shape, np.int64)
         self.bent = np.zeros((*shape, 6))  # turn, shear, size across and down, shift across and down, from -1 to 1
-        self.previous_action = np.zeros(self.num_envs, np.int64)
         self._drawings = self.images.reshape(-1, SIZE, SIZE)
         self._copies = np.arange(self.num_envs)
 
@@ -147,12 +146,10 @@ class OneShot(Task):
         if self.distortion:
             for copy in copies:
                 self.bent[copy] = self.rngs[copy].uniform(-1, 1, self.bent.shape[1:])
-        self.previous_action[copies] = 0
 
     def step(self, actions: np.ndarray) -> np.ndarray:
         """Judge the answers of those who are asked."""
         right = actions == self.label[self._copies, np.minimum(self.time, self.episode_steps)]
-        self.previous_action = actions.copy()
         return np.where(self.query(), right, 0).astype(np.float64)
 
     def observe(self) -> dict[str, np.ndarray]:

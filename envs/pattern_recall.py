@@ -114,7 +114,6 @@ class PatternRecall(Task):
         self.schedule[:, self.query_start : -1] = patterns
         self.answer = np.zeros((copies, self.n_bits), np.int8)
         self.hidden = np.zeros((copies, self.n_bits), bool)
-        self.previous_action = np.zeros((copies, self.n_bits), np.int8)
         self._copies = np.arange(copies)
 
     def reset(self, copies: np.ndarray) -> None:
@@ -136,7 +135,6 @@ class PatternRecall(Task):
         self.schedule[copies, : self.query_start] = presentations(
             keys, self.presentation_steps, self.blank_steps, self.n_patterns + 1
         )
-        self.previous_action[copies] = 0
 
     def _make_distinct(self, patterns: np.ndarray, visible: np.ndarray, copies: np.ndarray) -> None:
         """Draw again, in place, patterns that cannot be told from the first of their life by its visible bits."""
@@ -151,7 +149,6 @@ class PatternRecall(Task):
         if asked.size:
             right = (actions[asked] == self.answer[asked]) & self.hidden[asked]
             rewards[asked] = 2 * right.sum(axis=1) / self.n_hidden - 1
-        self.previous_action = actions.copy()
         return rewards
 
     def observe(self) -> np.ndarray:
@@ -159,7 +156,7 @@ class PatternRecall(Task):
         observation = np.empty((self.num_envs, self.n_bits + 2), np.float32)
         observation[:, :-2] = self.pictures[self._copies, self.schedule[self._copies, self.time]]
         observation[:, -2] = self._asking()
-        observation[:, -1] = self.time / self.episode_steps
+        observation[:, -1] = self.elapsed()
         return observation
 
     def target(self) -> np.ndarray:
