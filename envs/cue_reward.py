@@ -17,10 +17,10 @@ class CueReward(Task):
 
     ## Description
 
-    A life begins with `n_cues` random cues, one of them the target, and consists of `n_trials` trials. In each, a pair
-    of different cues is shown for `cue_steps`, nothing for `blank_steps`, and then for one step the agent is asked: was
-    the target on the left, on the right, or (wait) not there? Each of the three is right in a third of the trials. It
-    takes the rewards of its own answers to know the target.
+    An episode begins with `n_cues` random cues, one of them the target, and consists of `n_trials` trials. In each, a
+    pair of different cues is shown for `cue_steps`, nothing for `blank_steps`, and then for one step the agent is
+    asked: was the target on the left, on the right, or (wait) not there? Each of the three is right in a third of the
+    trials. It takes the rewards of its own answers to know the target.
 
     ## Action Space
 
@@ -181,12 +181,12 @@ class CueReward(Task):
 
 
 class CueRewardEnv(TaskEnv):
-    """One life among cues; see `CueReward` for what it is and for its arguments."""
+    """One copy of the task; see `CueReward` for what it is and for its arguments."""
 
     task_class = CueReward
 
 
 class CueRewardVectorEnv(TaskVectorEnv):
-    """Many lives among cues; see `CueReward` for what they are and for their arguments."""
+    """Many copies of the task; see `CueReward` for what they are and for their arguments."""
 
     task_class = CueReward

@@ -22,9 +22,9 @@ class ImageRecall(Task):
 
     ## Description
 
-    A life begins with `n_images` images. All are shown, one after the other in random order, `n_presentations` times:
-    each for `presentation_steps`, and then nothing for `blank_steps`. Then the upper or the lower half of one of them
-    comes back for `query_steps`, and the agent must paint the image.
+    An episode begins with `n_images` images. All are shown, one after the other in random order, `n_presentations`
+    times: each for `presentation_steps`, and then nothing for `blank_steps`. Then the upper or the lower half of one of
+    them comes back for `query_steps`, and the agent must paint the image.
 
     Images are grey, `size` by `size` pixels, of zero mean and divided by their largest magnitude. Pixels of one image
     hang together, so a little of the hidden half can be guessed from the other without memory; docs/tasks.md says how
@@ -104,7 +104,7 @@ class ImageRecall(Task):
         self.size = check_integer("size", size, 4, 256)
         if self.size % 2:
             raise ValueError(f"size must be even, for an upper and a lower half, got {size}")
-        self.images = normalise(_load(source, self.size, check_choice("split", split, ("train", "test")), root))
+        self.images = normalize(_load(source, self.size, check_choice("split", split, ("train", "test")), root))
         if len(self.images) < self.n_images:
             raise ValueError(
                 f"n_images must be at most the {len(self.images)} images of source {source!r}, got {n_images}"
@@ -197,7 +197,7 @@ class ImageRecall(Task):
         return [self.previous_action[copy], self.images[self.chosen[copy, 0]]]
 
 
-def normalise(images: np.ndarray) -> np.ndarray:
+def normalize(images: np.ndarray) -> np.ndarray:
     """Return images as patterns: zero mean, divided by their largest magnitude; those with a flat half are left out.
 
     Args:
@@ -236,12 +236,12 @@ def _text(image: np.ndarray) -> list[str]:
 
 
 class ImageRecallEnv(TaskEnv):
-    """One life of images; see `ImageRecall` for what it is and for its arguments."""
+    """One copy of the task; see `ImageRecall` for what it is and for its arguments."""
 
     task_class = ImageRecall
 
 
 class ImageRecallVectorEnv(TaskVectorEnv):
-    """Many lives of images; see `ImageRecall` for what they are and for their arguments."""
+    """Many copies of the task; see `ImageRecall` for what they are and for their arguments."""
 
     task_class = ImageRecall

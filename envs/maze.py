@@ -18,9 +18,9 @@ class Maze(Task):
 
     ## Description
 
-    A wall runs all round, and there are pillars at the cells whose row and column are both even; the centre cell is
-    open. The agent starts at the centre. The reward's cell is drawn anew each episode, among the free cells but the
-    centre. Whoever enters it is paid and put at once in a random free cell other than the reward's. An agent must
+    A wall runs all round, and there are pillars at the cells whose row and column are both even; the center cell is
+    open. The agent starts at the center. The reward's cell is drawn anew each episode, among the free cells but the
+    center. Whoever enters it is paid and put at once in a random free cell other than the reward's. An agent must
     explore, notice where it was paid, and from then on find its way back: what it learns lasts for one episode.
 
     ## Action Space
@@ -44,7 +44,7 @@ class Maze(Task):
 
     ## Starting State
 
-    Agent at the centre; the reward in a uniformly drawn free cell, not the centre.
+    Agent at the center; the reward in a uniformly drawn free cell, not the center.
 
     ## Episode End
 
@@ -97,14 +97,14 @@ class Maze(Task):
         self._places = np.zeros((self.num_envs, self.episode_steps), np.int16)
 
     def reset(self, copies: np.ndarray) -> None:
-        """Put the agent in the centre and the reward anywhere else."""
+        """Put the agent in the center and the reward anywhere else."""
         others = len(self.grid.moves) - 1
         for copy in copies:
             draws = self.rngs[copy].integers(others, size=1 + self.episode_steps, dtype=np.int16)
             self.goal[copy] = draws[0]
             self._places[copy] = draws[1:]
-        self.goal[copies] += self.goal[copies] >= self.grid.centre
-        self.position[copies] = self.grid.centre
+        self.goal[copies] += self.goal[copies] >= self.grid.center
+        self.position[copies] = self.grid.center
 
     def step(self, actions: np.ndarray) -> np.ndarray:
         """Move, bump into walls, be paid and be put elsewhere."""

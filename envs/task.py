@@ -74,7 +74,8 @@ class Task(ABC):
         self.previous_reward = np.zeros(self.num_envs)
 
     @cached_property
-    def previous_action(self) -> np.ndarray:  # made when first asked for: by then the action space is known
+    def previous_action(self) -> np.ndarray:
+        """The actions that led here; made when first asked for, since by then the action space is known."""
         return np.zeros((self.num_envs, *(self.action_space.shape or ())), self.action_space.dtype)
 
     # What a task's author writes.
@@ -194,8 +195,8 @@ class Task(ABC):
 
     def _arrays(self) -> dict[str, np.ndarray]:
         found = {"previous_action": self.previous_action, **vars(self)}
-        copies = (self.num_envs,)
-        return {name: value for name, value in found.items() if isinstance(value, np.ndarray) and value.shape[:1] == copies}
+        arrays = {name: value for name, value in found.items() if isinstance(value, np.ndarray)}
+        return {name: value for name, value in arrays.items() if value.shape[:1] == (self.num_envs,)}
 
     def check_actions(self, actions: Any) -> np.ndarray:
         """Return the actions of all copies as an array of the action space's dtype.
