@@ -7,7 +7,16 @@ environments stay light. Everything that needs torch loads when it is first aske
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from plastic_rl.envs.registration import register_envs
+try:
+    from plastic_rl.envs.registration import register_envs
+except ModuleNotFoundError as error:
+    if error.name != "plastic_rl.envs":
+        raise
+    raise ImportError(
+        "plastic_rl/envs, plastic_rl/agents and plastic_rl/scripts must be symbolic links to ../envs, ../agents and "
+        "../scripts, and this checkout has none. Make them with `git config core.symlinks true` and "
+        "`git checkout -- plastic_rl` (on Windows in Developer Mode), or install the package with `pip install .`"
+    ) from error
 
 if TYPE_CHECKING:
     from plastic_rl.agents import PlasticA2C, PlasticBPTT, PlasticPPO
