@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from plastic_rl.arguments import check_choice, check_integer, check_number
 from plastic_rl.cores.base import MOST_UNITS, RecurrentCore, State
 from plastic_rl.ops import Rule, get_rule, plastic_scan, plastic_step
-from plastic_rl.ops.dispatch import check_backend
 from plastic_rl.ops.rules import modulation
+from plastic_rl.ops.scan import check_backend
 
 
 class PlasticCore(RecurrentCore):

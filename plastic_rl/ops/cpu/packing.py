@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plastic_rl.ops.simd import BYTES
-from plastic_rl.ops.sweeps import ROWS
+from plastic_rl.ops.cpu.simd import BYTES
+from plastic_rl.ops.cpu.tiles import ROWS
 
 _ALIGNMENT = 64
 

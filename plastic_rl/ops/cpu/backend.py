@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from plastic_rl.ops import fused, kernels, retroactive
+from plastic_rl.ops import autograd as fused
 from plastic_rl.ops.arguments import ScanArguments
-from plastic_rl.ops.compiled import run
-from plastic_rl.ops.layer import DECAY, MODULATED, OJA, Gradients, Layer
-from plastic_rl.ops.packing import columns_of, fresh, pack, padded, size_of, unpack
+from plastic_rl.ops.cpu import kernels, retroactive
+from plastic_rl.ops.cpu.compiled import run
+from plastic_rl.ops.cpu.layer import DECAY, MODULATED, OJA, Gradients, Layer
+from plastic_rl.ops.cpu.packing import columns_of, fresh, pack, padded, size_of, unpack
 from plastic_rl.ops.rules import RULES
 
 VECTORS, ROWS_OF_A_SEGMENT = 8, 6

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from plastic_rl.ops import fused
+from plastic_rl.ops import autograd as fused
 from plastic_rl.ops.arguments import ScanArguments
 from plastic_rl.ops.rules import RULES
 
@@ -97,7 +97,7 @@ class _Scan(torch.autograd.Function):
         first: Tensor,
         *initial: Tensor,
     ) -> tuple[Tensor, ...]:
-        from plastic_rl.ops import triton_kernels
+        from plastic_rl.ops.cuda import kernels as triton_kernels
 
         n_steps, batch, n = drive.shape
         every = math.isqrt(n_steps - 1) + 1
@@ -164,7 +164,7 @@ def _run_backward(
     layer: list[Tensor],
 ) -> tuple[Tensor, ...]:
     """Run the segments from the last to the first, and return the layer's gradients for each sample."""
-    from plastic_rl.ops import triton_kernels
+    from plastic_rl.ops.cuda import kernels as triton_kernels
 
     activity, received, starts, first, signals = sequences
     n_steps, batch, n = activity.shape

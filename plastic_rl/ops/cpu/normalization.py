@@ -7,7 +7,7 @@ Vectors have N numbers here, without padding.
 
 import math
 
-from plastic_rl.ops.compiled import summing
+from plastic_rl.ops.cpu.compiled import summing
 from plastic_rl.ops.reference import EPSILON
 
 

@@ -3,8 +3,8 @@
 import math
 from typing import Any, NamedTuple
 
-from plastic_rl.ops.compiled import inner
-from plastic_rl.ops.simd import fill, fma, lanes_of, load, store
+from plastic_rl.ops.cpu.compiled import inner
+from plastic_rl.ops.cpu.simd import fill, fma, lanes_of, load, store
 
 DECAY, OJA, MODULATED = 0, 1, 2
 

@@ -7,8 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from plastic_rl.ops import numba_backend, recompute, reference, stepping, triton_backend
+from plastic_rl.ops import recompute, reference
 from plastic_rl.ops.arguments import ScanArguments, checked_arguments, compute_dtype
+from plastic_rl.ops.cpu import backend as numba_backend
+from plastic_rl.ops.cpu import step as stepping
+from plastic_rl.ops.cuda import backend as triton_backend
 from plastic_rl.ops.rules import Rule, get_rule
 
 State = tuple[Tensor, ...]

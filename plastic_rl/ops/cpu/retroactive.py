@@ -8,12 +8,12 @@ eligibility of before the step.
 
 import numpy as np
 
-from plastic_rl.ops.compiled import inner, kernel
-from plastic_rl.ops.kernels import load_adjoint, load_segment
-from plastic_rl.ops.layer import DECAY, coefficients, gradients_of, modulation, modulation_backward, through_tanh
-from plastic_rl.ops.normalisation import normalise, normalise_backward
-from plastic_rl.ops.simd import clip, fill, fma, lanes_of, load, store, total, where_within
-from plastic_rl.ops.sweeps import ROWS, add_products, clip_all, pack, squash, store_tile, tile, unpack
+from plastic_rl.ops.cpu.compiled import inner, kernel
+from plastic_rl.ops.cpu.kernels import load_adjoint, load_segment
+from plastic_rl.ops.cpu.layer import DECAY, coefficients, gradients_of, modulation, modulation_backward, through_tanh
+from plastic_rl.ops.cpu.normalization import normalise, normalise_backward
+from plastic_rl.ops.cpu.simd import clip, fill, fma, lanes_of, load, store, total, where_within
+from plastic_rl.ops.cpu.tiles import ROWS, add_products, clip_all, pack, squash, store_tile, tile, unpack
 
 
 @inner

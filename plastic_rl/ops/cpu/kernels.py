@@ -6,11 +6,11 @@ to `columns`; matrices are packed to `size` (`sweeps`). A leading dimension of o
 
 import numpy as np
 
-from plastic_rl.ops.compiled import inner, kernel
-from plastic_rl.ops.layer import coefficients, coefficients_backward, gradients_of, through_tanh
-from plastic_rl.ops.normalisation import normalise, normalise_backward
-from plastic_rl.ops.simd import fill, lanes_of, least, load, lower, store
-from plastic_rl.ops.sweeps import (
+from plastic_rl.ops.cpu.compiled import inner, kernel
+from plastic_rl.ops.cpu.layer import coefficients, coefficients_backward, gradients_of, through_tanh
+from plastic_rl.ops.cpu.normalization import normalise, normalise_backward
+from plastic_rl.ops.cpu.simd import fill, lanes_of, least, load, lower, store
+from plastic_rl.ops.cpu.tiles import (
     KEEP,
     POST,
     PRE,

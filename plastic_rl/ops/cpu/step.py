@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from plastic_rl.ops.arguments import ScanArguments
-from plastic_rl.ops.compiled import inner, kernel, run
-from plastic_rl.ops.layer import DECAY, MODULATED, OJA
-from plastic_rl.ops.normalisation import normalise
+from plastic_rl.ops.cpu.compiled import inner, kernel, run
+from plastic_rl.ops.cpu.layer import DECAY, MODULATED, OJA
+from plastic_rl.ops.cpu.normalization import normalise
+from plastic_rl.ops.cpu.tiles import squash
 from plastic_rl.ops.reference import activate
-from plastic_rl.ops.sweeps import squash
 
 RETROACTIVE = 3
 CODES = {"decay": DECAY, "oja": OJA, "neuromodulated": MODULATED, "retroactive": RETROACTIVE}

@@ -1,0 +1,1 @@
+"""The fused scan on the CPU: kernels compiled by Numba, and the backend around them."""

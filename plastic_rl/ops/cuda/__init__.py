@@ -1,0 +1,1 @@
+"""The fused scan on CUDA: Triton kernels, and the backend around them."""
