@@ -1,0 +1,1 @@
+"""Run folders: what `train` leaves behind, opened, played and read again."""
