@@ -1,58 +1,38 @@
-"""The fused scan on the CPU: autograd around the kernels."""
+"""The fused scan on the CPU: what the kernels are given, and what becomes of their results."""
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from plastic_rl.ops import autograd as fused
-from plastic_rl.ops.arguments import ScanArguments
-from plastic_rl.ops.cpu import kernels, retroactive
+from plastic_rl.ops import autograd
+from plastic_rl.ops.arguments import ScanArguments, State
+from plastic_rl.ops.autograd import Inputs
+from plastic_rl.ops.cpu import kernels, memory, retroactive
 from plastic_rl.ops.cpu.compiled import run
-from plastic_rl.ops.cpu.layer import DECAY, MODULATED, OJA, Gradients, Layer
-from plastic_rl.ops.cpu.packing import columns_of, fresh, pack, padded, size_of, unpack
-from plastic_rl.ops.rules import RULES
+from plastic_rl.ops.cpu.layer import Gradients, Layer
+from plastic_rl.ops.cpu.packing import blocked, columns_of, fresh, in_blocks, pack, padded, size_of, unblocked, unpack
+from plastic_rl.ops.rules import Rule
 
 VECTORS, ROWS_OF_A_SEGMENT = 8, 6
 _CACHE_BYTES = 6 * 2**20
 
 
-class Fused(NamedTuple):
-    """The kernels of a rule, its number in them, and where its trace is clipped."""
-
-    forward: Callable
-    backward: Callable
-    code: int
-    limit: float | None
-
-
-FUSED = {
-    "decay": Fused(kernels.forward, kernels.backward, DECAY, None),
-    "oja": Fused(kernels.forward, kernels.backward, OJA, None),
-    "neuromodulated": Fused(kernels.forward, kernels.backward, MODULATED, 1.0),
-    "retroactive": Fused(retroactive.forward, retroactive.backward, DECAY, 1.0),
-}
-
-
 def obstacle(arguments: ScanArguments) -> str | None:
     """Say why these arguments cannot be run here, or return None."""
-    rule = arguments.rule
-    if arguments.drive.device.type != "cpu":
-        return f"it runs on the CPU, and the tensors are on {arguments.drive.device}"
-    if arguments.drive.dtype not in (torch.float32, torch.float64):
-        return f"it computes in float32 or float64, not {arguments.drive.dtype}"
-    if arguments.alpha is not None and (rule.name not in FUSED or rule != RULES[rule.name]):
-        return f"it knows the rules {', '.join(FUSED)}, not {rule.name!r}"
-    return None
+    a = arguments
+    if a.drive.device.type != "cpu":
+        return f"it runs on the CPU, and the tensors are on {a.drive.device}"
+    if a.drive.dtype not in (torch.float32, torch.float64):
+        return f"it computes in float32 or float64, not {a.drive.dtype}"
+    return autograd.obstacle(a)
 
 
-def scan(arguments: ScanArguments) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Run the layer over a sequence; see `fused.scan`."""
-    return fused.scan(_Scan, arguments)
+def scan(arguments: ScanArguments) -> tuple[Tensor, State]:
+    """Run the layer over a sequence; see `autograd.scan`."""
+    return autograd.scan(RECURRENT if arguments.recurrent else MEMORY, arguments)
 
 
 def segment_length(n_steps: int, batch: int, trace_bytes: int, clipped: bool) -> int:
@@ -82,118 +62,189 @@ def _n_threads(n_jobs: int) -> int:
     return max(1, min(torch.get_num_threads(), n_jobs))
 
 
-class _Scan(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        rule: str,
-        trains: bool,
-        starts: Tensor,
-        drive: Tensor,
-        weight: Tensor,
-        alpha: Tensor,
-        eta: Tensor | None,
-        modulation_weight: Tensor | None,
-        modulation_bias: Tensor | None,
-        fan_out: Tensor | None,
-        gain: Tensor | None,
-        bias: Tensor | None,
-        first: Tensor,
-        *initial: Tensor,
-    ) -> tuple[Tensor, ...]:
-        n_steps, batch, n = drive.shape
-        fused, n_jobs = FUSED[rule], number_of_jobs(n_steps, batch, n)
-        n_threads, size = _n_threads(n_jobs), size_of(drive)
-        layer = _layer(drive, weight, alpha, eta, modulation_weight, modulation_bias, fan_out, gain, bias)
-        trace_bytes = len(initial) * size * drive.dtype.itemsize
-        every = segment_length(n_steps, batch, trace_bytes, fused.limit is not None)
-        checkpoints = fresh(drive, len(initial), -(-n_steps // every) + 1 if trains else 0, batch, size)
-        activity = fresh(drive, *drive.shape)
-        received = fresh(drive, *((0, 0, 0) if gain is None else drive.shape))
-        final = tuple(fresh(trace, *trace.shape) for trace in initial)
-        packed = fresh(drive, n_threads, 2, size)  # one trace of two samples, or two of one
-        vectors = fresh(drive, n_threads, 2, VECTORS, columns_of(drive))
-        arguments = (
-            *_arrays(drive, starts, first), _flat(initial), _flat(final), Layer(*_arrays(*layer)), fused.code,
-            fused.limit, *_arrays(activity, received, checkpoints), every, *_arrays(packed, vectors),
-        )  # fmt: skip
-        run(fused.forward, n_threads, n_jobs, lambda job, thread: (*arguments, job, n_jobs, thread))
-        ctx.save_for_backward(activity, received, starts, first, checkpoints, *layer)
-        ctx.set_materialize_grads(False)
-        ctx.fused, ctx.every, ctx.alpha_shape, ctx.eta_shape = fused, every, alpha.shape, getattr(eta, "shape", None)
-        return activity, *final
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, activity_gradient: Tensor | None, *final_gradients: Tensor | None) -> tuple[Any, ...]:
-        activity, received, starts, first, checkpoints, *layer = ctx.saved_tensors
-        _, batch, n = activity.shape
-        if activity_gradient is None:
-            activity_gradient = torch.zeros_like(activity)
-        missing = activity.new_empty(0, 0, 0)
-        needed = ctx.needs_input_grad
-        initial_gradients = [fresh(activity, batch, n, n) if wanted else missing for wanted in needed[13:]]
-        drive_gradient, first_gradient = fresh(activity, *activity.shape), fresh(first, *first.shape)
-        gradients = _run_backward(
-            ctx,
-            (activity, received, starts, first, activity_gradient, checkpoints),
-            layer,
-            [missing if g is None else g for g in final_gradients],
-            (initial_gradients, drive_gradient, first_gradient),
-        )
-        alpha, eta = unpack(gradients.alpha, n), gradients.eta[:n]
-        results = (
-            None, None, None, drive_gradient,
-            unpack(gradients.weight, n),
-            alpha.sum() if ctx.alpha_shape == () else alpha,
-            eta.sum() if ctx.eta_shape == () else eta,
-            gradients.modulation_weight[:n], gradients.modulation_bias[0], gradients.fan_out[:n],
-            gradients.gain[:n], gradients.bias[:n], first_gradient, *initial_gradients,
-        )  # fmt: skip
-        return tuple(result if wanted else None for result, wanted in zip(results, needed, strict=True))
+def _recurrent_forward(rule: Rule, starts: Tensor, x: Inputs, trains: bool) -> tuple[Tensor, State, State]:
+    n_steps, batch, n = x.drive.shape
+    n_jobs = number_of_jobs(n_steps, batch, n)
+    n_threads, size = _n_threads(n_jobs), size_of(x.drive)
+    layer, initial = _layer(x), _traces(x)
+    every = _segment_of_recurrent(rule, x)
+    checkpoints = fresh(x.drive, len(initial), -(-n_steps // every) + 1 if trains else 0, batch, size)
+    activity = fresh(x.drive, *x.drive.shape)
+    received = fresh(x.drive, *((0, 0, 0) if x.gain is None else x.drive.shape))
+    final = tuple(fresh(trace, *trace.shape) for trace in initial)
+    packed = fresh(x.drive, n_threads, 2, size)  # one trace of two samples, or two of one
+    vectors = fresh(x.drive, n_threads, 2, VECTORS, columns_of(x.drive))
+    arguments = (
+        *_arrays(x.drive, starts, x.activity), _flat(initial), _flat(final), Layer(*_arrays(*layer)), rule.code,
+        rule.limit, *_arrays(activity, received, checkpoints), every, *_arrays(packed, vectors),
+    )  # fmt: skip
+    forward = kernels.forward if len(initial) == 1 else retroactive.forward
+    run(forward, n_threads, n_jobs, lambda job, thread: (*arguments, job, n_jobs, thread))
+    return activity, final, (received, checkpoints, *layer)
 
 
-def _run_backward(
-    ctx: Any,
-    sequences: tuple[Any, ...],
-    layer: list[Tensor],
-    final_gradients: list[Tensor],
-    results: tuple[list[Tensor], Tensor, Tensor],
-) -> Gradients:
-    """Run the backward kernel, which writes the results, and return the layer's gradients, summed over jobs."""
-    activity = sequences[0]
-    n_traces, columns, size = len(final_gradients), columns_of(activity), size_of(activity)
-    n_jobs = number_of_jobs(*activity.shape)
+def _segment_of_recurrent(rule: Rule, x: Inputs) -> int:
+    trace_bytes = len(_traces(x)) * size_of(x.drive) * x.drive.dtype.itemsize
+    return segment_length(*x.drive.shape[:2], trace_bytes, rule.limit is not None)
+
+
+def _recurrent_backward(
+    rule: Rule,
+    starts: Tensor,
+    x: Inputs,
+    saved: tuple[Tensor, ...],
+    activity: Tensor,
+    activity_gradient: Tensor,
+    trace_gradients: tuple[Tensor | None, ...],
+) -> Inputs:
+    received, checkpoints, *layer = saved
+    n_steps, batch, n = activity.shape
+    n_traces, columns, size = len(trace_gradients), columns_of(activity), size_of(activity)
+    n_jobs, every = number_of_jobs(n_steps, batch, n), _segment_of_recurrent(rule, x)
     n_threads = _n_threads(n_jobs)
+    missing = activity.new_empty(0, 0, 0)
+    final_gradients = [missing if g is None else g for g in trace_gradients]
+    initial_gradients = [fresh(activity, batch, n, n) for _ in trace_gradients]
+    drive_gradient, first_gradient = fresh(activity, *activity.shape), fresh(x.activity, *x.activity.shape)
     shapes = ((n_jobs, k) for k in (size, size, columns, columns, 1, columns, columns, columns))
     gradients = Gradients(*(np.zeros(shape, _dtype(activity)) for shape in shapes))
     space = (
-        fresh(activity, n_threads, n_traces, ctx.every + 1, size),
+        fresh(activity, n_threads, n_traces, every + 1, size),
         fresh(activity, n_threads, n_traces, size),
-        fresh(activity, n_threads, ROWS_OF_A_SEGMENT, ctx.every + 1, columns),
+        fresh(activity, n_threads, ROWS_OF_A_SEGMENT, every + 1, columns),
         fresh(activity, n_threads, VECTORS, columns),
     )
-    initial_gradients, *written = results
     arguments = (
-        *_arrays(*sequences), ctx.every, Layer(*_arrays(*layer)), ctx.fused.code, ctx.fused.limit,
-        _flat(final_gradients), _flat(initial_gradients), *_arrays(*written), gradients, *_arrays(*space),
+        *_arrays(activity, received, starts, x.activity, activity_gradient, checkpoints), every,
+        Layer(*_arrays(*layer)), rule.code, rule.limit, _flat(final_gradients), _flat(initial_gradients),
+        *_arrays(drive_gradient, first_gradient), gradients, *_arrays(*space),
     )  # fmt: skip
-    run(ctx.fused.backward, n_threads, n_jobs, lambda job, thread: (*arguments, job, n_jobs, thread))
-    return Gradients(*(torch.from_numpy(g.sum(0)) for g in gradients))
+    backward = kernels.backward if n_traces == 1 else retroactive.backward
+    run(backward, n_threads, n_jobs, lambda job, thread: (*arguments, job, n_jobs, thread))
+    total = Gradients(*(torch.from_numpy(g.sum(0)) for g in gradients))
+    return Inputs(
+        drive_gradient, unpack(total.weight, n), unpack(total.alpha, n), total.eta[:n], total.modulation_weight[:n],
+        total.modulation_bias[0], total.fan_out[:n], total.gain[:n], total.bias[:n],
+        None, None, None, first_gradient, *initial_gradients,
+    )  # fmt: skip
 
 
-def _layer(drive: Tensor, weight: Tensor, alpha: Tensor, *vectors: Tensor | None) -> tuple[Tensor, ...]:
+def _segment_of_memory(n_steps: int) -> int:
+    """Return sqrt(T): a block's traces of so many steps, and as many checkpoints of all."""
+    return math.isqrt(n_steps - 1) + 1
+
+
+def _memory_forward(rule: Rule, starts: Tensor, x: Inputs, trains: bool) -> tuple[Tensor, State, State]:
+    n_steps, batch, n = x.drive.shape
+    initial = _traces(x)
+    alpha = blocked(x.alpha.expand(initial[0].shape[1:]))
+    n_blocks, block = alpha.shape
+    n_jobs, every = number_of_jobs(n_steps, batch, n), _segment_of_memory(n_steps)
+    n_threads, width = _n_threads(n_jobs), in_blocks(x.drive)
+    checkpoints = fresh(x.drive, len(initial), -(-n_steps // every) if trains else 0, batch, n_blocks, block)
+    activity, final = fresh(x.drive, *x.drive.shape), tuple(fresh(trace, *trace.shape) for trace in initial)
+    one = len(initial) == 1
+    arguments = (
+        *_arrays(x.drive, *_presynaptic(x), _signals(x), starts), _flat(initial)[0], None if one else _flat(initial)[1],
+        _flat(final)[0], None if one else _flat(final)[1], *_arrays(alpha, *_rates(x, n_blocks)), rule.code,
+        rule.limit, *_arrays(activity, checkpoints), every,
+        *_space(not one, fresh(x.drive, 2, n_threads, block)),
+        *_arrays(fresh(x.drive, n_threads, memory.GATE_SUM + 1, width)),
+    )  # fmt: skip
+    run(memory.forward, n_threads, n_jobs, lambda job, thread: (*arguments, job, n_jobs, thread))
+    return activity, final, (checkpoints,)
+
+
+def _memory_backward(
+    rule: Rule,
+    starts: Tensor,
+    x: Inputs,
+    saved: tuple[Tensor, ...],
+    activity: Tensor,
+    activity_gradient: Tensor,
+    trace_gradients: tuple[Tensor | None, ...],
+) -> Inputs:
+    (checkpoints,) = saved
+    n_steps, batch, n = activity.shape
+    k = x.query.shape[2]
+    alpha, (query, key) = blocked(x.alpha.expand(k, n)), _presynaptic(x)
+    n_blocks, block = alpha.shape
+    n_jobs, every = number_of_jobs(n_steps, batch, n), _segment_of_memory(n_steps)
+    n_threads, width, one = _n_threads(n_jobs), in_blocks(activity), len(trace_gradients) == 1
+    final = [activity.new_zeros(batch, k, n) if g is None else g for g in trace_gradients]
+    initial = [fresh(activity, batch, k, n) for _ in trace_gradients]
+    drive = fresh(activity, *activity.shape)
+    query_gradient, key_gradient = torch.zeros_like(query), torch.zeros_like(key)
+    signal = activity.new_zeros(n_steps, batch)
+    sums = [activity.new_zeros(n_jobs, *shape) for shape in ((n_blocks, block), (n_blocks * width,))]
+    sums.append(torch.zeros_like(sums[1]))
+    space = (
+        fresh(activity, n_threads, 2, block),
+        fresh(activity, n_threads, 4, every, width),
+        fresh(activity, n_threads, memory.GATE_SUM + 1, width),
+    )
+    finals, initials = _flat(final), _flat(initial)
+    arguments = (
+        *_arrays(activity, query, key, _signals(x), starts, activity_gradient, checkpoints), every,
+        *_arrays(alpha, *_rates(x, n_blocks)), rule.code, rule.limit, finals[0], None if one else finals[1],
+        initials[0], None if one else initials[1], *_arrays(drive, query_gradient, key_gradient, signal, *sums),
+        *_space(not one, fresh(activity, 2, n_threads, every, block)), *_arrays(*space),
+    )  # fmt: skip
+    run(memory.backward, n_threads, n_jobs, lambda job, thread: (*arguments, job, n_jobs, thread))
+    alpha_gradient, eta_gradient, fan_out_gradient = (g.sum(0) for g in sums)
+    return Inputs(
+        drive=drive, alpha=unblocked(alpha_gradient, k, n), eta=eta_gradient[:n], fan_out=fan_out_gradient[:n],
+        query=query_gradient[..., :k], key=key_gradient[..., :k], modulation=signal,
+        **dict(zip(("trace", "eligibility"), initial, strict=False)),
+    )  # fmt: skip
+
+
+RECURRENT = autograd.Kernels(_recurrent_forward, _recurrent_backward)
+MEMORY = autograd.Kernels(_memory_forward, _memory_backward)
+
+
+def _traces(x: Inputs) -> tuple[Tensor, ...]:
+    return tuple(trace for trace in (x.trace, x.eligibility) if trace is not None)
+
+
+def _presynaptic(x: Inputs) -> tuple[Tensor, Tensor]:
+    """Return query and key with whole groups of rows."""
+    missing = -x.query.shape[2] % memory.ROWS
+    query, key = (torch.nn.functional.pad(p.detach(), (0, missing)) if missing else p for p in (x.query, x.key))
+    return query, key
+
+
+def _space(eligibility: bool, both: Tensor) -> tuple[Any, Any]:
+    """Return room to work in for the trace, and for the eligibility where there is one."""
+    trace, other = _arrays(*both)
+    return trace, other if eligibility else None
+
+
+def _signals(x: Inputs) -> Tensor:
+    return x.drive.new_zeros(x.drive.shape[:2]) if x.modulation is None else x.modulation
+
+
+def _rates(x: Inputs, n_blocks: int) -> tuple[Tensor, Tensor]:
+    size = n_blocks * in_blocks(x.drive)
+    return padded(x.eta, x.drive, size), padded(_fan_out(x), x.drive, size)
+
+
+def _fan_out(x: Inputs) -> Tensor:
+    return x.drive.new_ones(()) if x.fan_out is None else x.fan_out
+
+
+def _layer(x: Inputs) -> tuple[Tensor, ...]:
     """Return the tensors of a `Layer`."""
-    eta, modulation_weight, modulation_bias, fan_out, gain, bias = vectors
+    size = columns_of(x.drive)
     return (
-        pack(weight),
-        pack(alpha.expand_as(weight)),
-        padded(eta, drive),
-        padded(modulation_weight, drive),
-        drive.new_zeros(1) if modulation_bias is None else modulation_bias.reshape(1).clone(),
-        padded(drive.new_ones(()) if fan_out is None else fan_out, drive),
-        padded(gain, drive),
-        padded(bias, drive),
+        pack(x.weight),
+        pack(x.alpha.expand_as(x.weight)),
+        padded(x.eta, x.drive, size),
+        padded(x.modulation_weight, x.drive, size),
+        x.drive.new_zeros(1) if x.modulation_bias is None else x.modulation_bias.reshape(1).clone(),
+        padded(_fan_out(x), x.drive, size),
+        padded(x.gain, x.drive, size),
+        padded(x.bias, x.drive, size),
     )
 
 
@@ -205,6 +256,6 @@ def _arrays(*tensors: Tensor) -> tuple[Any, ...]:
     return tuple(tensor.detach().contiguous().numpy() for tensor in tensors)
 
 
-def _flat(matrices: Sequence[Tensor]) -> tuple[Any, ...]:
-    """Return (B, N, N) tensors as (B, N * N) arrays."""
+def _flat(matrices: Any) -> tuple[Any, ...]:
+    """Return (B, K, N) tensors as (B, K * N) arrays."""
     return _arrays(*(matrix.flatten(1) for matrix in matrices))

@@ -1,12 +1,15 @@
-"""A layer's parameters inside the fused kernels: what each rule makes of them for a step, and its adjoint."""
+"""A layer's parameters inside the fused kernels: what each rule makes of them for a step, and its adjoint.
+
+Every rule writes its trace as `trace <- keep[j] * trace + key[i] * write[j]`; the retroactive rule writes its
+eligibility so, and adds it to the trace with `gate[j]`. This file is the only one of the CPU's that knows the rules.
+"""
 
 import math
 from typing import Any, NamedTuple
 
 from plastic_rl.ops.cpu.compiled import inner
-from plastic_rl.ops.cpu.simd import fill, fma, lanes_of, load, store
-
-DECAY, OJA, MODULATED = 0, 1, 2
+from plastic_rl.ops.cpu.simd import fill, fma, lanes_of, load, store, total
+from plastic_rl.ops.rules import NEUROMODULATED, OJA, RETROACTIVE
 
 
 class Layer(NamedTuple):
@@ -36,57 +39,14 @@ class Gradients(NamedTuple):
 
 
 @inner
-def modulation(layer, post):
-    """Return M(t) = tanh(post . modulation_weight + modulation_bias)."""
+def modulation(rule, layer, post):
+    """Return M(t) = tanh(post . modulation_weight + modulation_bias), or 0 for a rule without."""
     received = layer.modulation_bias[0]
+    if rule != NEUROMODULATED and rule != RETROACTIVE:
+        return post.dtype.type(0)
     for j in range(post.size):
         received += post[j] * layer.modulation_weight[j]
     return post.dtype.type(math.tanh(received))
-
-
-@inner
-def coefficients(rule, layer, post, keep, write):
-    """Write the step's `keep` and `write`: trace <- keep[j] * trace + pre[i] * write[j]."""
-    one = fill(post, 1.0)
-    signal = fill(post, modulation(layer, post) if rule == MODULATED else 0.0)
-    for j in range(0, post.size, lanes_of(post)):
-        x, eta = load(post, j), load(layer.eta, j)
-        if rule == DECAY:
-            store(keep, j, one - eta)
-            store(write, j, eta * x)
-        elif rule == OJA:
-            store(keep, j, one - eta * x * x)
-            store(write, j, eta * x)
-        else:
-            store(keep, j, one)
-            store(write, j, signal * load(layer.fan_out, j) * x)
-
-
-@inner
-def coefficients_backward(rule, layer, post, write_sum, keep_sum, gradient, gradients):
-    """Add to `gradient`, that of the activity, and to the layer's, given those of `write` and `keep`."""
-    two = fill(post, 2.0)
-    for j in range(0, post.size, lanes_of(post)):
-        x, eta, u, c = load(post, j), load(layer.eta, j), load(write_sum, j), load(keep_sum, j)
-        if rule == DECAY:
-            store(gradient, j, fma(eta, u, load(gradient, j)))
-            store(gradients.eta, j, load(gradients.eta, j) + (x * u - c))
-        elif rule == OJA:
-            store(gradient, j, fma(eta, u - two * x * c, load(gradient, j)))
-            store(gradients.eta, j, fma(x, u - x * c, load(gradients.eta, j)))
-    if rule == MODULATED:
-        modulated_backward(layer, post, write_sum, gradient, gradients)
-
-
-@inner
-def modulated_backward(layer, post, write_sum, gradient, gradients):
-    """Do `coefficients_backward` for write[j] = M(t) * fan_out[j] * post[j]."""
-    signal, signal_gradient = modulation(layer, post), post.dtype.type(0)
-    for j in range(post.size):
-        signal_gradient += write_sum[j] * layer.fan_out[j] * post[j]
-        gradients.fan_out[j] += write_sum[j] * signal * post[j]
-        gradient[j] += write_sum[j] * signal * layer.fan_out[j]
-    modulation_backward(layer, post, signal, signal_gradient, gradient, gradients)
 
 
 @inner
@@ -97,6 +57,74 @@ def modulation_backward(layer, post, signal, signal_gradient, gradient, gradient
     for j in range(post.size):
         gradients.modulation_weight[j] += received * post[j]
         gradient[j] += received * layer.modulation_weight[j]
+
+
+@inner
+def coefficients(rule, eta, fan_out, signal, post, keep, write, gate):
+    """Write the step's `keep`, `write` and `gate`, given its activity and M(t)."""
+    one, m = fill(post, 1.0), fill(post, signal)
+    for j in range(0, post.size, lanes_of(post)):
+        x, e, f = load(post, j), load(eta, j), load(fan_out, j)
+        if rule == OJA:
+            store(keep, j, one - e * x * x)
+            store(write, j, e * x)
+        elif rule == NEUROMODULATED:
+            store(keep, j, one)
+            store(write, j, m * f * x)
+        else:  # decay, and the eligibility of the retroactive rule
+            store(keep, j, one - e)
+            store(write, j, e * x)
+        if rule == RETROACTIVE:
+            store(gate, j, m * f)
+
+
+@inner
+def coefficients_backward(
+    rule, eta, fan_out, signal, post, keep_sum, write_sum, gate_sum, gradient, eta_gradient, fan_out_gradient
+):
+    """Take the gradients of `keep`, `write` and `gate` back to the activity, the rates and M(t).
+
+    Returns:
+        The gradient of M(t); those of the others are added.
+    """
+    two, m, signal_sum = fill(post, 2.0), fill(post, signal), fill(post, 0.0)
+    for j in range(0, post.size, lanes_of(post)):
+        x, e, f, u = load(post, j), load(eta, j), load(fan_out, j), load(write_sum, j)
+        if rule == NEUROMODULATED:
+            store(gradient, j, fma(m * f, u, load(gradient, j)))
+            store(fan_out_gradient, j, fma(m * x, u, load(fan_out_gradient, j)))
+            signal_sum = fma(f * x, u, signal_sum)
+            continue
+        c = load(keep_sum, j)
+        if rule == OJA:
+            store(gradient, j, fma(e, u - two * x * c, load(gradient, j)))
+            store(eta_gradient, j, fma(x, u - x * c, load(eta_gradient, j)))
+        else:
+            store(gradient, j, fma(e, u, load(gradient, j)))
+            store(eta_gradient, j, load(eta_gradient, j) + (x * u - c))
+        if rule == RETROACTIVE:
+            g = load(gate_sum, j)
+            store(fan_out_gradient, j, fma(m, g, load(fan_out_gradient, j)))
+            signal_sum = fma(f, g, signal_sum)
+    return total(signal_sum)
+
+
+@inner
+def layer_coefficients(rule, layer, post, keep, write, gate):
+    """Do `coefficients` for a layer that computes M(t) itself."""
+    coefficients(rule, layer.eta, layer.fan_out, modulation(rule, layer, post), post, keep, write, gate)
+
+
+@inner
+def layer_coefficients_backward(rule, layer, post, keep_sum, write_sum, gate_sum, gradient, gradients):
+    """Do `coefficients_backward` for a layer that computes M(t) itself."""
+    signal = modulation(rule, layer, post)
+    signal_gradient = coefficients_backward(
+        rule, layer.eta, layer.fan_out, signal, post, keep_sum, write_sum, gate_sum, gradient, gradients.eta,
+        gradients.fan_out,
+    )  # fmt: skip
+    if rule == NEUROMODULATED or rule == RETROACTIVE:
+        modulation_backward(layer, post, signal, signal_gradient, gradient, gradients)
 
 
 @inner

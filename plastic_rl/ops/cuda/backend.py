@@ -1,4 +1,4 @@
-"""The fused scan on CUDA: autograd around the Triton kernels.
+"""The fused scan on CUDA: what the Triton kernels are given, and what becomes of their results.
 
 With TRITON_INTERPRET=1 the kernels run on the CPU, slowly, for tests.
 """
@@ -11,14 +11,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from plastic_rl.ops import autograd as fused
-from plastic_rl.ops.arguments import ScanArguments
-from plastic_rl.ops.rules import RULES
+from plastic_rl.ops import autograd
+from plastic_rl.ops.arguments import ScanArguments, State
+from plastic_rl.ops.autograd import Inputs
+from plastic_rl.ops.rules import Rule
 
-CODES = {"decay": 0, "oja": 1, "neuromodulated": 2, "retroactive": 3}
-CLIPPED = ("neuromodulated", "retroactive")
 # Elements of the tile that a program works on at a time, and of each of its warps: the fastest of some on an H100. A
 # larger tile does not fit in the registers of a multiprocessor.
 TILE_ELEMENTS, WARP_ELEMENTS = 64 * 64, 512
@@ -37,21 +35,21 @@ def _missing() -> str | None:
 
 def obstacle(arguments: ScanArguments) -> str | None:
     """Say why these arguments cannot be run here, or return None."""
-    device, dtype, rule = arguments.drive.device.type, arguments.drive.dtype, arguments.rule
+    device, dtype = arguments.drive.device.type, arguments.drive.dtype
     if device != "cuda" and not (device == "cpu" and os.environ.get("TRITON_INTERPRET") == "1"):
         return f"it runs on CUDA, and the tensors are on {arguments.drive.device}"
     if (missing := _missing()) is not None:
         return missing
     if dtype not in (torch.float32, torch.float64):
         return f"it computes in float32 or float64, not {dtype}"
-    if arguments.alpha is not None and (rule.name not in CODES or rule != RULES[rule.name]):
-        return f"it knows the rules {', '.join(CODES)}, not {rule.name!r}"
-    return None
+    if not arguments.recurrent:
+        return "it knows recurrent layers only, not a query"
+    return autograd.obstacle(arguments)
 
 
-def scan(arguments: ScanArguments) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Run the layer over a sequence; see `fused.scan`."""
-    return fused.scan(_Scan, arguments)
+def scan(arguments: ScanArguments) -> tuple[Tensor, State]:
+    """Run the layer over a sequence; see `autograd.scan`."""
+    return autograd.scan(KERNELS, arguments)
 
 
 def _tiling(n: int, batch: int, device: torch.device) -> dict[str, int]:
@@ -78,134 +76,106 @@ def _options(tiling: dict[str, int]) -> dict[str, Any]:
     return options
 
 
-class _Scan(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        rule: str,
-        trains: bool,
-        starts: Tensor,
-        drive: Tensor,
-        weight: Tensor,
-        alpha: Tensor,
-        eta: Tensor | None,
-        modulation_weight: Tensor | None,
-        modulation_bias: Tensor | None,
-        fan_out: Tensor | None,
-        gain: Tensor | None,
-        bias: Tensor | None,
-        first: Tensor,
-        *initial: Tensor,
-    ) -> tuple[Tensor, ...]:
-        from plastic_rl.ops.cuda import kernels as triton_kernels
+def _forward(rule: Rule, starts: Tensor, x: Inputs, trains: bool) -> tuple[Tensor, State, State]:
+    from plastic_rl.ops.cuda import kernels
 
-        n_steps, batch, n = drive.shape
-        every = math.isqrt(n_steps - 1) + 1
-        n_segments = -(-n_steps // every) if trains else 0
-        layer = _layer(drive, weight, alpha, eta, modulation_weight, modulation_bias, fan_out, gain, bias)
-        traces = torch.stack(initial).contiguous()
-        sequences = [x.contiguous() for x in (drive, starts.to(torch.int8), first)]
-        activity, signals = torch.empty_like(sequences[0]), drive.new_empty(n_steps, batch)
-        received = activity if gain is None else torch.empty_like(activity)
-        checkpoints = drive.new_empty(len(initial), n_segments, batch, n, n)
-        tiling = _tiling(n, batch, drive.device)
-        counters = torch.zeros(batch, dtype=torch.int32, device=drive.device)
-        with torch.cuda.device_of(drive):
-            triton_kernels.forward[(batch, tiling["PROGRAMS"])](
-                *sequences, traces, *layer, activity, received, signals, checkpoints, counters,
-                n_steps, batch, n, every, n_segments,
-                RULE=CODES[rule], NORM=gain is not None, **tiling, **_options(tiling),
-            )  # fmt: skip
-        clipped = rule in CLIPPED
-        ctx.save_for_backward(
-            activity, received, *sequences[1:], signals, checkpoints, traces[0] if clipped else traces[0, :0], *layer
-        )
-        ctx.set_materialize_grads(False)
-        ctx.rule, ctx.norm, ctx.every = rule, gain is not None, every
-        ctx.alpha_shape, ctx.eta_shape = alpha.shape, getattr(eta, "shape", None)
-        finals = [trace.clone() for trace in traces]
-        if clipped:
-            finals[0].clamp_(-1, 1)
-        return activity, *finals
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, activity_gradient: Tensor | None, *trace_gradients: Tensor | None) -> tuple[Any, ...]:
-        activity, received, starts, first, signals, checkpoints, unclipped, *layer = ctx.saved_tensors
-        if activity_gradient is None:
-            activity_gradient = torch.zeros_like(activity)
-        adjoints = torch.stack([activity.new_zeros(checkpoints.shape[2:]) if g is None else g for g in trace_gradients])
-        if ctx.rule in CLIPPED:
-            adjoints[0].masked_fill_(~(unclipped.abs() <= 1), 0)
-        carried, drive_gradient = torch.zeros_like(first), torch.empty_like(activity)
-        sequences = (activity, received, starts, first, signals)
-        gradients = _run_backward(
-            ctx, sequences, checkpoints, adjoints, activity_gradient.contiguous(), drive_gradient, carried, layer
-        )
-        alpha, eta, *vectors = (g.sum(0) for g in gradients)
-        results = (
-            None, None, None, drive_gradient,
-            _weight_gradient(activity, starts, first, drive_gradient) if ctx.needs_input_grad[4] else None,
-            alpha.sum() if ctx.alpha_shape == () else alpha,
-            eta.sum() if ctx.eta_shape == () else eta,
-            *vectors, carried, *adjoints,
+    n_steps, batch, n = x.drive.shape
+    every = _segment(n_steps)
+    n_segments = -(-n_steps // every) if trains else 0
+    initial = [trace for trace in (x.trace, x.eligibility) if trace is not None]
+    traces = torch.stack(initial).contiguous()
+    sequences = [tensor.contiguous() for tensor in (x.drive, starts.to(torch.int8), x.activity)]
+    activity, signals = torch.empty_like(sequences[0]), x.drive.new_empty(n_steps, batch)
+    received = activity if x.gain is None else torch.empty_like(activity)
+    checkpoints = x.drive.new_empty(len(initial), n_segments, batch, n, n)
+    tiling = _tiling(n, batch, x.drive.device)
+    counters = torch.zeros(batch, dtype=torch.int32, device=x.drive.device)
+    with torch.cuda.device_of(x.drive):
+        kernels.forward[(batch, tiling["PROGRAMS"])](
+            *sequences, traces, *_layer(x), activity, received, signals, checkpoints, counters,
+            n_steps, batch, n, every, n_segments,
+            RULE=rule.code, NORM=x.gain is not None, **tiling, **_options(tiling),
         )  # fmt: skip
-        return tuple(r if needed else None for r, needed in zip(results, ctx.needs_input_grad, strict=True))
+    unclipped = traces[0] if rule.limit is not None else traces[0, :0]
+    finals = [trace.clone() for trace in traces]
+    if rule.limit is not None:
+        finals[0].clamp_(-rule.limit, rule.limit)
+    return activity, tuple(finals), (received, signals, checkpoints, unclipped)
 
 
-def _run_backward(
-    ctx: Any,
-    sequences: tuple[Tensor, ...],
-    checkpoints: Tensor,
-    adjoints: Tensor,
+def _segment(n_steps: int) -> int:
+    return math.isqrt(n_steps - 1) + 1
+
+
+def _backward(
+    rule: Rule,
+    starts: Tensor,
+    x: Inputs,
+    saved: tuple[Tensor, ...],
+    activity: Tensor,
     activity_gradient: Tensor,
-    drive_gradient: Tensor,
-    carried: Tensor,
-    layer: list[Tensor],
-) -> tuple[Tensor, ...]:
-    """Run the segments from the last to the first, and return the layer's gradients for each sample."""
-    from plastic_rl.ops.cuda import kernels as triton_kernels
+    trace_gradients: tuple[Tensor | None, ...],
+) -> Inputs:
+    """Run the segments from the last to the first."""
+    from plastic_rl.ops.cuda import kernels
 
-    activity, received, starts, first, signals = sequences
+    received, signals, checkpoints, unclipped = saved
     n_steps, batch, n = activity.shape
-    weight, alpha, eta, modulation_weight, _, fan_out, gain, _ = layer
+    every = _segment(n_steps)
+    adjoints = torch.stack([activity.new_zeros(batch, n, n) if g is None else g for g in trace_gradients])
+    if rule.limit is not None:
+        adjoints[0].masked_fill_(~(unclipped.abs() <= rule.limit), 0)
+    flags, first = starts.to(torch.int8).contiguous(), x.activity.contiguous()
+    carried, drive_gradient = torch.zeros_like(first), torch.empty_like(activity)
+    weight, alpha, eta, modulation_weight, _, fan_out, gain, _ = _layer(x)
     gradients = tuple(activity.new_zeros(batch, *shape) for shape in ((n, n), (n,), (n,), (), (n,), (n,), (n,)))
-    traces = activity.new_empty(len(adjoints), ctx.every, batch, n, n)
-    tiling, code = _tiling(n, batch, activity.device), CODES[ctx.rule]
+    traces = activity.new_empty(len(adjoints), every, batch, n, n)
+    tiling = _tiling(n, batch, activity.device)
     tile = {"ROWS": tiling["ROWS"], "COLS": tiling["COLS"]}
     sums, parts = activity.new_empty(batch, 3, n), activity.new_empty(batch, tiling["PROGRAMS"], n)
     counters = torch.zeros(checkpoints.shape[1], batch, dtype=torch.int32, device=activity.device)
     with torch.cuda.device_of(activity):
         for segment in range(checkpoints.shape[1] - 1, -1, -1):
-            begin = segment * ctx.every
-            span = (begin, min(ctx.every, n_steps - begin), ctx.every, batch, n)
-            triton_kernels.rebuild[(batch, tiling["TILES"] * tiling["PROGRAMS"])](
-                checkpoints[0, segment], checkpoints[-1, segment], traces, activity, first, starts, eta, fan_out,
-                signals, *span, RULE=code, **tile, **_options(tile),
+            begin = segment * every
+            span = (begin, min(every, n_steps - begin), every, batch, n)
+            kernels.rebuild[(batch, tiling["TILES"] * tiling["PROGRAMS"])](
+                checkpoints[0, segment], checkpoints[-1, segment], traces, activity, first, flags, eta, fan_out,
+                signals, *span, RULE=rule.code, **tile, **_options(tile),
             )  # fmt: skip
-            triton_kernels.backward[(batch, tiling["PROGRAMS"])](
-                activity, received, starts, first, signals, traces, adjoints, activity_gradient, drive_gradient,
-                carried, sums, weight, alpha, eta, modulation_weight, fan_out, gain, *gradients, parts,
-                counters[segment], *span, RULE=code, NORM=ctx.norm, **tiling, **_options(tiling),
+            kernels.backward[(batch, tiling["PROGRAMS"])](
+                activity, received, flags, first, signals, traces, adjoints, activity_gradient.contiguous(),
+                drive_gradient, carried, sums, weight, alpha, eta, modulation_weight, fan_out, gain, *gradients, parts,
+                counters[segment], *span, RULE=rule.code, NORM=x.gain is not None, **tiling, **_options(tiling),
             )  # fmt: skip
-    return gradients
+    alpha, eta, modulation_weight, modulation_bias, fan_out, gain, bias = (g.sum(0) for g in gradients)
+    return Inputs(
+        drive_gradient, _weight_gradient(activity, starts, first, drive_gradient), alpha, eta, modulation_weight,
+        modulation_bias, fan_out, gain, bias, activity=carried,
+        **dict(zip(("trace", "eligibility"), adjoints, strict=False)),
+    )  # fmt: skip
 
 
-def _layer(drive: Tensor, weight: Tensor, alpha: Tensor, *vectors: Tensor | None) -> tuple[Tensor, ...]:
-    n = drive.shape[2]
-    eta, modulation_weight, modulation_bias, fan_out, gain, bias = vectors
+KERNELS = autograd.Kernels(_forward, _backward)
+
+
+def _layer(x: Inputs) -> tuple[Tensor, ...]:
+    drive, n = x.drive, x.drive.shape[2]
+
+    def vector(tensor: Tensor | None, missing: float = 0.0) -> Tensor:
+        return drive.new_full((n,), missing) if tensor is None else tensor.expand(n).contiguous()
+
     return (
-        weight.contiguous(),
-        alpha.expand(n, n).contiguous(),
-        drive.new_zeros(n) if eta is None else eta.expand(n).contiguous(),
-        drive.new_zeros(n) if modulation_weight is None else modulation_weight.contiguous(),
-        drive.new_zeros(()) if modulation_bias is None else modulation_bias,
-        drive.new_ones(n) if fan_out is None else fan_out.contiguous(),
-        drive.new_zeros(n) if gain is None else gain.contiguous(),
-        drive.new_zeros(n) if bias is None else bias.contiguous(),
+        x.weight.contiguous(),
+        x.alpha.expand(n, n).contiguous(),
+        vector(x.eta),
+        vector(x.modulation_weight),
+        drive.new_zeros(()) if x.modulation_bias is None else x.modulation_bias,
+        vector(x.fan_out, 1.0),
+        vector(x.gain),
+        vector(x.bias),
     )
 
 
 def _weight_gradient(activity: Tensor, starts: Tensor, first: Tensor, drive_gradient: Tensor) -> Tensor:
-    pre = torch.cat([first.unsqueeze(0), activity[:-1]]).masked_fill_(starts.bool().unsqueeze(2), 0)
+    pre = torch.cat([first.unsqueeze(0), activity[:-1]]).masked_fill_(starts.unsqueeze(2), 0)
     return pre.flatten(0, 1).T @ drive_gradient.flatten(0, 1)
