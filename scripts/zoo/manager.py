@@ -40,7 +40,7 @@ ALGORITHMS: dict[str, type[BaseAlgorithm]] = {
     "plastic_a2c": agents.PlasticA2C,
     "plastic_bptt": agents.PlasticBPTT,
 }
-HYPERPARAMS = Path(__file__).parents[1] / "hyperparams"
+HYPERPARAMS = agents.hyperparams.FOLDER
 
 
 def register_algorithms() -> None:
