@@ -1,5 +1,6 @@
-"""Products of parameters: the fast tests take every pair of values, the slow ones every combination."""
+"""Products of parameters: the fast tests take every value, or every pair of values; the slow ones every combination."""
 
+from collections import Counter
 from collections.abc import Iterable
 from itertools import combinations, product
 from typing import Any
@@ -7,25 +8,30 @@ from typing import Any
 import pytest
 
 
-def crossed(*axes: Iterable[Any]) -> list[Any]:
+def crossed(*axes: Iterable[Any], meet: int = 2) -> list[Any]:
     """Return all combinations of values, one of each axis, for `pytest.mark.parametrize`.
 
-    Those that are needed for each pair of values of two axes to meet in some test are fast; the others are marked slow.
+    Only those that are needed for all values of any `meet` axes to meet in some test are fast; the rest is marked slow.
     """
     values = [list(axis) for axis in axes]
     left = list(product(*(range(len(axis)) for axis in values)))
-    fast, open_pairs = [], set().union(*map(_pairs, left))
-    while open_pairs:
-        best = max(left, key=lambda places: len(_pairs(places) & open_pairs))
+
+    def meetings(places: tuple[int, ...]) -> set[tuple[Any, ...]]:
+        return set(combinations(enumerate(places), meet))
+
+    def case(places: tuple[int, ...], *marks: Any) -> Any:
+        return pytest.param(*(axis[place] for axis, place in zip(values, places, strict=True)), marks=marks)
+
+    def worth(places: tuple[int, ...]) -> tuple[int, int]:
+        """How much that is missing it brings together, and how seldom its values were taken so far."""
+        return len(meetings(places) & missing), -sum(taken[value] for value in enumerate(places))
+
+    fast: list[tuple[int, ...]] = []
+    missing, taken = set().union(*map(meetings, left)), Counter()
+    while missing:
+        best = max(left, key=worth)
         left.remove(best)
         fast.append(best)
-        open_pairs -= _pairs(best)
-    return [_param(values, places) for places in fast] + [_param(values, places, pytest.mark.slow) for places in left]
-
-
-def _pairs(places: tuple[int, ...]) -> set[tuple[Any, ...]]:
-    return set(combinations(enumerate(places), 2)) if len(places) > 1 else {places}
-
-
-def _param(values: list[list[Any]], places: tuple[int, ...], *marks: Any) -> Any:
-    return pytest.param(*(axis[place] for axis, place in zip(values, places, strict=True)), marks=marks)
+        taken.update(enumerate(best))
+        missing -= meetings(best)
+    return [case(places) for places in fast] + [case(places, pytest.mark.slow) for places in left]
