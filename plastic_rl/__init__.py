@@ -9,12 +9,6 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# Idle OpenMP threads of torch sleep instead of spinning: trainings side by side otherwise take each other's processors.
-# OpenMP reads this when torch is loaded; it changes no number of threads.
-if "torch" not in sys.modules:
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    os.environ.setdefault("KMP_BLOCKTIME", "0")
-
 from plastic_rl.envs.registration import register_envs
 
 if TYPE_CHECKING:
@@ -38,6 +32,13 @@ if TYPE_CHECKING:
     from plastic_rl.ops import Rule, plastic_scan
 
 __version__ = "0.1.0"
+
+# Let idle OpenMP threads sleep instead of spinning: trainings side by side otherwise take each other's processors.
+# OpenMP reads this when torch is loaded, and the number of threads stays as it is.
+if "torch" not in sys.modules:
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("KMP_BLOCKTIME", "0")
+_spins = "OMP_WAIT_POLICY" not in os.environ
 
 _HOME = {
     "AveragedGradients": "plastic_rl.agents.averaged_gradients",
