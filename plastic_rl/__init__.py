@@ -9,7 +9,16 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from plastic_rl.envs.registration import register_envs
+try:
+    from plastic_rl.envs.registration import register_envs
+except ModuleNotFoundError as error:
+    if error.name != "plastic_rl.envs":
+        raise
+    raise ImportError(
+        "plastic_rl/envs, plastic_rl/agents and plastic_rl/scripts must be symbolic links to ../envs, ../agents and "
+        "../scripts, and this checkout has none. Make them with `git config core.symlinks true` and "
+        "`git checkout -- plastic_rl` (on Windows in Developer Mode), or install the package with `pip install .`"
+    ) from error
 
 if TYPE_CHECKING:
     from plastic_rl.agents import (
@@ -28,7 +37,13 @@ if TYPE_CHECKING:
     from plastic_rl.agents.callbacks import PlasticityCallback
     from plastic_rl.agents.checkpoint import CheckpointCallback
     from plastic_rl.cores import LoopCore, RecurrentCore, make_core, register_core, registered_cores
-    from plastic_rl.envs import Task, score
+    from plastic_rl.envs import Task, TaskEnv, TaskVectorEnv, score
+    from plastic_rl.envs.wrappers import (
+        PreviousActionReward,
+        Trials,
+        VectorPreviousActionReward,
+        VectorTrials,
+    )
     from plastic_rl.ops import Rule, plastic_scan
 
 __version__ = "0.1.0"
@@ -51,10 +66,16 @@ _HOME = {
     "PlasticBPTT": "plastic_rl.agents",
     "PlasticPPO": "plastic_rl.agents",
     "PlasticityCallback": "plastic_rl.agents.callbacks",
+    "PreviousActionReward": "plastic_rl.envs.wrappers",
     "RecurrentCore": "plastic_rl.cores",
     "Rule": "plastic_rl.ops",
     "SmallImageExtractor": "plastic_rl.agents",
     "Task": "plastic_rl.envs",
+    "TaskEnv": "plastic_rl.envs",
+    "TaskVectorEnv": "plastic_rl.envs",
+    "Trials": "plastic_rl.envs.wrappers",
+    "VectorPreviousActionReward": "plastic_rl.envs.wrappers",
+    "VectorTrials": "plastic_rl.envs.wrappers",
     "export_policy": "plastic_rl.agents",
     "hyperparameters": "plastic_rl.agents",
     "make_core": "plastic_rl.cores",
@@ -76,10 +97,16 @@ __all__ = [
     "PlasticBPTT",
     "PlasticPPO",
     "PlasticityCallback",
+    "PreviousActionReward",
     "RecurrentCore",
     "Rule",
     "SmallImageExtractor",
     "Task",
+    "TaskEnv",
+    "TaskVectorEnv",
+    "Trials",
+    "VectorPreviousActionReward",
+    "VectorTrials",
     "export_policy",
     "hyperparameters",
     "make_core",

@@ -29,6 +29,7 @@ from plastic_rl.agents.vec_env import has_vector_form, make_vec_env
 from plastic_rl.cores import core_arguments, core_defaults
 from plastic_rl.scripts.names import refuse
 from plastic_rl.scripts.runs.file import write_run_file, write_statistics
+from plastic_rl.scripts.zoo.clock import CpuClock
 from plastic_rl.scripts.zoo.distributed import WholeProgress, check_shares
 from plastic_rl.scripts.zoo.resume import finish, write_command
 from plastic_rl.scripts.zoo.search import sample_hyperparams
@@ -223,6 +224,8 @@ class PlasticExperimentManager(ExperimentManager):
             if self._found and model.tensorboard_log and self.checkpoints.log_folder:
                 formats = ["stdout", "tensorboard"] if model.verbose else ["tensorboard"]
                 model.set_logger(configure(f"{model.tensorboard_log}/{self.checkpoints.log_folder}", formats))
+        if distributed.rank() == 0:
+            self.callbacks.append(CpuClock(self.save_path))
         begin = time.perf_counter()
         try:
             super().learn(model)
