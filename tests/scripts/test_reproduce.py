@@ -139,7 +139,7 @@ def test_the_first_table_says_what_lies_in_the_results_folder():
             for task in claim.tasks or [""]:
                 full = ", ".join(filter(None, (arm, task)))
                 assert full in claim.arms
-                for file in (ROOT / "results" / name).glob(f"{file_name(full)}-?.json"):
+                for file in sorted((ROOT / "results" / name).glob(f"{file_name(full)}-?.json")):
                     by_seed[file.stem[-1]].append(json.loads(file.read_text())["value"] * (100 if percent else 1))
             values = [np.mean(found) for found in by_seed.values() if len(found) == len(claim.tasks or [""])]
             assert int(seeds) == len(values)
