@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from plastic_rl.scripts import plot, sweep
@@ -18,6 +19,7 @@ from plastic_rl.scripts.experiments.grid import expand, read_sweep
 from plastic_rl.scripts.experiments.runner import attempts, run_all, train_run
 from plastic_rl.scripts.runs.monitor import finished
 from plastic_rl.scripts.runs.process import KilledError
+from plastic_rl.scripts.zoo.clock import cpu_seconds
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "sweep.yaml"
 TINY = {
@@ -212,6 +214,9 @@ def test_a_run_whose_process_is_killed_goes_on_from_its_checkpoint(tmp_path):
     train_run(run, tmp_path, os.getcwd())
     assert finished(folder) == {"folder": "plastic_a2c/plastic_rl-Maze-v0_1", "attempts": 2}
     assert "going on from" in (folder / "log.txt").read_text()
+    clock = cpu_seconds(folder / "plastic_a2c" / "plastic_rl-Maze-v0_1")
+    assert clock[-1, 0] == 10_000
+    assert (np.diff(clock, axis=0) >= 0).all()
     train_run(run, tmp_path, os.getcwd())
     assert attempts(folder) == 2  # a finished run is never run again
 
