@@ -1,6 +1,7 @@
 """Recall of images: complete one that was seen before from its upper or lower half."""
 
 import os
+import warnings
 
 import numpy as np
 from gymnasium import spaces
@@ -8,7 +9,7 @@ from gymnasium import spaces
 from plastic_rl.arguments import check_choice, check_integer
 from plastic_rl.envs.data.cifar10 import load_cifar10
 from plastic_rl.envs.data.dead_leaves import dead_leaves
-from plastic_rl.envs.data.folder import load_folder
+from plastic_rl.envs.data.folder import image_files, load_images
 from plastic_rl.envs.pattern_recall import presentations
 from plastic_rl.envs.rendering import Canvas
 from plastic_rl.envs.task import ReferenceReturns, Task
@@ -22,9 +23,9 @@ class ImageRecall(Task):
 
     ## Description
 
-    A life begins with `n_images` images. All are shown, one after the other in random order, `n_presentations` times:
-    each for `presentation_steps`, and then nothing for `blank_steps`. Then the upper or the lower half of one of them
-    comes back for `query_steps`, and the agent must paint the image.
+    An episode begins with `n_images` images. All are shown, one after the other in random order, `n_presentations`
+    times: each for `presentation_steps`, and then nothing for `blank_steps`. Then the upper or the lower half of one of
+    them comes back for `query_steps`, and the agent must paint the image.
 
     Images are grey, `size` by `size` pixels, of zero mean and divided by their largest magnitude. Pixels of one image
     hang together, so a little of the hidden half can be guessed from the other without memory; docs/tasks.md says how
@@ -67,7 +68,8 @@ class ImageRecall(Task):
     * `blank_steps` (2): at least 0.
     * `settling_steps` (0): of the query steps, the first ones whose answers do not count yet: a network that answers
       with its own neurons needs a step to complete an image.
-    * `source` (`"dead_leaves"`): `"dead_leaves"`, 2,000 generated images; `"cifar10"`; or `"folder:PATH"`, one's own.
+    * `source` (`"dead_leaves"`): `"dead_leaves"`, 2,000 generated images; `"cifar10"`; or `"folder:PATH"`, one's own,
+      of any mode that Pillow reads.
     * `size` (32): side in pixels, even, 4 to 256; 32 for CIFAR-10.
     * `split` (`"train"`): `"train"` or `"test"`, without an image in common; every fifth of a folder is for tests.
     * `root` (None): the folder of the data sets; see `plastic_rl.envs.data.archives.data_root`.
@@ -104,7 +106,7 @@ class ImageRecall(Task):
         self.size = check_integer("size", size, 4, 256)
         if self.size % 2:
             raise ValueError(f"size must be even, for an upper and a lower half, got {size}")
-        self.images = normalise(_load(source, self.size, check_choice("split", split, ("train", "test")), root))
+        self.images = normalize(_load(source, self.size, check_choice("split", split, ("train", "test")), root))
         if len(self.images) < self.n_images:
             raise ValueError(
                 f"n_images must be at most the {len(self.images)} images of source {source!r}, got {n_images}"
@@ -119,7 +121,6 @@ class ImageRecall(Task):
         self.schedule = np.full((self.num_envs, self.episode_steps + 1), -1)  # which of them is shown, -1 for none
         self.schedule[:, self.query_start : -1] = 0
         self.hidden = np.zeros((self.num_envs, self.n_pixels), bool)
-        self.previous_action = np.zeros((self.num_envs, self.n_pixels), np.float32)
         self._copies = np.arange(self.num_envs)
 
     def reset(self, copies: np.ndarray) -> None:
@@ -132,7 +133,6 @@ class ImageRecall(Task):
             self.hidden[copy] = (np.arange(self.n_pixels) < self.n_pixels // 2) == upper
             keys[row] = rng.random(keys.shape[1:])
         self.schedule[copies, : self.query_start] = presentations(keys, self.presentation_steps, self.blank_steps, -1)
-        self.previous_action[copies] = 0
 
     def step(self, actions: np.ndarray) -> np.ndarray:
         """Judge the answers of those who are asked."""
@@ -142,7 +142,6 @@ class ImageRecall(Task):
             right = self.images[self.chosen[asked, 0]] * self.hidden[asked]
             errors = (actions[asked] * self.hidden[asked] - right) ** 2
             rewards[asked] = 1 - errors.sum(axis=1, dtype=np.float64) / (right**2).sum(axis=1, dtype=np.float64)
-        self.previous_action = actions.copy()
         return rewards
 
     def observe(self) -> np.ndarray:
@@ -153,7 +152,7 @@ class ImageRecall(Task):
         observation[row < 0, :-2] = 0
         observation[:, :-2][asked] *= ~self.hidden[asked]
         observation[:, -2] = asked
-        observation[:, -1] = self.time / self.episode_steps
+        observation[:, -1] = self.elapsed()
         return observation
 
     def target(self) -> np.ndarray:
@@ -200,7 +199,7 @@ class ImageRecall(Task):
         return [self.previous_action[copy], self.images[self.chosen[copy, 0]]]
 
 
-def normalise(images: np.ndarray) -> np.ndarray:
+def normalize(images: np.ndarray) -> np.ndarray:
     """Return images as patterns: zero mean, divided by their largest magnitude; those with a flat half are left out.
 
     Args:
@@ -227,10 +226,17 @@ def _load(source: str, size: int, split: str, root: str | os.PathLike | None) ->
             raise ValueError(f"size must be 32 for source 'cifar10', got {size}")
         return load_cifar10(split, root)
     if source.startswith("folder:"):
-        images = load_folder(source.removeprefix("folder:"), size)
-        test = np.arange(len(images)) % 5 == 4
-        return images[test if split == "test" else ~test]
+        return _load_folder(source.removeprefix("folder:"), size, split)
     raise ValueError(f"source must be 'dead_leaves', 'cifar10' or 'folder:PATH', got {source!r}")
+
+
+def _load_folder(folder: str, size: int, split: str) -> np.ndarray:
+    files = [file for k, file in enumerate(image_files(folder)) if (k % 5 == 4) == (split == "test")]
+    images = load_images(files, size)
+    flat = [str(file) for file, image in zip(files, images, strict=True) if not len(normalize(image[None]))]
+    if flat:
+        warnings.warn(f"left out, since their upper or lower half has one grey: {', '.join(flat)}", stacklevel=2)
+    return images
 
 
 def _text(image: np.ndarray) -> list[str]:
@@ -239,12 +245,12 @@ def _text(image: np.ndarray) -> list[str]:
 
 
 class ImageRecallEnv(TaskEnv):
-    """One life of images; see `ImageRecall` for what it is and for its arguments."""
+    """One copy of the task; see `ImageRecall` for what it is and for its arguments."""
 
     task_class = ImageRecall
 
 
 class ImageRecallVectorEnv(TaskVectorEnv):
-    """Many lives of images; see `ImageRecall` for what they are and for their arguments."""
+    """Many copies of the task; see `ImageRecall` for what they are and for their arguments."""
 
     task_class = ImageRecall

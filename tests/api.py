@@ -7,6 +7,7 @@ environments and cores by name; the options of commands. Annotations are left ou
 import inspect
 import pkgutil
 import re
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ def _members(cls: type, listed: list[type]) -> list[str]:
 
 def _signature(value: Any, without: tuple[str, ...] = ("self",), **defaults: Any) -> str:
     """Return a signature without annotations and private parameters, with some defaults replaced."""
-    if not (inspect.isclass(value) or inspect.isroutine(value)):
+    if not (inspect.isclass(value) or inspect.isroutine(value)) or isinstance(value, cached_property):
         return ""
     parameters = [
         parameter.replace(annotation=parameter.empty, default=defaults.get(name, parameter.default))
@@ -56,7 +57,7 @@ def _signature(value: Any, without: tuple[str, ...] = ("self",), **defaults: Any
 
 def _environments() -> list[str]:
     from plastic_rl.envs.registration import ENVIRONMENTS
-    from plastic_rl.envs.score import find_task
+    from plastic_rl.envs.scores import find_task
 
     tasks = {env_id: find_task(env_id) for env_id in sorted(f"plastic_rl/{name}" for name in ENVIRONMENTS)}
     return [f"environment {env_id}{_signature(task[0], ('num_envs',), **task[1])}" for env_id, task in tasks.items()]

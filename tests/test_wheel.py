@@ -40,7 +40,7 @@ def test_holds_every_module_and_data_file_and_nothing_generic(wheel):
     assert {name.split("/")[0].split("-")[0] for name in names} == {"plastic_rl"}
     for top in ("envs", "agents", "scripts"):
         for path in (ROOT / top).rglob("*"):
-            if path.suffix in (".py", ".yml"):
+            if path.suffix in (".py", ".yml", ".yaml"):
                 assert f"plastic_rl/{path.relative_to(ROOT)}" in names
     for path in (ROOT / "plastic_rl").rglob("*.py"):
         assert str(path.relative_to(ROOT)) in names

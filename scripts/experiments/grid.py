@@ -1,4 +1,4 @@
-"""What a sweep runs: a YAML file with lists of values, and one run of `train` for each combination of them."""
+"""Grids in YAML: each combination of settings is a run of `train`. `sweep` reads them, and so do the paper's claims."""
 
 import hashlib
 import json
@@ -15,7 +15,8 @@ from plastic_rl.scripts.names import check_name, refuse
 
 AXES = ("algo", "env", "core")
 GROUPS = {"env_kwargs": "--env-kwargs", "core_kwargs": "--core-kwargs", "hyperparams": "-params"}
-SETTINGS: dict[str, Any] = {"seeds": 1, "steps": None, "flags": [], "cpus": 1, "gpus": 0, "retries": 3}
+SETTINGS: dict[str, Any] = {"seeds": 1, "n_timesteps": None, "flags": [], "cpus": 1, "gpus": 0, "retries": 3}
+NAMED = ("arms", "tasks")
 DEFAULTS = {"algo": "plastic_ppo", "env": "plastic_rl/Maze-v0"}
 OWN_FLAGS = (
     *("--algo", "--env", "--core", "--env-kwargs", "--core-kwargs", "-params", "--hyperparams", "--seed", "-n"),
@@ -24,29 +25,38 @@ OWN_FLAGS = (
 
 
 @dataclass(frozen=True)
-class SweepRun:
-    """One run of a sweep.
+class Run:
+    """One run of a grid.
 
     Attributes:
-        values: what tells it from the others, by name, such as `env`, `seed` and `core_kwargs.hidden_size`.
+        values: what tells it from the others, by name, such as `arm`, `env`, `seed` and `core_kwargs.hidden_size`.
         argv: the flags of `train`.
         cpus: cores that it may use; it has that many threads, at least one.
         gpus: GPUs that it uses, or a part of one.
         retries: how often it may be started again where its process, or the machine, is lost.
+        claim: the name of the claim that it belongs to, if any.
     """
 
     values: dict[str, Any]
     argv: list[str]
-    cpus: float
-    gpus: float
-    retries: int
+    cpus: float = 1
+    gpus: float = 0
+    retries: int = 3
+    claim: str = ""
 
     @property
     def name(self) -> str:
         """The name of its folder; a run with other flags of `train` has another one."""
-        words = [str(self.values[key]).rpartition("/")[2] for key in AXES if key in self.values]
         digest = hashlib.sha256(json.dumps(self.argv).encode()).hexdigest()[:8]
-        return "-".join([*words, f"seed{self.values['seed']}", digest]).replace(":", ".")
+        if self.claim:
+            return f"{self.result}-{digest}"
+        words = [str(self.values[key]).rpartition("/")[2] for key in ("arm", *AXES) if key in self.values]
+        return "-".join([*words, f"seed{self.values['seed']}", digest]).replace(":", ".").replace(" ", "-")
+
+    @property
+    def result(self) -> str:
+        """Where a claim keeps its result, without the ending: `CLAIM/ARM-SEED`."""
+        return f"{self.claim}/{file_name(self.values['arm'])}-{self.values['seed']}"
 
     @property
     def threads(self) -> int:
@@ -54,32 +64,73 @@ class SweepRun:
         return max(1, int(self.cpus))
 
 
-def read_sweep(file: str) -> list[SweepRun]:
+def file_name(arm: str) -> str:
+    """Return an arm's name as part of a file's name."""
+    return "".join(c if c.isalnum() else "-" for c in arm)
+
+
+def read_yaml(file: str, what: str) -> Any:
+    """Read a YAML file; leave with one line and exit code 2 where it is none."""
+    try:
+        return yaml.safe_load(Path(file).read_text())
+    except OSError as error:
+        refuse(f"{what} {file!r} cannot be read: {error.strerror}")
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        refuse(f"{what} {file!r} is no YAML: {' '.join(str(error).split())}")
+
+
+def read_sweep(file: str) -> list[Run]:
     """Return the runs of a file: one grid, or a list of grids, each run once.
 
     Leaves with one line and exit code 2 where the file is none, a key or a name in it is not known, or a grid is empty.
     """
-    try:
-        content = yaml.safe_load(Path(file).read_text())
-    except OSError as error:
-        refuse(f"sweep {file!r} cannot be read: {error.strerror}")
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        refuse(f"sweep {file!r} is no YAML: {' '.join(str(error).split())}")
+    content = read_yaml(file, "sweep")
     grids = content if isinstance(content, list) else [content]
     if not grids or not all(isinstance(grid, dict) and grid for grid in grids):
         refuse(f"sweep {file!r} must be a mapping such as `env: plastic_rl/Maze-v0`, or a list of mappings")
     runs = {run.name: run for grid in grids for run in expand(grid)}
-    _check_runs(list(runs.values()))
+    check_runs(list(runs.values()))
     return list(runs.values())
 
 
-def expand(grid: dict[str, Any]) -> list[SweepRun]:
+def expand(grid: dict[str, Any], claim: str = "") -> list[Run]:
     """Return the runs of one grid: every combination of the values in lists, all seeds of one before the next.
+
+    With `arms`, a mapping of names to settings, there is such a grid for each arm, with the arm's settings over the
+    common ones. With `tasks` there is one for each arm in each task.
+
+    Args:
+        grid: the settings.
+        claim: the name of the claim that the runs belong to.
 
     Leaves with one line and exit code 2 where a key is not known, or a value cannot be.
     """
+    common = {key: value for key, value in grid.items() if key not in NAMED}
+    for key in NAMED:
+        named = grid.get(key, {"": {}})
+        if not (isinstance(named, dict) and named and all(isinstance(part, dict) for part in named.values())):
+            refuse(f"{key} must be a mapping of names to settings, not {named!r}")
+    runs = []
+    for arm, settings in grid.get("arms", {"": {}}).items():
+        for task, more in grid.get("tasks", {"": {}}).items():
+            name = ", ".join(filter(None, (str(arm), str(task))))
+            runs += _combinations(merged(common, more, settings), {"arm": name} if name else {}, claim)
+    return runs
+
+
+def merged(*settings: dict[str, Any]) -> dict[str, Any]:
+    """Join settings, of which the later ones hold; those that are mappings are joined name by name."""
+    joined: dict[str, Any] = {}
+    for part in settings:
+        for key, value in part.items():
+            both = isinstance(value, dict) and isinstance(joined.get(key), dict)
+            joined[key] = {**joined[key], **value} if both else value
+    return joined
+
+
+def _combinations(grid: dict[str, Any], named: dict[str, str], claim: str) -> list[Run]:
     for key in grid:
-        check_name("key of the sweep", str(key), (*AXES, *GROUPS, *SETTINGS))
+        check_name("key of the sweep", str(key), (*AXES, *GROUPS, *SETTINGS, *NAMED))
     settings = {key: grid.get(key, default) for key, default in SETTINGS.items()}
     seeds = _checked(settings)
     axes = {**DEFAULTS, **{key: grid[key] for key in AXES if key in grid}}
@@ -90,16 +141,10 @@ def expand(grid: dict[str, Any]) -> list[SweepRun]:
     values = [list(map(_number, value if isinstance(value, list) else [value])) for value in axes.values()]
     if empty := [name for name, choices in zip(axes, values, strict=True) if not choices]:
         refuse(f"{empty[0]} must have at least one value, not []")
-    combinations = [dict(zip(axes, choice, strict=True)) for choice in product(*values)]
+    needs = settings["cpus"], settings["gpus"], settings["retries"]
     return [
-        SweepRun(
-            {**combination, "seed": seed},
-            [*_flags(combination, settings), "--seed", str(seed)],
-            settings["cpus"],
-            settings["gpus"],
-            settings["retries"],
-        )
-        for combination in combinations
+        Run({**named, **found, "seed": seed}, [*_flags(found, settings), "--seed", str(seed)], *needs, claim)
+        for found in (dict(zip(axes, choice, strict=True)) for choice in product(*values))
         for seed in seeds
     ]
 
@@ -111,9 +156,9 @@ def _checked(settings: dict[str, Any]) -> list[int]:
         seeds = list(range(1, seeds + 1))
     if not isinstance(seeds, list) or not seeds or not all(isinstance(seed, int) and seed >= 0 for seed in seeds):
         refuse(f"seeds must be a number of at least 1, or a list of seeds of at least 0, not {settings['seeds']!r}")
-    steps, flags, retries = _number(settings["steps"]), settings["flags"], settings["retries"]
+    steps, flags, retries = _number(settings["n_timesteps"]), settings["flags"], settings["retries"]
     if steps is not None and not (isinstance(steps, int | float) and steps >= 1 and steps % 1 == 0):
-        refuse(f"steps must be a whole number of at least 1, not {steps!r}")
+        refuse(f"n_timesteps must be a whole number of at least 1, not {steps!r}")
     if not isinstance(flags, list) or not all(isinstance(flag, str) for flag in flags):
         refuse(f"flags must be a list of words of `train`'s command line, not {flags!r}")
     if own := [flag for flag in flags if flag.partition("=")[0] in OWN_FLAGS]:
@@ -143,12 +188,12 @@ def _flags(combination: dict[str, Any], settings: dict[str, Any]) -> list[str]:
             if name.startswith(f"{group}.")
         ]
         flags += [flag, *pairs] if pairs else []
-    if settings["steps"] is not None:
-        flags += ["-n", str(int(_number(settings["steps"])))]
+    if settings["n_timesteps"] is not None:
+        flags += ["-n", str(int(_number(settings["n_timesteps"])))]
     return [*flags, "--device", "cuda" if settings["gpus"] else "cpu", *settings["flags"]]
 
 
-def _check_runs(runs: list[SweepRun]) -> None:
+def check_runs(runs: list[Run]) -> None:
     """Leave with one line where `train` would refuse a name, or the environment an argument."""
     import gymnasium as gym
 
@@ -166,7 +211,7 @@ def _check_runs(runs: list[SweepRun]) -> None:
             refuse(f"{env_id} cannot be made: {error}")
 
 
-def _environments(runs: list[SweepRun]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _environments(runs: list[Run]) -> Iterator[tuple[str, dict[str, Any]]]:
     seen = []
     for run in runs:
         arguments = {key.partition(".")[2]: value for key, value in run.values.items() if key.startswith("env_kwargs.")}

@@ -1,4 +1,4 @@
-"""RESULTS.md and its figures, from the files that `reproduce` left."""
+"""RESULTS.md, the tables and the figures, from the files that `reproduce` left in the results folder."""
 
 import csv
 import json
@@ -7,144 +7,236 @@ from typing import Any
 
 import numpy as np
 
-from plastic_rl.scripts.experiments.claims import CLAIMS, Claim
+from plastic_rl.scripts.experiments.claim import Claim, claim_names, read_claim
+from plastic_rl.scripts.experiments.grid import file_name
 from plastic_rl.scripts.figures.style import line_style
 from plastic_rl.scripts.runs.play import bootstrap_interval
 
-_UNITS = {
+UNITS = {
     "score": "score (random 0, oracle 1)",
     "wrong bits": "wrong bits, of the hidden ones",
     "wrong answers": "wrong answers, of all queries",
     "error": "squared error, relative to answering zero",
+    "return": "mean return",
+    "best return": "best mean return in training",
 }
+MOST_ROWS = 10  # of a table in RESULTS.md
+HEAD = """# Results
+
+`plastic-rl reproduce NAME` trains what a claim compares and writes this page from the files in `results/`. A value is
+the mean over seeds with a 95% bootstrap interval over them, in episodes with seeds not trained on, with the most
+probable actions. Learning curves are of training, whose actions are sampled. Every run uses one thread; times are CPU
+minutes.
+
+A claim is *reproduced* where all that it comes to holds: an arm is better than another one, with intervals that do not
+overlap, or better than a number. It is *partly* reproduced where some of it holds, and *open* while arms are missing.
+"""
+
+Result = dict[str, Any]
+Results = dict[str, list[Result]]
 
 
 def write_report(results: Path, report: Path) -> Path:
-    """Write the report of all claims that have results, and their figures beside the results.
-
-    What was tried beside a claim's runs is told in the `notes.md` of its folder, which is added to its section.
+    """Write the report of all claims that have results, and their tables and figures beside the results.
 
     Args:
         results: the folder of the results.
         report: the file to write.
     """
-    text = [
-        "# Results",
-        "",
-        "Written by `python -m plastic_rl.scripts.reproduce` from the files in `results/`. A value is the mean over",
-        "seeds with a 95% bootstrap interval over them, of the most probable answers in lives with seeds not",
-        "trained on; curves are of the lives of training, whose actions are sampled, or of the answers of its updates.",
-        "Every run has one thread, and minutes are those that a processor worked for it, without what ran beside it.",
-        "",
-    ]
-    for name, claim in CLAIMS.items():
-        arms = {arm: _read(results / name, arm) for arm in claim.arms}
-        arms = {arm: found for arm, found in arms.items() if found}
-        if arms:
-            figure = results / f"{name}.png"
-            draw(claim, arms, figure)
-            text += _section(claim, arms, figure.relative_to(report.parent))
-            notes = results / name / "notes.md"
-            text += [notes.read_text()] if notes.exists() else []
-    report.write_text("\n".join(text))
+    claims = sorted((read_claim(name) for name in claim_names()), key=lambda claim: (claim.order, claim.name))
+    found = [(claim, arms) for claim in claims if (arms := read_results(claim, results))]
+    text = [HEAD, "| the paper | here | verdict | |", "|---|---|---|---|"]
+    for claim, arms in found:
+        anchor = "".join(c for c in claim.title.lower().replace(" ", "-") if c.isalnum() or c in "-_")
+        text.append(f"| {claim.paper} | {summary(claim, arms)} | {verdict(claim, arms)} | [{claim.name}](#{anchor}) |")
+    for claim, arms in found:
+        draw(claim, arms, results / f"{claim.name}.png")
+        table = _markdown([{"": arm, **_columns(claim, arms, runs)} for arm, runs in arms.items()])
+        (results / claim.name / "table.md").write_text(f"# {claim.title}\n\n{table}\n")
+        text += _section(claim, arms, results.relative_to(report.parent))
+    report.write_text("\n".join(text) + "\n")
     return report
 
 
-def _read(folder: Path, arm: str) -> list[dict[str, Any]]:
-    stem = "".join(c if c.isalnum() else "-" for c in arm)
-    found = []
-    for file in sorted(folder.glob(f"{stem}-[0-9]*.json")):
-        with file.with_suffix(".csv").open() as rows:
-            curve = [(float(r["episodes"]), float(r["seconds"]), float(r["value"])) for r in csv.DictReader(rows)]
-        found.append(
-            {
-                **json.loads(file.read_text()),
-                "curve": np.array(curve),
-                "seed": int(file.stem.rpartition("-")[2]),
-                "pictures": [f"{folder.name}/{picture.name}" for picture in sorted(folder.glob(f"{file.stem}-*.png"))],
-            }
-        )
-    return found
+def read_results(claim: Claim, results: Path) -> Results:
+    """Return the results on file of each arm of a claim that has any, seed by seed, with their learning curves."""
+    arms: Results = {arm: [] for arm in claim.arms}
+    for arm, found in arms.items():
+        for file in sorted((results / claim.name).glob(f"{file_name(arm)}-[0-9]*.json")):
+            seed = file.stem.removeprefix(f"{file_name(arm)}-")
+            if seed.isdigit():
+                found.append({"seed": int(seed), "file": file, **_read(file)})
+    return {arm: found for arm, found in arms.items() if found}
 
 
-def _section(claim: Claim, arms: dict[str, list[dict[str, Any]]], figure: Path) -> list[str]:
-    percent = claim.measure in ("wrong bits", "wrong answers")
-    lines = [f"## {claim.title}", "", f"The paper: {claim.paper}", ""]
-    if claim.note:
-        lines += [claim.note, ""]
-    reached = [f"lives to {100 * value:g}%" if percent else f"lives to {value:g}" for value in claim.thresholds]
-    shortest = min(np.mean([run["curve"][-1, 1] for run in runs]) for runs in arms.values())
-    averaged = ["", *claim.tests] if claim.last_states else []
-    columns = ["", "seeds", "lives", "minutes a run", _UNITS[claim.measure], "of each seed", *claim.tests]
-    columns += [*(f"{name}, last states".removeprefix(", ") for name in averaged), *reached]
-    if len(arms) > 1:
-        columns.append(f"in training, after {shortest / 60:.1f} minutes")
-    lines += [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
-    for arm, runs in arms.items():
-        values = [run["value"] for run in runs]
-        cells = [
-            arm,
-            str(len(runs)),
-            f"{int(runs[0]['curve'][-1, 0]):,}",
-            f"{np.mean([run['seconds'] for run in runs]) / 60:.1f}",
-            _mean(values, percent),
-            ", ".join(_number(value, percent) for value in values),
-            *(_mean([run["tests"][name] for run in runs if name in run["tests"]], percent) for name in claim.tests),
-            *(
-                _mean([float(np.mean(s[name])) for run in runs if name in (s := run.get("last_states", {}))], percent)
-                for name in averaged
-            ),
-            *(_lives_to(value, claim, runs) for value in claim.thresholds),
-            *([_mean([_at_time(run["curve"], shortest) for run in runs], percent)] if len(arms) > 1 else []),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", f"![{claim.title}]({figure.as_posix()})", ""]
-    for arm, runs in arms.items():
-        for picture in runs[0]["pictures"]:
-            lines += [f"{arm}, seed {runs[0]['seed']}:", "", f"![{arm}]({figure.parent / picture})", ""]
-    lines += ["Commands:", "", *(f"    {runs[0]['command']}" for runs in arms.values()), ""]
+def _read(file: Path) -> Result:
+    """Read a result, whose curve is (rows, 3): episodes, CPU seconds, value; also one of version 0.1."""
+    result, rows = json.loads(file.read_text()), list(csv.DictReader(file.with_suffix(".csv").open()))
+    used = "cpu_seconds" if "cpu_seconds" in result else "seconds"
+    curve = [[row["episodes"], row[used], row["value"]] for row in rows]
+    return {**result, "cpu_seconds": result[used], "curve": np.array(curve, float)}
+
+
+def values_of(claim: Claim, arms: Results, arm: str) -> list[float]:
+    """Return what each seed of an arm came to; of an arm without its task, the mean over the tasks."""
+    if arm in arms or not claim.tasks:
+        return [run["value"] for run in arms.get(arm, [])]
+    by_seed: dict[int, list[float]] = {}
+    for task in claim.tasks:
+        for run in arms.get(f"{arm}, {task}", []):
+            by_seed.setdefault(run["seed"], []).append(run["value"])
+    return [float(np.mean(values)) for values in by_seed.values() if len(values) == len(claim.tasks)]
+
+
+def summary(claim: Claim, arms: Results) -> str:
+    """Return in a few words what the arms came to that the claim is about."""
+    expected = [arm for pair in claim.expect for arm in pair.values() if isinstance(arm, str)]
+    about = dict.fromkeys(expected or claim.arms)
+    said = []
+    for arm in about:
+        if values := values_of(claim, arms, arm):
+            said.append(f"{arm}: {_mean(claim, values)}, {len(values)} seed{'s' * (len(values) > 1)}")
+    return f"{UNITS[claim.measure].partition(' (')[0].partition(',')[0]}; {'; '.join(said)}"
+
+
+def verdict(claim: Claim, arms: Results) -> str:
+    """Return whether what the claim comes to holds: reproduced, partly, not, or open while arms are missing."""
+    holds = [_beats(claim, arms, **expected) for expected in claim.expect]
+    if not holds:
+        return "no claim"
+    if None in holds:
+        return "open"
+    return "reproduced" if all(holds) else "partly" if any(holds) else "not"
+
+
+def _beats(claim: Claim, arms: Results, arm: str, beats: str | float) -> bool | None:
+    """Return whether an arm is better than another one, by more than their intervals, or than a number."""
+    sign = -1 if claim.lower else 1
+    own = sign * np.array(values_of(claim, arms, arm))
+    other = sign * np.array(values_of(claim, arms, beats) if isinstance(beats, str) else [beats])
+    if not len(own) or not len(other):
+        return None
+    if not isinstance(beats, str):
+        return bool(own.mean() >= other[0])
+    return bool(_interval(own)[0] > _interval(other)[1])
+
+
+def _interval(values: Any) -> tuple[float, float]:
+    low, high = bootstrap_interval(np.array(values)[:, None])[:, 0]
+    return float(low), float(high)
+
+
+def _section(claim: Claim, arms: Results, folder: Path) -> list[str]:
+    rows = [{"": arm, **_columns(claim, arms, runs)} for arm, runs in arms.items()]
+    if claim.tasks:
+        rows = [{"": task, **_by_arm(claim, arms, task)} for task in ["mean", *claim.tasks]]
+    else:
+        extra = [name for name in rows[0] if name in claim.tests or name.startswith("episodes to")][:1]
+        rows = [{key: row[key] for key in ("", "seeds", UNITS[claim.measure], *extra, "CPU minutes")} for row in rows]
+    own = folder / claim.name
     first = next(iter(arms.values()))[0]
-    return [*lines, f"On {first['machine']}, torch {first['torch']}, plastic_rl {first['version']}.", ""]
+    pictures = [f"[{file.name}]({own / file.name})" for file in sorted(first["file"].parent.glob("*-1-*.png"))]
+    links = [f"[all columns]({own}/table.md)", *pictures]
+    if (first["file"].parent / "notes.md").exists():
+        links.insert(1, f"[what else was tried]({own}/notes.md)")
+    return [
+        *("", f"## {claim.title}", "", f"**Question.** {claim.question}", "", f"**Protocol.** {claim.protocol}", ""),
+        *(_markdown(rows[:MOST_ROWS]), "", f"![{claim.title}]({folder / claim.name}.png)", ""),
+        *([f"**Differences.** {claim.differences}", ""] if claim.differences else []),
+        f"`plastic-rl reproduce {claim.name}` on {first['machine']}, torch {first['torch']}, plastic_rl"
+        f" {first['version']}; {', '.join(links)}.",
+    ]
 
 
-def _at_time(curve: np.ndarray, seconds: float) -> float:
-    return float(np.interp(seconds, curve[:, 1], curve[:, 2]))
+def _by_arm(claim: Claim, arms: Results, task: str) -> dict[str, str]:
+    """Return what each arm came to in a task, or on the mean over all of them."""
+    names = {arm: arm if task == "mean" else f"{arm}, {task}" for arm in claim.grid["arms"]}
+    return {arm: _mean(claim, values_of(claim, arms, name)) for arm, name in names.items()}
 
 
-def _mean(values: list[float], percent: bool) -> str:
+def _markdown(rows: list[dict[str, str]]) -> str:
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _columns(claim: Claim, arms: Results, runs: list[Result]) -> dict[str, str]:
+    """Return all columns of an arm's row."""
+    values = [run["value"] for run in runs]
+    tests = {name: [run["tests"][name] for run in runs if name in run["tests"]] for name in claim.tests}
+    columns = {
+        "seeds": str(len(runs)),
+        "episodes": f"{int(runs[0]['curve'][-1, 0]):,}",
+        "CPU minutes": f"{np.mean([run['cpu_seconds'] for run in runs]) / 60:.1f}",
+        UNITS[claim.measure]: _mean(claim, values),
+        "of each seed": ", ".join(_number(claim, value) for value in values),
+        **{name: _mean(claim, found) for name, found in tests.items()},
+    }
+    for name in ["", *claim.tests] if claim.last_states else []:
+        states = [np.mean(run["last_states"][name]) for run in runs if name in run.get("last_states", {})]
+        columns[f"{name}, last states".removeprefix(", ")] = _mean(claim, states)
+    for threshold in claim.thresholds:
+        shown = f"{100 * threshold:g}%" if claim.measure.startswith("wrong") else f"{threshold:g}"
+        columns[f"episodes to {shown}"] = _episodes_to(threshold, claim, runs)
+    if len(arms) > 1:
+        shortest = min(np.mean([run["curve"][-1, 1] for run in others]) for others in arms.values())
+        then = [float(np.interp(shortest, run["curve"][:, 1], run["curve"][:, 2])) for run in runs]
+        columns[f"in training, after {shortest / 60:.1f} minutes"] = _mean(claim, then)
+    return columns
+
+
+def _mean(claim: Claim, values: list[float]) -> str:
     """Return a mean over seeds, with its interval where there are several."""
     if not values:
         return ""
-    mean = _number(float(np.mean(values)), percent)
+    mean = _number(claim, float(np.mean(values)))
     if len(values) == 1:
         return mean
-    low, high = bootstrap_interval(np.array(values)[:, None])[:, 0]
-    return f"{mean} ({_number(low, percent)} to {_number(high, percent)})"
+    low, high = _interval(values)
+    return f"{mean} ({_number(claim, low)} to {_number(claim, high)})"
 
 
-def _lives_to(threshold: float, claim: Claim, runs: list[dict[str, Any]]) -> str:
-    """Return after how many lives the learning curves of the seeds reach a value: the median, if most do."""
-    lives = []
+def _episodes_to(threshold: float, claim: Claim, runs: list[Result]) -> str:
+    """Return after how many episodes the learning curves of the seeds reach a value: the median, if most do."""
+    episodes = []
     for run in runs:
         values = run["curve"][:, 2]
-        there = np.flatnonzero(values >= threshold if claim.measure == "score" else values <= threshold)
-        lives.append(run["curve"][there[0], 0] if len(there) else np.inf)
-    median = np.median(lives)
+        there = np.flatnonzero(values <= threshold if claim.lower else values >= threshold)
+        episodes.append(run["curve"][there[0], 0] if len(there) else np.inf)
+    median = np.median(episodes)
     return f"{int(median):,}" if np.isfinite(median) else "not reached"
 
 
-def _number(value: float, percent: bool) -> str:
-    return f"{100 * value:.2f}%" if percent else f"{value:.2f}"
+def _number(claim: Claim, value: float) -> str:
+    return f"{100 * value:.2f}%" if claim.measure.startswith("wrong") else f"{value:.2f}"
 
 
-def draw(claim: Claim, arms: dict[str, list[dict[str, Any]]], path: Path) -> None:
-    """Draw a claim's learning curves by lives and by minutes: mean over seeds, and an interval if there are some."""
+def draw(claim: Claim, arms: Results, path: Path) -> None:
+    """Draw learning curves over episodes and CPU minutes: the mean over seeds, and an interval where there are some."""
     from matplotlib.figure import Figure
+
+    tasks = claim.tasks or [""]
+    n_columns = 2 if len(tasks) == 1 else 4
+    n_rows = -(-2 * len(tasks) // n_columns)
+    figure = Figure(figsize=(5 * n_columns, 4.3 if n_rows == 1 else 3 * n_rows), layout="constrained")
+    panels = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
+    for task, pair in zip(tasks, panels[: 2 * len(tasks)].reshape(-1, 2), strict=True):
+        names = {arm: ", ".join(filter(None, (arm, task))) for arm in claim.grid["arms"]}
+        _draw_task(claim, {arm: arms.get(name, []) for arm, name in names.items()}, pair, task)
+    for panel in panels[2 * len(tasks) :]:
+        panel.set_axis_off()
+    lines = {label: line for panel in panels for line, label in zip(*panel.get_legend_handles_labels(), strict=True)}
+    n_across = len(lines) if sum(map(len, lines)) < 55 * n_columns else 2  # characters that fit on one line
+    figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=n_across)
+    figure.suptitle(claim.title)
+    figure.savefig(path, dpi=110)
+
+
+def _draw_task(claim: Claim, arms: Results, axes: Any, task: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(10, 4.3), layout="constrained")
-    axes = figure.subplots(1, 2, sharey=True)
     for index, (arm, runs) in enumerate(arms.items()):
+        if not runs:
+            continue
         n = min(len(run["curve"]) for run in runs)
         curves = np.stack([run["curve"][:n] for run in runs])
         mean = curves.mean(axis=0)
@@ -154,17 +246,15 @@ def draw(claim: Claim, arms: dict[str, list[dict[str, Any]]], path: Path) -> Non
                 interval = bootstrap_interval(curves[:, :, 2])
                 ax.fill_between(x, *interval, color=line.get_color(), alpha=0.2, linewidth=0)
     axes[0].xaxis.set_major_locator(MaxNLocator(6))
-    axes[0].set_xlabel("lives")
-    axes[1].set_xlabel("minutes of a processor")
-    axes[0].set_ylabel(_UNITS[claim.measure])
-    if claim.measure.startswith("wrong"):
-        axes[0].set_ylim(bottom=0)
-    lives = [runs[0]["curve"][-1, 0] for runs in arms.values()]
+    axes[0].set_xlabel("episodes")
+    axes[1].set_xlabel("CPU minutes")
+    axes[0].set_ylabel(UNITS[claim.measure].replace("best ", ""))
+    axes[0].set_title(task)
+    low = 0 if claim.measure.startswith("wrong") else None
+    episodes = [runs[0]["curve"][-1, 0] for runs in arms.values() if runs]
+    axes[0].sharey(axes[1])
     for ax in axes:
+        ax.set_ylim(bottom=low)
         ax.grid(alpha=0.3)
-        if max(lives) > 10 * min(lives):
+        if episodes and max(episodes) > 10 * min(episodes):
             ax.set_xscale("log")
-    ncols = len(arms) if sum(map(len, arms)) < 110 else 2  # characters that fit on one line
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=ncols)
-    figure.suptitle(claim.title)
-    figure.savefig(path, dpi=110)

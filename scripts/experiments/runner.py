@@ -1,62 +1,122 @@
-"""What a sweep does on the machine that a run was given to."""
+"""Runs many trainings at a time: in processes of this machine, or on Ray. Killed runs go on from their checkpoints."""
 
+import argparse
+import fcntl
 import json
+import logging
 import os
+import queue
 import shutil
 import socket
+import sys
+import threading
 import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from plastic_rl.scripts.experiments.grid import SweepRun
-from plastic_rl.scripts.runs.process import train, write_whole
+from plastic_rl.scripts.experiments.grid import Run
+from plastic_rl.scripts.names import refuse
+from plastic_rl.scripts.runs.monitor import FINISHED, finished
+from plastic_rl.scripts.runs.process import KilledError, train, write_whole
 
-FINISHED = "finished.json"
 ATTEMPTS = "attempts.txt"
+OBJECT_STORE = 100 * 2**20  # bytes; runs pass no data through Ray
+
+Work = Callable[[Run], Any]
 
 
-def work(run: SweepRun, runs: Path, here: str) -> None:
+def add_runner_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where runs run."""
+    cores = "cores of this machine to use, usually one for a run; default: all"
+    parser.add_argument("--jobs", type=int, metavar="N", help=cores)
+    parser.add_argument("--address", help="run on Ray: host:port or auto of a cluster, or local; default: without Ray")
+
+
+def run_all(
+    runs: Sequence[Run], work: Work, said: Callable[[Run], str], jobs: int | None = None, address: str | None = None
+) -> dict[str, str]:
+    """Do the work of some runs, several at a time, and show how far it is.
+
+    Leaves with exit code 130 where Ctrl-C stops it: the same call goes on.
+
+    Args:
+        runs: what to run.
+        work: trains one of them, in a process of its own; for Ray it can be pickled.
+        said: a finished run's result in words.
+        jobs: cores of this machine to use; default: all.
+        address: of a Ray cluster, or "local" for Ray on this machine; default: no Ray.
+
+    Returns:
+        Why runs failed, by name.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    if jobs is not None and jobs < 1:
+        refuse(f"--jobs must be at least 1, not {jobs}")
+    errors: dict[str, str] = {}
+    if not runs:
+        return errors
+    ended = _on_ray(runs, work, jobs, address) if address else _here(runs, work, jobs or os.cpu_count() or 1)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    try:
+        with Progress(*columns) as progress:
+            bar = progress.add_task("runs", total=len(runs))
+            for run, error in ended:
+                if error is not None:
+                    errors[run.name] = error
+                progress.console.print(f"{run.name}: {error or said(run)}", markup=False, highlight=False)
+                progress.update(bar, advance=1, description=f"runs, {len(errors)} failed" if errors else "runs")
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on", file=sys.stderr)
+        raise SystemExit(130) from None
+    return errors
+
+
+def train_run(run: Run, runs: Path, here: str) -> Path:
     """Train, from the last checkpoint where the run was begun before; do nothing where it was finished.
 
     Args:
         run: what to train.
         runs: the folder of all runs, which all machines see.
-        here: the working folder of the sweep, for modules of one's own.
+        here: the working folder of the command, for modules of one's own.
+
+    Returns:
+        Its run folder.
 
     Raises:
         KilledError: its process was killed.
-        RuntimeError: the training failed.
+        RuntimeError: the training failed, or another command is running it.
     """
     folder = runs / run.name
-    if finished(folder) is not None:
-        return
-    if os.path.isdir(here):
-        os.chdir(here)
-    argv = _command(run, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ATTEMPTS).open("a") as file:
-        print(time.strftime("%Y-%m-%d %H:%M:%S"), socket.gethostname(), os.getpid(), file=file)
-    train(argv, folder / "log.txt", run.threads)
-    (found,) = folder.glob("*/*/*/run.json")
-    facts = {"folder": str(found.parents[1].relative_to(folder)), "attempts": attempts(folder)}
-    write_whole(folder / FINISHED, json.dumps(facts))
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RuntimeError("another command is running it") from None
+        if finished(folder) is None:
+            if os.path.isdir(here) and os.getcwd() != here:
+                os.chdir(here)
+            argv = _command(run, folder)
+            with (folder / ATTEMPTS).open("a") as file:
+                print(time.strftime("%Y-%m-%d %H:%M:%S"), socket.gethostname(), os.getpid(), file=file)
+            train(argv, folder / "log.txt", run.threads)
+            (found,) = folder.glob("*/*/*/run.json")
+            facts = {"folder": str(found.parents[1].relative_to(folder)), "attempts": attempts(folder)}
+            write_whole(folder / FINISHED, json.dumps(facts))
+    facts = finished(folder) or {}
+    return folder / facts["folder"]
 
 
-def _command(run: SweepRun, folder: Path) -> list[str]:
+def _command(run: Run, folder: Path) -> list[str]:
     """Return the flags of `train` that begin the run or go on with it."""
-    for command in folder.glob("*/*/*/command.json"):
-        return ["--resume", str(command.parents[1])]
+    for checkpoint in folder.glob("*/*/checkpoints/*.pt"):
+        if any(checkpoint.parents[1].glob("*/command.json")):
+            return ["--resume", str(checkpoint.parents[1])]
     for left in folder.glob("*/"):  # it was killed before there was anything to go on from
         shutil.rmtree(left)
     return ["--verbose", "0", *run.argv, "-f", str(folder), "-tb", str(folder / "tb")]
-
-
-def finished(folder: Path) -> dict[str, Any] | None:
-    """Return what a run's folder says of its end; None before it."""
-    try:
-        return json.loads((folder / FINISHED).read_text())
-    except FileNotFoundError:
-        return None
 
 
 def attempts(folder: Path) -> int:
@@ -65,3 +125,97 @@ def attempts(folder: Path) -> int:
         return (folder / ATTEMPTS).read_text().count("\n")
     except FileNotFoundError:
         return 0
+
+
+def _here(runs: Sequence[Run], work: Work, jobs: int) -> Iterator[tuple[Run, str | None]]:
+    """Yield each run as it ends, with what went wrong; as many at a time as there are cores for."""
+    if (most := max(run.cpus for run in runs)) > jobs:
+        refuse(f"cpus of a run must be at most the {jobs} of --jobs, not {most}")
+    if any(run.gpus for run in runs):
+        refuse("runs with gpus want Ray, which shares them out: --address local, or a cluster's")
+    waiting: queue.SimpleQueue[Run] = queue.SimpleQueue()
+    ended: queue.SimpleQueue[tuple[Run, str | None]] = queue.SimpleQueue()
+    for run in runs:
+        waiting.put(run)
+
+    def take() -> None:
+        while True:
+            try:
+                run = waiting.get_nowait()
+            except queue.Empty:
+                return
+            ended.put((run, _attempt(run, work)))
+
+    for _ in range(min(len(runs), int(jobs / most))):
+        threading.Thread(target=take, daemon=True).start()  # it ends with this process, and its training with it
+    for _ in runs:
+        yield ended.get()
+
+
+def _attempt(run: Run, work: Work) -> str | None:
+    """Do a run's work, again where it is killed; return what went wrong."""
+    for left in reversed(range(run.retries + 1)):
+        try:
+            work(run)
+            return None
+        except KilledError as error:
+            if not left:
+                return str(error)
+        except (Exception, SystemExit) as error:  # whatever it is, the other runs go on
+            return " ".join(str(error).split()) or type(error).__name__
+    return None
+
+
+def _on_ray(
+    runs: Sequence[Run], work: Work, jobs: int | None, address: str | None
+) -> Iterator[tuple[Run, str | None]]:
+    """Yield each run as it ends on a cluster, or on this machine, with what went wrong."""
+    ray = _start_ray(runs, jobs, address)
+
+    @ray.remote
+    def task(run: Run) -> None:
+        work(run)
+
+    started = {}
+    try:
+        for run in runs:
+            needs = {"num_cpus": run.cpus, "num_gpus": run.gpus, "max_retries": run.retries}
+            started[task.options(**needs, retry_exceptions=[KilledError], name=run.name).remote(run)] = run
+        while started:
+            ended, _ = ray.wait(list(started), num_returns=1, timeout=1)  # Ctrl-C is heard in between
+            for reference in ended:
+                error = None
+                try:
+                    ray.get(reference)
+                except ray.exceptions.RayError as lost:
+                    error = " ".join(str(getattr(lost, "cause", None) or lost).split())
+                yield started.pop(reference), error
+    finally:
+        ray.shutdown()
+
+
+def _start_ray(runs: Sequence[Run], jobs: int | None, address: str | None) -> Any:
+    """Start Ray on this machine, or join a cluster."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Else it warns that it hides GPUs from runs that asked for none; those are told --device cpu.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    try:
+        import ray
+    except ImportError:
+        refuse("--address wants Ray: pip install 'plastic_rl[sweep]'")
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address != "local":
+        if jobs is not None:
+            refuse(f"--jobs is for this machine, not for the cluster at {address!r}")
+        try:
+            ray.init(address, **quiet)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            refuse(f"--address {address!r} is no Ray cluster that answers: {str(error).partition(chr(10))[0]}")
+        return ray
+    ray.init("local", num_cpus=jobs, object_store_memory=OBJECT_STORE, include_dashboard=False, **quiet)
+    here = ray.cluster_resources()
+    for name, wanted in (("cpus", max(run.cpus for run in runs)), ("gpus", max(run.gpus for run in runs))):
+        if wanted > (there := here.get(name.upper()[:-1], 0)):
+            ray.shutdown()
+            refuse(f"{name} of a run must be at most the {there:g} of this machine, not {wanted}")
+    return ray

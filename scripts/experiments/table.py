@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from plastic_rl.envs import score
-from plastic_rl.scripts.experiments.grid import SweepRun
-from plastic_rl.scripts.experiments.runner import attempts, finished
+from plastic_rl.scripts.experiments.grid import Run
+from plastic_rl.scripts.experiments.runner import attempts
 from plastic_rl.scripts.runs.folder import open_run
-from plastic_rl.scripts.runs.monitor import read_training
+from plastic_rl.scripts.runs.monitor import final_return, finished, learning_curve
 from plastic_rl.scripts.runs.process import write_whole
 from plastic_rl.scripts.zoo.summary import command_line
 
-LAST = 100  # episodes, as in the table that `train` prints
 FIGURES = ("status", "return", "score", "episodes", "steps", "seconds", "attempts", "folder", "error")
 
 
@@ -30,7 +29,7 @@ class Table:
         errors: why runs failed, by name.
     """
 
-    def __init__(self, output: Path, runs: list[SweepRun]) -> None:
+    def __init__(self, output: Path, runs: list[Run]) -> None:
         self.file, self.runs_folder = output / "results.csv", output / "runs"
         self.errors: dict[str, str] = {}
         self._runs = runs
@@ -38,46 +37,36 @@ class Table:
         self.runs_folder.mkdir(parents=True, exist_ok=True)
         self._write()
 
-    def has(self, run: SweepRun) -> bool:
+    def has(self, run: Run) -> bool:
         """Return whether a run was finished."""
         return run.name in self._rows
 
-    def add(self, run: SweepRun, error: str | None) -> None:
-        """Add a run that ended.
-
-        Args:
-            run: the run.
-            error: why it failed, if it did.
-        """
-        if error is not None:
-            self.errors[run.name] = error
-        elif (row := self._read(run)) is not None:
-            self._rows[run.name] = row
+    def add(self, run: Run) -> str:
+        """Add a finished run, and return its result in words."""
+        row = self._rows[run.name] = self._read(run) or {}
         self._write()
-
-    def said(self, run: SweepRun) -> str:
-        """Return a finished run's result in words."""
-        row = self._rows[run.name]
         return ", ".join(f"{key} {row[key]}" for key in ("return", "score", "episodes", "seconds") if row.get(key))
 
-    def print(self) -> None:
-        """Say what came out."""
+    def print(self, errors: dict[str, str]) -> None:
+        """Say what came out, and why runs failed, by name."""
+        self.errors = errors
+        self._write()
         print(f"{len(self._rows)} of {len(self._runs)} runs finished; the table is {self.file}")
         for name, error in self.errors.items():
             print(f"{name} failed: {error}; see {self.runs_folder / name / 'log.txt'}")
         print(f"Look further:\n  {command_line('plot')} {shlex.quote(str(self.file))}")
 
-    def _read(self, run: SweepRun) -> dict[str, Any] | None:
+    def _read(self, run: Run) -> dict[str, Any] | None:
         folder = self.runs_folder / run.name
         if (facts := finished(folder)) is None:
             return None
         row = {"status": "finished", "attempts": facts["attempts"], "folder": f"runs/{run.name}/{facts['folder']}"}
         opened = open_run(str(folder / facts["folder"]))
         try:
-            training = read_training(opened.folder)
+            training = learning_curve(opened.folder)
         except SystemExit:  # it says why: no episode ended, perhaps
             return row
-        mean = float(training.returns[-LAST:].mean())
+        mean = final_return(training)
         normalised = score(opened.env_id, mean, **opened.env_kwargs)
         return {
             **row,
@@ -88,7 +77,7 @@ class Table:
             "seconds": f"{training.seconds[-1]:.1f}",
         }
 
-    def _row(self, run: SweepRun) -> dict[str, Any]:
+    def _row(self, run: Run) -> dict[str, Any]:
         figures = {"status": "waiting", "attempts": attempts(self.runs_folder / run.name)}
         if run.name in self.errors:
             figures |= {"status": "failed", "error": self.errors[run.name]}

@@ -14,7 +14,8 @@ from plastic_rl.envs import score
 from plastic_rl.scripts.names import refuse
 from plastic_rl.scripts.runs.folder import Run, core_of
 
-LAST = 0.05  # of the episodes of a training, for a final score without an evaluation
+LAST = 100  # episodes of a training that its final return is the mean of
+FINISHED = "finished.json"
 
 
 class Training(NamedTuple):
@@ -74,8 +75,7 @@ class Result:
         """The score of the evaluation, or, without one, of the last episodes of the training."""
         if self.evaluation is not None:
             return self.evaluation["score"]
-        returns = self.training.returns
-        return self.score_of(float(returns[-max(1, round(LAST * len(returns))) :].mean()))
+        return self.score_of(final_return(self.training))
 
 
 def read_results(runs: list[Run]) -> list[Result]:
@@ -85,12 +85,12 @@ def read_results(runs: list[Run]) -> list[Result]:
     """
     labels = group_labels(runs)
     return [
-        Result(run, task_name(run), label, read_training(run.folder, run.processes), _evaluation(run))
+        Result(run, task_name(run), label, learning_curve(run.folder, run.processes), _evaluation(run))
         for run, label in zip(runs, labels, strict=True)
     ]
 
 
-def read_training(folder: Path, processes: int = 1) -> Training:
+def learning_curve(folder: Path, processes: int = 1) -> Training:
     """Read the Monitor files of a run folder, also of one that is being written.
 
     Args:
@@ -107,6 +107,23 @@ def read_training(folder: Path, processes: int = 1) -> Training:
         refuse(f"run {str(folder)!r} has no finished episode yet")
     rows = rows[rows[:, 2].argsort(kind="stable")].repeat(processes, axis=0)
     return Training(rows[:, 0], rows[:, 1].cumsum(), rows[:, 2])
+
+
+def final_return(curve: Training) -> float:
+    """Return the mean return of the last 100 episodes of a training, as `train` prints it."""
+    return float(curve.returns[-LAST:].mean())
+
+
+def finished(folder: Path) -> dict[str, Any] | None:
+    """Return what `sweep` or `reproduce` wrote into a run's folder at its end; None before it.
+
+    Args:
+        folder: the one that holds the run folder, its log and its TensorBoard events.
+    """
+    try:
+        return json.loads((folder / FINISHED).read_text())
+    except FileNotFoundError:
+        return None
 
 
 def _read_monitor(file: Path) -> tuple[float, np.ndarray]:

@@ -1,5 +1,7 @@
 """The wrappers that make a learning-to-learn task of any environment, single and vector."""
 
+import pickle
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from plastic_rl.envs import reference_returns
 from plastic_rl.envs.colour_bandit import ColourBanditEnv, ColourBanditVectorEnv
-from plastic_rl.envs.wrappers import Lives, PreviousActionReward, VectorLives, VectorPreviousActionReward
+from plastic_rl.envs.wrappers import PreviousActionReward, Trials, VectorPreviousActionReward, VectorTrials
 
 
 class Line(gym.Env):
@@ -72,11 +74,11 @@ def test_the_previous_action_and_reward_are_observed(space, action, encoded, mak
 
 
 def test_a_dict_observation_gets_two_more_entries():
-    env = PreviousActionReward(Lives(Line()))
+    env = PreviousActionReward(Trials(Line()))
     assert set(env.observation_space) == {
         "observation",
         "episode_start",
-        "life_elapsed",
+        "trial_elapsed",
         "previous_action",
         "previous_reward",
     }
@@ -102,14 +104,14 @@ def test_the_vector_wrapper_is_the_single_one_many_times(mode, cut):
 
 
 @pytest.mark.parametrize("cut", [False, True])
-def test_a_life_is_several_episodes_of_one_hidden_task(cut):
-    env = Lives(Line(cut=cut), episodes=3)
+def test_a_trial_is_several_episodes_of_one_hidden_task(cut):
+    env = Trials(Line(cut=cut), episodes=3)
     length = 2 if cut else 3
     observation, info = env.reset(seed=0)
     hidden, starts, elapsed = {info["hidden"]}, [], []
     for step in range(1, 3 * length + 1):
         starts.append(observation["episode_start"][0])
-        elapsed.append(observation["life_elapsed"][0])
+        elapsed.append(observation["trial_elapsed"][0])
         observation, reward, terminated, truncated, info = env.step(0)
         hidden.add(info["hidden"])
         assert reward == (step - 1) % length + 1
@@ -117,12 +119,12 @@ def test_a_life_is_several_episodes_of_one_hidden_task(cut):
     assert len(hidden) == 1
     assert starts == ([1] + [0] * (length - 1)) * 3
     assert elapsed == pytest.approx(np.repeat([0, 1 / 3, 2 / 3], length))
-    assert (observation["life_elapsed"], observation["episode_start"]) == ([1], [0])
+    assert (observation["trial_elapsed"], observation["episode_start"]) == ([1], [0])
     assert len({env.reset()[1]["hidden"] for _ in range(20)} | hidden) > 10
 
 
 def test_the_last_reward_of_an_episode_is_seen_in_the_next_one():
-    env = PreviousActionReward(Lives(Line(), episodes=2))
+    env = PreviousActionReward(Trials(Line(), episodes=2))
     env.reset(seed=0)
     for action in (0, 0, 2):
         observation, *_ = env.step(action)
@@ -133,15 +135,15 @@ def test_the_last_reward_of_an_episode_is_seen_in_the_next_one():
 
 @pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, AutoresetMode.DISABLED])
 @pytest.mark.parametrize("native", [False, True])
-def test_vector_lives_are_single_lives_many_times(mode, native):
+def test_vector_trials_are_single_trials_many_times(mode, native):
     if native:
         ones = [lambda: ColourBanditEnv(episode_steps=4)] * 3
         env = ColourBanditVectorEnv(3, "Disabled", episode_steps=4)
     else:
         ones = [lambda length=length: Line(length=length) for length in (2, 3, 5)]
         env = SyncVectorEnv(ones, autoreset_mode="Disabled")
-    vector = VectorLives(env, episodes=2, autoreset_mode=mode)
-    sync = SyncVectorEnv([lambda one=one: Lives(one(), episodes=2) for one in ones], autoreset_mode=mode)
+    vector = VectorTrials(env, episodes=2, autoreset_mode=mode)
+    sync = SyncVectorEnv([lambda one=one: Trials(one(), episodes=2) for one in ones], autoreset_mode=mode)
     assert same(vector.reset(seed=1), sync.reset(seed=1))
     vector.action_space.seed(0)
     some = np.array([True, False, True])
@@ -156,35 +158,120 @@ def test_vector_lives_are_single_lives_many_times(mode, native):
             assert same(*(env.reset(options={"reset_mask": result[2].copy()})[0] for env in (vector, sync)))
 
 
-def test_the_score_of_a_life_is_that_of_its_episodes():
+def test_the_score_of_a_trial_is_that_of_its_episodes():
     one = reference_returns("plastic_rl/ColourBandit-v0")
     for env in (
-        PreviousActionReward(Lives(gym.make("plastic_rl/ColourBandit-v0"), episodes=3)),
-        VectorPreviousActionReward(VectorLives(ColourBanditVectorEnv(2, "Disabled"), episodes=3)),
+        PreviousActionReward(Trials(gym.make("plastic_rl/ColourBandit-v0"), episodes=3)),
+        VectorPreviousActionReward(VectorTrials(ColourBanditVectorEnv(2, "Disabled"), episodes=3)),
     ):
         assert reference_returns(env) == (3 * one.random, 3 * one.oracle)
-    assert reference_returns(Lives(Line())) is None
+    assert reference_returns(Trials(Line())) is None
 
 
 def test_wrappers_of_a_made_environment_are_in_its_spec():
-    env = Lives(gym.make("plastic_rl/Maze-v0"), episodes=2)
+    env = Trials(gym.make("plastic_rl/Maze-v0"), episodes=2)
     again = gym.make(env.spec)
-    assert isinstance(again, Lives)
+    assert isinstance(again, Trials)
     assert again.episodes == 2
 
 
 @pytest.mark.parametrize(
     ("make", "error", "name"),
     [
-        (lambda: Lives(Line(), episodes=0), ValueError, "episodes"),
-        (lambda: Lives(Line(), episodes=1.5), TypeError, "episodes"),
-        (lambda: Lives(Lives(Line())), ValueError, "episode_start"),
+        (lambda: Trials(Line(), episodes=0), ValueError, "episodes"),
+        (lambda: Trials(Line(), episodes=1.5), TypeError, "episodes"),
+        (lambda: Trials(Trials(Line())), ValueError, "episode_start"),
         (lambda: PreviousActionReward(PreviousActionReward(Line())), ValueError, "previous_action"),
         (lambda: PreviousActionReward(Line(spaces.Text(3))), TypeError, "actions"),
-        (lambda: VectorLives(SyncVectorEnv([Line])), ValueError, "DISABLED"),
-        (lambda: VectorLives(SyncVectorEnv([Line], autoreset_mode="Disabled"), 2, "NextStep"), ValueError, "SAME_STEP"),
+        (lambda: VectorTrials(SyncVectorEnv([Line])), ValueError, "DISABLED"),
+        (lambda: VectorTrials(ColourBanditVectorEnv(2, "Disabled"), 2, "NextStep"), ValueError, "SAME_STEP"),
     ],
 )
 def test_bad_arguments(make, error, name):
     with pytest.raises(error, match=name):
         make()
+
+
+class Foreign(SyncVectorEnv):
+    """Uses its observation array again, as `copy=False` allows, and gives whole, read-only rewards and flags."""
+
+    def __init__(self, **arguments):
+        super().__init__([Line] * 2, copy=False, **arguments)
+
+    def step(self, actions):
+        observations, *arrays, infos = super().step(actions)
+        rewards, terminated, truncated = (np.asarray(array, np.int64) for array in arrays)
+        for array in (rewards, terminated, truncated):
+            array.setflags(write=False)
+        return observations, rewards, terminated, truncated, infos
+
+
+@pytest.mark.parametrize("wrap", [VectorTrials, VectorPreviousActionReward])
+def test_whole_read_only_and_reused_arrays_of_other_environments(wrap):
+    foreign, plain = (
+        wrap(make(autoreset_mode="Disabled" if wrap is VectorTrials else "SameStep"))
+        for make in (Foreign, lambda **arguments: SyncVectorEnv([Line] * 2, **arguments))
+    )
+    assert same(foreign.reset(seed=0), plain.reset(seed=0))
+    for _ in range(20):
+        one, other = foreign.step(np.zeros(2, int)), plain.step(np.zeros(2, int))
+        assert data_equivalence(one[0], other[0])
+        for first, second in zip(one[1:4], other[1:4], strict=True):
+            assert (first == second).all()
+        for kept, right in zip(one[4].get("final_obs", []), other[4].get("final_obs", []), strict=True):
+            assert data_equivalence(kept, right)
+
+
+def bandit():
+    return gym.make("plastic_rl/ColourBandit-v0", episode_steps=3)
+
+
+def bandits(mode):
+    return ColourBanditVectorEnv(3, mode, episode_steps=3)
+
+
+STACKS = {
+    "trials": lambda: Trials(bandit(), episodes=2),
+    "previous": lambda: PreviousActionReward(bandit()),
+    "previous trials": lambda: PreviousActionReward(Trials(bandit(), episodes=2)),
+    "vector trials": lambda: VectorTrials(bandits("Disabled"), episodes=2),
+    "vector previous": lambda: VectorPreviousActionReward(bandits("NextStep")),
+    "vector previous trials": lambda: VectorPreviousActionReward(VectorTrials(bandits("Disabled"), episodes=2)),
+}
+
+
+def ours(env):
+    """Return the layers of ours, from outside in."""
+    layers = [env]
+    while hasattr(layers[-1], "env"):
+        layers.append(layers[-1].env)
+    return [layer for layer in layers if type(layer).__module__.startswith("plastic_rl")]
+
+
+@pytest.mark.parametrize("steps", [0, 1, 3, 7])
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_stack_of_layers_goes_on_from_their_states(stack, steps):
+    def step(env):
+        result = env.step(env.action_space.sample())
+        return (result, env.reset()) if isinstance(env, gym.Env) and result[2] else result
+
+    first, second = STACKS[stack](), STACKS[stack]()
+    first.reset(seed=1)
+    first.action_space.seed(2)
+    for _ in range(steps):
+        step(first)
+    second.reset(seed=9)
+    for own, other in zip(ours(first), ours(second), strict=True):
+        other.set_state(pickle.loads(pickle.dumps(own.state())))
+    second.action_space.seed(3)
+    first.action_space.seed(3)
+    for _ in range(20):
+        assert same(step(first), step(second))
+
+
+@pytest.mark.parametrize("wrap", [VectorTrials, VectorPreviousActionReward])
+def test_the_state_of_another_number_of_copies_is_refused(wrap):
+    few, many = (wrap(ColourBanditVectorEnv(n, "Disabled")) for n in (2, 3))
+    few.reset(seed=0)
+    with pytest.raises(ValueError, match="state must"):
+        many.set_state(few.state())

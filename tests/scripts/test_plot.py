@@ -12,7 +12,7 @@ from plastic_rl.scripts.figures.aggregates import score_table
 from plastic_rl.scripts.figures.curves import binned_curves
 from plastic_rl.scripts.runs.file import write_run_file
 from plastic_rl.scripts.runs.folder import open_run
-from plastic_rl.scripts.runs.monitor import Training, read_results, read_training
+from plastic_rl.scripts.runs.monitor import Training, learning_curve, read_results
 
 try:
     import rliable.library  # noqa: F401
@@ -52,7 +52,7 @@ def names_of(results):
 def test_reads_monitor_files_in_the_order_of_time(tmp_path):
     for name, start, rows in (("0", 100.0, "1,10,1.0\n2,10,9.0\n"), ("1", 103.0, "3,20,1.0\n")):
         (tmp_path / f"{name}.monitor.csv").write_text(f'#{{"t_start": {start}}}\nr,l,t\n{rows}')
-    training = read_training(tmp_path)
+    training = learning_curve(tmp_path)
     assert training.returns.tolist() == [1, 3, 2]
     assert training.steps.tolist() == [10, 30, 40]
     assert training.seconds.tolist() == [1, 4, 9]
@@ -60,7 +60,7 @@ def test_reads_monitor_files_in_the_order_of_time(tmp_path):
 
 def test_a_line_that_is_being_written_is_left_out(tmp_path):
     (tmp_path / "0.monitor.csv").write_text('#{"t_start": 0}\nr,l,t\n1,10,1\n2,10,1.')
-    assert read_training(tmp_path).returns.tolist() == [1]
+    assert learning_curve(tmp_path).returns.tolist() == [1]
 
 
 def test_bins_hold_the_means_of_their_episodes():
@@ -106,7 +106,7 @@ def test_other_arguments_are_another_task(tmp_path):
 def test_the_score_is_of_sampled_lives_with_all_their_memory(tmp_path):
     trained, evaluated = results_of(write_run(tmp_path / "1"), write_run(tmp_path / "2", score=0.5))
     assert evaluated.final == 0.5
-    assert trained.final == trained.score_of(np.arange(191, 201).mean() * 1.5)
+    assert trained.final == trained.score_of(np.arange(101, 201).mean() * 1.5)
 
 
 def test_one_task_and_one_seed_is_enough_for_curves(tmp_path, capsys):

@@ -1,0 +1,218 @@
+"""What is measured of a claim's run, and kept in the results folder: `ARM-SEED.json` and `ARM-SEED.csv`."""
+
+import json
+import platform
+import shlex
+import shutil
+import threading
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from plastic_rl.agents import checkpoint
+from plastic_rl.envs import reference_returns
+from plastic_rl.envs.task import ReferenceReturns
+from plastic_rl.scripts.experiments.claim import Claim
+from plastic_rl.scripts.experiments.grid import Run
+from plastic_rl.scripts.experiments.runner import train_run
+from plastic_rl.scripts.runs.file import NAME, STATISTICS
+from plastic_rl.scripts.runs.folder import Run as Folder
+from plastic_rl.scripts.runs.folder import open_run
+from plastic_rl.scripts.runs.monitor import final_return, learning_curve
+from plastic_rl.scripts.runs.play import play
+from plastic_rl.scripts.runs.process import write_whole
+from plastic_rl.scripts.zoo.clock import cpu_seconds
+
+MOST_BYTES = 2_000_000  # of an agent that is kept
+ROWS = 100
+QUICK_EPISODES = 64
+_one_at_a_time = threading.Lock()  # evaluations draw from torch's global generator
+
+
+def train_and_measure(run: Run, claims: dict[str, Claim], results: Path, quick: bool, here: str) -> None:
+    """Train a run, then write its learning curve and its evaluation into the results folder.
+
+    Args:
+        run: of one of the claims.
+        claims: by name.
+        results: the folder of all results.
+        quick: whether it is the small version, of which a few episodes of the first test are played.
+        here: the working folder of the command.
+    """
+    folder, claim, file = train_run(run, results / "runs", here), claims[run.claim], results / f"{run.result}.json"
+    with _one_at_a_time:
+        opened = open_run(str(folder))
+        rows = _curve(opened, folder.parents[1] / "tb", claim)
+        result = {
+            **({} if claim.measure == "best return" else _evaluations(opened, claim, quick)),
+            **_facts(opened, claim, rows),
+            "command": shlex.join(["plastic-rl", "train", *run.argv]),
+            "folder": str(folder.relative_to(results)),
+            **_versions(),
+        }
+        file.parent.mkdir(parents=True, exist_ok=True)
+        heading = "steps,episodes,cpu_seconds,return,value"
+        lines = [",".join("" if np.isnan(value) else f"{value:.10g}" for value in row) for row in rows]
+        write_whole(file.with_suffix(".csv"), "\n".join([heading, *lines]) + "\n")
+        if claim.pictures:
+            _draw(opened, claim, quick, file)
+        if run.values["seed"] == 1 and run.values["arm"] == claim.agent:
+            keep_agent(opened, results / "agents" / run.claim)
+        write_whole(file, json.dumps(result, indent=1) + "\n")  # the last one says that it is finished
+
+
+def measured(returns: Any, reference: ReferenceReturns | None, measure: str) -> Any:
+    """Turn mean returns into what a claim is about.
+
+    Args:
+        returns: mean returns, numbers or arrays.
+        reference: of a random policy and of the oracle; None where the task has no oracle.
+        measure: see `Claim`.
+    """
+    if measure in ("return", "best return"):
+        return returns
+    assert reference is not None
+    if measure in ("error", "wrong answers"):  # the return is the number of queries times (1 - error)
+        return 1 - returns / reference.oracle
+    score = (returns - reference.random) / (reference.oracle - reference.random)
+    return score if measure == "score" else (1 - score) / 2  # wrong bits: half of them by chance
+
+
+def evaluate(
+    run: Folder, model: Any, test: dict[str, Any], measure: str, episodes: int, deterministic: bool = True
+) -> float:
+    """Return how a trained run does on fresh seeds.
+
+    Args:
+        run: the run.
+        model: its model.
+        test: arguments of the environment, on top of those of training.
+        measure: what to give.
+        episodes: how many.
+        deterministic: whether it gives its most probable answers, or sampled ones.
+    """
+    env = run.make_env(min(64, episodes), seed=1_000_000, **test)
+    model.set_random_seed(1_000_000)  # of the answers that are sampled
+    returns = play(model, env, episodes, deterministic).returns
+    env.close()
+    return float(measured(returns.mean(), _reference(run, test), measure))
+
+
+def keep_agent(run: Folder, folder: Path) -> bool:
+    """Copy a trained run's policy and settings into a run folder of their own, unless they are large.
+
+    Args:
+        run: whose model is there.
+        folder: what to write; what was there before is replaced.
+
+    Returns:
+        Whether it was small enough.
+    """
+    with zipfile.ZipFile(run.model_file) as file:
+        parameters = file.read("policy.pth")
+    if len(parameters) > MOST_BYTES:
+        return False
+    shutil.rmtree(folder, ignore_errors=True)
+    settings = folder / run.settings.name
+    settings.mkdir(parents=True)
+    for name in (NAME, STATISTICS):
+        if (run.settings / name).exists():
+            shutil.copy(run.settings / name, settings / name)
+    with zipfile.ZipFile(folder / run.model_file.name, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("policy.pth", parameters)
+    return True
+
+
+def _reference(run: Folder, test: dict[str, Any]) -> ReferenceReturns | None:
+    return reference_returns(run.env_id, **{**run.env_kwargs, **test})
+
+
+def _curve(run: Folder, events: Path, claim: Claim) -> np.ndarray:
+    """Return a run's learning curve, (rows, 5): steps, episodes, CPU seconds, mean return, and what the claim measures.
+
+    The last two are means over what was since the row before.
+    """
+    training = learning_curve(run.folder)
+    steps, episodes = training.steps, np.arange(1, len(training.steps) + 1)
+    returns, values = training.returns, measured(training.returns, _reference(run, {}), claim.measure)
+    if claim.curve == "accuracy":  # the oracle acted: its returns say nothing
+        steps, right = _accuracy(events)
+        episodes, returns, values = np.interp(steps, training.steps, episodes), np.full(len(steps), np.nan), 1 - right
+    clock = np.concatenate([[[0, 0]], cpu_seconds(run.folder)])
+    parts = np.array_split(np.arange(len(values)), min(ROWS, len(values)))
+    at = [part[-1] for part in parts]
+    used = np.interp(steps[at], clock[:, 0], clock[:, 1])
+    means = [[series[part].mean() for part in parts] for series in (returns, values)]
+    return np.stack([steps[at], episodes[at].round(), used.round(2), *means], axis=1)
+
+
+def _accuracy(events: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return steps, and the part of the answers that were right, of each of PlasticBPTT's updates."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    found: dict[int, float] = {}
+    for file in sorted(events.rglob("events*")):  # there are several where the run went on from a checkpoint
+        accumulator = EventAccumulator(str(file), size_guidance={"scalars": 0})
+        accumulator.Reload()
+        found |= {row.step: row.value for row in accumulator.Scalars("train/accuracy")}
+    return np.array(sorted(found), float), np.array([found[step] for step in sorted(found)])
+
+
+def _facts(run: Folder, claim: Claim, rows: np.ndarray) -> dict[str, Any]:
+    training = learning_curve(run.folder)
+    facts: dict[str, Any] = {"steps": int(training.steps[-1]), "episodes": len(training.steps)}
+    facts["cpu_seconds"] = round(float(cpu_seconds(run.folder)[-1, 1]), 1)
+    if claim.curve == "returns":
+        facts["final_return"] = final_return(training)
+        reference = _reference(run, {})
+        facts |= {} if reference is None else {"final_score": measured(facts["final_return"], reference, "score")}
+    if claim.measure == "best return":
+        facts |= {"value": float(rows[:, 3].max()), "tests": {}}
+    return facts
+
+
+def _evaluations(run: Folder, claim: Claim, quick: bool) -> dict[str, Any]:
+    """Return what a trained run does in the tests of a claim, and with sampled answers in the first of them."""
+    episodes = QUICK_EPISODES if quick else claim.episodes
+    tests = {"": claim.test, **({} if quick else claim.tests)}
+    models = list(_last_states(run)) if claim.last_states else [run.load(device="cpu")]
+    values = {n: [evaluate(run, model, test, claim.measure, episodes) for model in models] for n, test in tests.items()}
+    return {
+        "value": values[""][-1],
+        "sampled": evaluate(run, models[-1], claim.test, claim.measure, episodes, deterministic=False),
+        "tests": {name: of_states[-1] for name, of_states in values.items() if name},
+        **({"last_states": values} if claim.last_states else {}),
+    }
+
+
+def _last_states(run: Folder) -> Iterator[Any]:
+    """Yield a run's model in each of the states that were saved last: its checkpoints, then what it ended with."""
+    for file in checkpoint.checkpoints(run.folder / "checkpoints"):
+        model = run.load(device="cpu")
+        model.policy.load_state_dict(checkpoint.read(file)["policy"])
+        yield model
+    yield run.load(device="cpu")
+
+
+def _draw(run: Folder, claim: Claim, quick: bool, file: Path) -> None:
+    """Draw what a run that recalls images has learned."""
+    from plastic_rl.scripts.figures import recall
+
+    model = run.load(device="cpu")
+    tests = {"test images": claim.test, **({} if quick else claim.tests)}
+    settings = {name: {**run.env_kwargs, **test} for name, test in tests.items()}
+    recall.draw_recall(model, run.env_id, settings, file.with_name(f"{file.stem}-episodes.png"))
+    alpha = model.policy.core.plasticity().get("alpha")
+    if alpha is not None and alpha.dim() == 2:
+        recall.draw_memory(model, run.env_id, settings["test images"], file.with_name(f"{file.stem}-memory.png"))
+
+
+def _versions() -> dict[str, str]:
+    import torch
+
+    from plastic_rl import __version__ as version
+
+    return {"machine": f"{platform.machine()}, one thread", "torch": torch.__version__, "version": version}

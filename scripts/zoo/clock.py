@@ -1,0 +1,64 @@
+"""Writes how much processor time a training has taken, step by step, beside its learning curve."""
+
+import contextlib
+import time
+from pathlib import Path
+
+import numpy as np
+from stable_baselines3.common.callbacks import BaseCallback
+
+NAME = "cpu.csv"
+LEAST = 0.5  # seconds between two rows
+
+
+class CpuClock(BaseCallback):
+    """Adds a row of steps and CPU seconds since training began to `cpu.csv`, between rollouts.
+
+    A run that goes on from a checkpoint goes on from that checkpoint's time: what was lost is not counted.
+
+    Args:
+        folder: of the run.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        super().__init__()
+        self.file = Path(folder) / NAME
+        self._began = self._written = 0.0
+
+    def _on_training_start(self) -> None:
+        rows = cpu_seconds(self.file.parent) if self.model.num_timesteps else np.zeros((0, 2))
+        rows = rows[rows[:, 0] <= self.model.num_timesteps]
+        self._written = rows[-1, 1] if len(rows) else 0.0
+        self._began = time.process_time() - self._written
+        self._put("w", "".join(["steps,cpu_seconds\n", *(f"{steps:.0f},{used:.2f}\n" for steps, used in rows)]))
+
+    def _on_rollout_start(self) -> None:
+        if time.process_time() - self._began >= self._written + LEAST:
+            self._write()
+
+    def _on_training_end(self) -> None:
+        self._write()
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _write(self) -> None:
+        self._written = time.process_time() - self._began
+        self._put("a", f"{self.model.num_timesteps},{self._written:.2f}\n")
+
+    def _put(self, mode: str, text: str) -> None:
+        with contextlib.suppress(OSError), self.file.open(mode) as file:  # a full disk does not stop the training
+            file.write(text)
+
+
+def cpu_seconds(folder: Path) -> np.ndarray:
+    """Return how much processor time a run had taken after how many steps, (n, 2); without a half-written last row.
+
+    Args:
+        folder: of the run.
+    """
+    try:
+        lines = (folder / NAME).read_text().split("\n")[1:-1]
+    except FileNotFoundError:
+        lines = []
+    return np.array([line.split(",") for line in lines], float).reshape(-1, 2)
