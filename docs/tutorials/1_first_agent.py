@@ -16,8 +16,7 @@ import torch
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.results_plotter import load_results
 
-from plastic_rl import PlasticPPO
-from plastic_rl.agents import make_vec_env
+from plastic_rl import PlasticPPO, make_vec_env
 from plastic_rl.envs import reference_returns, score
 
 torch.set_num_threads(1)
@@ -37,7 +36,7 @@ for _ in range(3):
     observation, reward, terminated, truncated, info = env.step(info["target"])
 
 # %%
-# ``info["target"]`` is the right answer. It is there for supervised training and for baselines; the agent never sees it.
+# ``info["target"]`` is the right answer. It is for supervised training and for baselines; the agent never sees it.
 # Every task knows the mean return of random answers and of the right ones:
 
 print(reference_returns("plastic_rl/PatternRecall-v0"))
@@ -47,6 +46,7 @@ print(reference_returns("plastic_rl/PatternRecall-v0"))
 # -----
 # ``PlasticPPO`` is the PPO of Stable-Baselines3 with a recurrent policy.
 # ``core`` names the recurrent network, and ``core_kwargs`` are its arguments.
+# ``plastic_memory`` is a plastic layer on a GRU.
 # A rollout is one whole episode of every environment: ``n_steps`` is the length of an episode.
 
 folder = tempfile.mkdtemp()
@@ -60,7 +60,7 @@ model = PlasticPPO(
     ent_coef=0.005,
     seed=0,
     device="cpu",
-    policy_kwargs=dict(core="plastic", core_kwargs=dict(hidden_size=64, rule="oja")),
+    policy_kwargs=dict(core="plastic_memory", core_kwargs=dict(hidden_size=64, controller="gru")),
 )
 model.learn(100_000)
 
@@ -90,14 +90,14 @@ for deterministic in (False, True):
 # ---
 # ``predict`` follows the convention of Stable-Baselines3: the state goes in and comes out.
 # A state of ``None`` begins an episode.
+# The state of this core is the GRU's activity, the modulation M(t) and the trace.
 
 observation, info = env.reset(seed=1)
 state, terminated = None, False
 while not terminated:
     action, state = model.predict(observation, state, deterministic=True)
     observation, reward, terminated, truncated, info = env.step(action)
-activity, trace = state
-print("activity", activity.shape, "trace", trace.shape, "last reward", reward)
+print("state", [part.shape for part in state], "last reward", reward)
 
 # %%
 # Save and load

@@ -70,8 +70,8 @@ gym.register("Corridor-v0", entry_point=Corridor)
 
 folder = Path(tempfile.mkdtemp())
 cores = {
-    "plastic": dict(core="plastic", core_kwargs=dict(hidden_size=32, rule="oja")),
-    "rnn": dict(core="rnn", core_kwargs=dict(hidden_size=32)),
+    "plastic_memory": dict(core="plastic_memory", core_kwargs=dict(hidden_size=32)),
+    "gru": dict(core="gru", core_kwargs=dict(hidden_size=32)),
 }
 seeds = (0, 1, 2)
 for name, policy_kwargs in cores.items():
@@ -117,6 +117,9 @@ plt.legend()
 plt.tight_layout()
 
 # %%
+# Here the cores are alike: one bit fits into the activity of any recurrent network. Plasticity is of use where an agent
+# must store more, and find it by what it sees.
+#
 # Larger sweeps
 # -------------
 # The commands do the same with checkpoints, TensorBoard, many processes and clusters.
@@ -126,7 +129,7 @@ plt.tight_layout()
 #
 #     algo: plastic_ppo
 #     env: Corridor-v0
-#     core: [plastic, rnn]
+#     core: [plastic_memory, gru]
 #     core_kwargs: {hidden_size: 32}
 #     hyperparams: {n_envs: 32, n_steps: 8, learning_rate: 3e-3}
 #     seeds: 5

@@ -3,7 +3,7 @@
 ================
 
 A ``Task`` is an environment written over arrays of many copies.
-You write it once, and get a ``gymnasium.Env``, a fast ``gymnasium.vector.VectorEnv``, right answers and a normalized score.
+You write it once, and get a ``gymnasium.Env``, a fast ``gymnasium.vector.VectorEnv``, right answers and a score.
 """
 
 import time
@@ -118,9 +118,9 @@ model = PlasticBPTT(
     learning_rate=3e-3,
     seed=0,
     device="cpu",
-    policy_kwargs=dict(core="plastic", core_kwargs=dict(hidden_size=64, rule="oja", alpha_init=0.1, eta_init=0.3)),
+    policy_kwargs=dict(core="plastic_memory", core_kwargs=dict(hidden_size=64)),
 )
-model.learn(300_000)
+model.learn(200_000)
 print(f"{time.perf_counter() - begin:.0f} seconds")
 mean = np.mean([episode["r"] for episode in model.ep_info_buffer])
 print(f"sampled answers that were right, last 100 episodes: {mean:.2f}")

@@ -9,10 +9,8 @@ Both are values that you pass in: nothing in this package needs to be edited.
 import torch
 from torch import Tensor, nn
 
-from plastic_rl import PlasticPPO
-from plastic_rl.agents import make_vec_env
-from plastic_rl.cores import LoopCore, PlasticCore, make_core, register_core
-from plastic_rl.ops import Rule
+from plastic_rl import LoopCore, PlasticPPO, Rule, make_core, make_vec_env, register_core
+from plastic_rl.cores import PlasticCore
 
 torch.set_num_threads(1)
 torch.manual_seed(0)
@@ -44,8 +42,7 @@ bcm = Rule("bcm", bcm_step)
 
 core = PlasticCore(input_size=3, hidden_size=8, rule=bcm)
 inputs = torch.randn(20, 4, 3)  # time, batch, features
-starts = torch.zeros(20, 4, dtype=torch.bool)
-outputs, (activity, trace) = core(inputs, core.initial_state(4), starts)
+outputs, (activity, trace) = core(inputs)
 outputs.square().mean().backward()
 print("outputs", tuple(outputs.shape), "trace", tuple(trace.shape))
 print("gradient of alpha", f"{core.alpha.grad.norm():.1e}", "and of eta", f"{core.eta.grad:.1e}")
@@ -83,6 +80,7 @@ print(make_core("leaky", input_size=3))
 # ``LoopCore`` zeroes the state where an episode starts, also in the middle of a sequence:
 
 core = LeakyCore(3)
+starts = torch.zeros(20, 4, dtype=torch.bool)
 starts[10] = True
 whole, _ = core(inputs, core.initial_state(4), starts)
 second, _ = core(inputs[10:], core.initial_state(4), starts[10:])

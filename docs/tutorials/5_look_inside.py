@@ -35,7 +35,7 @@ model = PlasticBPTT(
         core="associative", core_kwargs=dict(n_elements=N_BITS, weight_init=0.001, rule="oja"), readout=5.0
     ),
 )
-model.learn(100_000)
+model.learn(70_000)
 
 # %%
 # The trained parameters

@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import torch
 from torch import nn
 
-from plastic_rl.cores import make_core
+from plastic_rl import make_core
 
 torch.set_num_threads(1)
 
@@ -32,15 +32,14 @@ def draw_batch():
     inputs = torch.cat([keys, nn.functional.one_hot(values, N_VALUES).float()], 2)
     asked = torch.randint(N_PAIRS, (BATCH,))
     question = torch.cat([keys[asked, torch.arange(BATCH)], torch.zeros(BATCH, N_VALUES)], 1)
-    # The question stays for two steps: a plastic layer reads its trace with the activity of the step before.
-    return torch.cat([inputs, question.expand(2, -1, -1)]), values[asked, torch.arange(BATCH)]
+    return torch.cat([inputs, question.unsqueeze(0)]), values[asked, torch.arange(BATCH)]
 
 
 # %%
 # The loop
 # --------
-# A core maps ``(T, B, I)`` to ``(T, B, O)``. It takes the state before the sequence, and flags that say where an
-# episode starts, and it returns the state after the sequence.
+# A core maps ``(T, B, I)`` to ``(T, B, O)``, and returns the state after the sequence. Two more arguments are optional:
+# the state before the sequence, and flags that say where an episode starts.
 
 
 def train(name, steps=400, **arguments):
@@ -49,11 +48,10 @@ def train(name, steps=400, **arguments):
     core = make_core(name, KEY + N_VALUES, **arguments)
     head = nn.Linear(core.output_size, N_VALUES)
     optimizer = torch.optim.Adam([*core.parameters(), *head.parameters()], lr=3e-3)
-    starts = torch.zeros(N_PAIRS + 2, BATCH, dtype=torch.bool)
     accuracies = []
     for _ in range(steps):
         inputs, values = draw_batch()
-        outputs, state = core(inputs, core.initial_state(BATCH), starts)
+        outputs, state = core(inputs)
         logits = head(outputs[-1])
         loss = nn.functional.cross_entropy(logits, values)
         optimizer.zero_grad()
@@ -66,9 +64,9 @@ def train(name, steps=400, **arguments):
 
 plt.figure(figsize=(6, 3.5))
 for name, arguments in {
-    "plastic": dict(hidden_size=64, rule="oja", alpha_init=0.1, eta_init=0.3),
+    "plastic_memory": dict(hidden_size=64),
+    "gru": dict(hidden_size=64),
     "lstm": dict(hidden_size=64),
-    "rnn": dict(hidden_size=64),
 }.items():
     begin = time.perf_counter()
     accuracies = torch.tensor(train(name, **arguments))
@@ -91,10 +89,10 @@ plt.tight_layout()
 # To train on a stream, cut it, and detach the state between the cuts:
 
 core = make_core("plastic", 5, hidden_size=32)
-state = core.initial_state(1)
+state = None
 for _ in range(3):
     segment = torch.randn(50, 1, 5)
-    outputs, state = core(segment, state, torch.zeros(50, 1, dtype=torch.bool))
+    outputs, state = core(segment, state)
     outputs.square().mean().backward()
     state = tuple(part.detach() for part in state)
 print([tuple(part.shape) for part in state])

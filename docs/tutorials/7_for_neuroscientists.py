@@ -3,7 +3,7 @@
 =========================================
 
 The networks of this package are rate models with two kinds of learning at two time scales.
-Evolution and development are played by gradient descent. Learning in a life is played by synaptic plasticity in an episode.
+Gradient descent stands for evolution and development. Synaptic plasticity within an episode stands for learning.
 
 .. list-table::
    :header-rows: 1
@@ -46,7 +46,7 @@ Evolution and development are played by gradient descent. Learning in a life is 
      - ``core="gru"``, ``core="lstm"``
    * - hippocampal index: query and key
      - fast weights with keys and queries
-     - ``core="delta"``
+     - ``core="plastic_memory"``, ``core="delta"``
    * - trial, session
      - step or phase of an episode, episode
      - ``episode_steps``, ``episode_start``
@@ -97,8 +97,8 @@ below.set_ylabel("trace")
 below.legend(loc="upper left")
 
 # %%
-# With the decay rule the trace fades with time. With Oja's rule it changes only while the postsynaptic neuron is active,
-# so a memory lasts until something is written over it.
+# With the decay rule the trace fades with time.
+# With Oja's rule it changes only while the postsynaptic neuron is active, so a memory lasts until something is written over it.
 #
 # Gated plasticity
 # ----------------

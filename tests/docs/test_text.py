@@ -16,13 +16,13 @@ from tests.docs.texts import DOCS, ROOT, blocks, pages, sources, tutorials
 TEXTS = [*pages(), *tutorials(), *sources()]
 IDS = [str(path.relative_to(ROOT)) for path in TEXTS]
 
-BRITISH = r"""
-    \w*(optimi|normali|initiali|generali|recogni|minimi|maximi|organi|summari|speciali|seriali)s(e|ed|es|er|ers|ing|ation|ations)
-    colours? coloured behaviours? neighbours? neighbouring favours? favourite honours? centres? centred grey greyscale
-    analyse[ds]? licence catalogue modelled modelling travelled cancelled artefacts? learnt whilst amongst
-""".split()
-LIFE = r"life lives lifetime lifetimes".split()  # an episode is an episode, several of a hidden task are a trial
-NOT_OURS = re.compile(rf"\b({'|'.join([*BRITISH, *LIFE])})\b", re.IGNORECASE)
+BRITISH = (
+    r"\w*(optimi|normali|initiali|generali|recogni|minimi|maximi|organi|summari|speciali)s(e|ed|es|er|ers|ing|ation|ations)|"
+    "colours?|coloured|behaviours?|neighbours?|neighbouring|favours?|favourite|honours?|centres?|centred|grey|greyscale|"
+    "analyse[ds]?|licence|catalogue|modelled|modelling|travelled|cancelled|artefacts?|learnt|whilst|amongst"
+)
+LIFE = "life|lives|lifetime|lifetimes"  # an episode is an episode, several of a hidden task are a trial
+NOT_OURS = re.compile(rf"\b({BRITISH}|{LIFE})\b", re.IGNORECASE)
 
 # Sentences that were hard to read once, each with what took its place. None of them may come back.
 HARD_TO_READ = [
@@ -46,8 +46,8 @@ def words(text):
 
 @pytest.mark.parametrize("path", TEXTS, ids=IDS)
 def test_spelling_is_american_and_an_episode_is_no_life(path):
-    found = [f"line {i}: {m[0]}" for i, line in enumerate(path.read_text().splitlines(), 1) for m in NOT_OURS.finditer(line)]
-    assert not found
+    lines = enumerate(path.read_text().splitlines(), 1)
+    assert not [f"line {i}: {found[0]}" for i, line in lines for found in NOT_OURS.finditer(line)]
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=IDS)
@@ -105,5 +105,5 @@ def test_every_core_is_on_the_cores_page():
 
 
 def test_the_list_of_words_finds_what_it_should():
-    assert NOT_OURS.search("the optimiser") and NOT_OURS.search("Lives") and NOT_OURS.search("colours")
+    assert all(NOT_OURS.search(text) for text in ("the optimiser", "Lives", "renormalised", "colours"))
     assert not NOT_OURS.search("ColourBandit-v0, promise, precise, otherwise, alive, color, life_length")
