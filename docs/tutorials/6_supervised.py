@@ -51,7 +51,7 @@ def train(name, steps=400, **arguments):
     accuracies = []
     for _ in range(steps):
         inputs, values = draw_batch()
-        outputs, state = core(inputs)
+        outputs, _ = core(inputs)
         logits = head(outputs[-1])
         loss = nn.functional.cross_entropy(logits, values)
         optimizer.zero_grad()

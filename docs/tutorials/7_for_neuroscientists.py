@@ -98,7 +98,7 @@ below.legend(loc="upper left")
 
 # %%
 # With the decay rule the trace fades with time.
-# With Oja's rule it changes only while the postsynaptic neuron is active, so a memory lasts until something is written over it.
+# With Oja's rule it changes only while the postsynaptic neuron is active: a memory lasts until it is overwritten.
 #
 # Gated plasticity
 # ----------------
