@@ -2,10 +2,14 @@
 
 from typing import Any
 
+import torch
 from stable_baselines3 import A2C
+from stable_baselines3.common.buffers import RolloutBuffer
+from stable_baselines3.common.type_aliases import GymEnv, Schedule
 
 from plastic_rl.agents.hyperparameters import check_hyperparameters
-from plastic_rl.agents.rollouts import RecurrentRollouts
+from plastic_rl.agents.policy import PlasticActorCriticPolicy
+from plastic_rl.agents.rollouts import PolicyName, RecurrentRollouts
 
 
 class PlasticA2C(RecurrentRollouts, A2C):
@@ -14,10 +18,27 @@ class PlasticA2C(RecurrentRollouts, A2C):
     Args:
         policy: `"MlpPolicy"`, `"CnnPolicy"`, `"MultiInputPolicy"`, or a policy class.
         env: an environment id, a Gymnasium `Env` or `VectorEnv`, or an SB3 `VecEnv`.
+        learning_rate: of the optimizer, a number or a schedule of the remaining progress (1 to 0).
         n_steps: length of a rollout; best a multiple of the length of an episode.
+        gamma: discount of rewards per step.
+        gae_lambda: trades bias against variance in the estimate of advantages; 1 is the discounted return.
+        ent_coef: weight of the entropy in the loss.
+        vf_coef: weight of the values' error in the loss.
+        max_grad_norm: where the norm of the gradient is cut.
+        rms_prop_eps: what RMSprop adds to a denominator.
+        use_rms_prop: whether RMSprop is the optimizer; otherwise Adam, or what `policy_kwargs` names.
+        use_sde: whether to explore with noise that depends on the state (gSDE, `Box` actions).
+        sde_sample_freq: steps between two draws of that noise; -1 draws once a rollout.
+        rollout_buffer_class: `SequenceBuffer` or a subclass.
+        rollout_buffer_kwargs: its further arguments.
+        normalize_advantage: whether advantages are normalized over the rollout.
+        stats_window_size: episodes over which logged returns are averaged.
+        tensorboard_log: folder for TensorBoard; None writes nothing.
         policy_kwargs: beside SB3's, `core` and `core_kwargs`; see `PlasticActorCriticPolicy`.
+        verbose: 0 prints nothing, 1 a table every `log_interval` rollouts, 2 more.
+        seed: of parameters, actions and environments.
+        device: `"auto"`, `"cpu"`, `"cuda"`, ....
         ent_coef_final: if given, the entropy coefficient goes linearly from `ent_coef` to this at the end of training.
-        kwargs: as in SB3's `A2C`.
 
     Raises:
         TypeError, ValueError: an argument is of another type, or out of its range; the message names it.
@@ -25,15 +46,66 @@ class PlasticA2C(RecurrentRollouts, A2C):
 
     def __init__(
         self,
-        policy: Any,
-        env: Any,
-        *,
+        policy: PolicyName | str | type[PlasticActorCriticPolicy],
+        env: GymEnv | str,
+        learning_rate: float | Schedule = 7e-4,
         n_steps: int = 128,
+        gamma: float = 0.99,
+        gae_lambda: float = 1.0,
+        ent_coef: float = 0.0,
+        vf_coef: float = 0.5,
+        max_grad_norm: float = 0.5,
+        rms_prop_eps: float = 1e-5,
+        use_rms_prop: bool = True,
+        use_sde: bool = False,
+        sde_sample_freq: int = -1,
+        rollout_buffer_class: type[RolloutBuffer] | None = None,
+        rollout_buffer_kwargs: dict[str, Any] | None = None,
+        normalize_advantage: bool = False,
+        stats_window_size: int = 100,
+        tensorboard_log: str | None = None,
         policy_kwargs: dict[str, Any] | None = None,
+        verbose: int = 0,
+        seed: int | None = None,
+        device: torch.device | str = "auto",
+        _init_setup_model: bool = True,
+        *,
         ent_coef_final: float | None = None,
-        **kwargs: Any,
     ) -> None:
-        check_hyperparameters(n_steps=n_steps, policy_kwargs=policy_kwargs, ent_coef_final=ent_coef_final, **kwargs)
+        arguments: dict[str, Any] = {
+            "learning_rate": learning_rate,
+            "n_steps": n_steps,
+            "gamma": gamma,
+            "gae_lambda": gae_lambda,
+            "ent_coef": ent_coef,
+            "vf_coef": vf_coef,
+            "max_grad_norm": max_grad_norm,
+            "use_sde": use_sde,
+            "sde_sample_freq": sde_sample_freq,
+            "rollout_buffer_class": rollout_buffer_class,
+            "rollout_buffer_kwargs": rollout_buffer_kwargs,
+            "normalize_advantage": normalize_advantage,
+            "stats_window_size": stats_window_size,
+            "tensorboard_log": tensorboard_log,
+            "policy_kwargs": policy_kwargs,
+            "verbose": verbose,
+            "seed": seed,
+            "device": device,
+        }
+        check_hyperparameters(
+            ent_coef_final=ent_coef_final, rms_prop_eps=rms_prop_eps, use_rms_prop=use_rms_prop, **arguments
+        )
         self.ent_coef_final = ent_coef_final
-        # A2C writes its optimiser into the dict it is given.
-        super().__init__(policy, env, n_steps=n_steps, policy_kwargs=dict(policy_kwargs or {}), **kwargs)
+        self.use_rms_prop, self.rms_prop_eps = use_rms_prop, rms_prop_eps
+        # SB3 would write RMSprop into `policy_kwargs`, and `load` then refuses those that the user gave.
+        super().__init__(policy, env, use_rms_prop=False, _init_setup_model=False, **arguments)
+        if _init_setup_model:
+            self._setup_model()
+
+    def _setup_model(self) -> None:
+        given = self.policy_kwargs
+        if self.use_rms_prop and "optimizer_class" not in given:
+            settings = {"alpha": 0.99, "eps": self.rms_prop_eps, "weight_decay": 0}
+            self.policy_kwargs = {**given, "optimizer_class": torch.optim.RMSprop, "optimizer_kwargs": settings}
+        super()._setup_model()
+        self.policy_kwargs = given

@@ -11,20 +11,20 @@ from torch.nn.utils import parameters_to_vector
 from torch.utils.hooks import RemovableHandle
 
 from plastic_rl.agents import distributed
-from plastic_rl.agents.checkpoint import observation_statistics
+from plastic_rl.agents.checkpoint.environments import observation_statistics
 
 
 class AveragedGradients(BaseCallback):
     """Makes the processes of one `torchrun` learn together, whatever the algorithm's `train()` does.
 
     Each steps its own environments. After every backward pass, before SB3 clips anything, each gradient becomes the
-    mean over the processes, so all optimisers take the same step. Parameters are those of process 0 from the start,
+    mean over the processes, so all optimizers take the same step. Parameters are those of process 0 from the start,
     and before every rollout it is checked that they are the same everywhere, bit for bit. `num_timesteps` counts the
     steps of all processes.
 
-    With `PlasticBPTT`, n processes of B/n environments learn as one of B does. With A2C and PPO each process normalises
+    With `PlasticBPTT`, n processes of B/n environments learn as one of B does. With A2C and PPO each process normalizes
     advantages over its own minibatch. The statistics of `VecNormalize` are put together before every rollout; those of
-    batch normalisation become process 0's.
+    batch normalization become process 0's.
 
     Put it first among the callbacks; other callbacks must not end the training of one process alone.
 
@@ -48,7 +48,7 @@ class AveragedGradients(BaseCallback):
         if (target := getattr(self.model, "target_kl", None)) is not None:
             raise ValueError(f"target_kl must be None in a training over many processes, not {target}")
         for value in self.model.policy.state_dict().values():
-            distributed.overwrite_by_first(value)
+            distributed.broadcast(value)
         self._parameters = [p for p in self.model.policy.parameters() if p.requires_grad]
         self._hooks = [p.register_post_accumulate_grad_hook(self._on_gradient) for p in self._parameters]
 
@@ -57,9 +57,9 @@ class AveragedGradients(BaseCallback):
             hook.remove()
 
     def _on_gradient(self, _: Tensor) -> None:
-        # Which gradient comes when, and whether one comes at all, may depend on the lives that a process has seen (a
-        # gated core cuts sequences where a life begins). So all of them wait for the end of the backward pass, which
-        # PyTorch's own DistributedDataParallel waits for in this way, too.
+        # Which gradient comes when, and whether one comes at all, may depend on the episodes that a process has seen:
+        # a gated core cuts sequences where an episode begins. So all of them wait for the end of the backward pass, as
+        # PyTorch's own DistributedDataParallel does.
         if not self._waits:
             self._waits = True
             Variable._execution_engine.queue_callback(self._average)
@@ -68,39 +68,40 @@ class AveragedGradients(BaseCallback):
         self._waits = False
         there = torch.tensor([float(p.grad is not None) for p in self._parameters], device=self.model.device)
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in self._parameters]
-        averages = distributed.mean(torch.cat([there, *[gradient.flatten() for gradient in gradients]]))
+        averages = distributed.all_reduce_mean(torch.cat([there, *[gradient.flatten() for gradient in gradients]]))
         there, *parts = averages.split([len(there), *[p.numel() for p in self._parameters]])
         for parameter, part, anywhere in zip(self._parameters, parts, there.tolist(), strict=True):
-            if anywhere:  # else it has no part in the loss, and the optimiser passes it by
+            if anywhere:  # else it has no part in the loss, and the optimizer passes it by
                 parameter.grad = part.view_as(parameter).to(parameter.dtype)
 
     def _on_rollout_start(self) -> None:
+        self._waits = False  # a backward pass that raised an error has not averaged
         mine = parameters_to_vector(self.model.policy.parameters()).detach()
         first = mine.clone()
-        distributed.overwrite_by_first(first)
+        distributed.broadcast(first)
         if not torch.equal(mine, first):
             raise RuntimeError(
                 f"the parameters of process {distributed.rank()} are no longer those of process 0 after "
                 f"{self.num_timesteps:,} steps"
             )
         for buffer in self.model.policy.buffers():
-            distributed.overwrite_by_first(buffer)
-        if (normalisation := self.model.get_vec_normalize_env()) is not None:
-            self._merge([*observation_statistics(normalisation), normalisation.ret_rms])
+            distributed.broadcast(buffer)
+        if (normalization := self.model.get_vec_normalize_env()) is not None:
+            self._merge([*observation_statistics(normalization), normalization.ret_rms])
 
     def _merge(self, statistics: list[RunningMeanStd]) -> None:
         """Give all processes the statistics of what all of them have seen."""
         for i, each in enumerate(statistics):
             if self._moments_before is None:
-                each.mean, each.var, each.count = distributed.of_first((each.mean, each.var, each.count))
+                each.mean, each.var, each.count = distributed.broadcast_object((each.mean, each.var, each.count))
             else:  # what they had in common before counts once
                 before = self._moments_before[i]
-                now = distributed.mean(torch.from_numpy(_moments(each))).numpy()
-                _set_moments(each, before + distributed.n_processes() * (now - before))
+                now = distributed.all_reduce_mean(torch.from_numpy(_moments(each))).numpy()
+                _set_moments(each, before + distributed.world_size() * (now - before))
         self._moments_before = [_moments(each) for each in statistics]
 
     def _on_step(self) -> bool:
-        self.model.num_timesteps += (distributed.n_processes() - 1) * self.training_env.num_envs
+        self.model.num_timesteps += (distributed.world_size() - 1) * self.training_env.num_envs
         return True
 
 

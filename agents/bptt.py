@@ -5,25 +5,26 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from gymnasium import spaces
-from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.type_aliases import Schedule
-from stable_baselines3.common.utils import obs_as_tensor
+from stable_baselines3.common.buffers import RolloutBuffer
+from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from plastic_rl.agents import distributed
 from plastic_rl.agents.hyperparameters import check_hyperparameters
-from plastic_rl.agents.rollouts import RecurrentRollouts
+from plastic_rl.agents.policy import PlasticActorCriticPolicy
+from plastic_rl.agents.rollouts import PolicyName, RecurrentRollouts
 from plastic_rl.agents.sequence_buffer import SequenceBuffer
 from plastic_rl.arguments import check_choice
+from plastic_rl.cores import State
 
 ACTING = ("policy", "oracle")
 
 
 class PlasticBPTT(RecurrentRollouts):
-    """Minimises the negative log-likelihood of `info["target"]` under the policy, where `info["query"]` is set.
+    """Minimizes the negative log-likelihood of `info["target"]` under the policy, where `info["query"]` is set.
 
-    A rollout is whole lives, and one step of the optimiser follows it, with gradients through all of their time. The
+    A rollout is whole episodes, and one step of the optimizer follows it, with gradients through all of their time. The
     loss is the mean over queries of the cross-entropy (`Discrete`, `MultiDiscrete`), of the binary cross-entropy of a
     bit (`MultiBinary`), or of the squared error of the mean action (`Box`), whose deviation is not trained. Rewards and
     the value function play no part. An environment without `query` asks at every step.
@@ -34,13 +35,20 @@ class PlasticBPTT(RecurrentRollouts):
     Args:
         policy: `"MlpPolicy"`, `"CnnPolicy"`, `"MultiInputPolicy"`, or a policy class.
         env: an environment id, a Gymnasium `Env` or `VectorEnv`, or an SB3 `VecEnv`, whose infos hold `target`.
-        learning_rate: of Adam, a number or a schedule.
+        learning_rate: of Adam, a number or a schedule of the remaining progress (1 to 0).
         n_steps: length of a rollout, a multiple of an episode's; by default that of this package's tasks.
+        max_grad_norm: where the norm of the gradient is cut.
+        rollout_buffer_class: `SequenceBuffer` or a subclass.
+        rollout_buffer_kwargs: its further arguments.
+        stats_window_size: episodes over which logged returns are averaged.
+        tensorboard_log: folder for TensorBoard; None writes nothing.
+        policy_kwargs: beside SB3's, `core` and `core_kwargs`; see `PlasticActorCriticPolicy`.
+        verbose: 0 prints nothing, 1 a table for each rollout, 2 more.
+        seed: of parameters, actions and environments.
+        device: `"auto"`, `"cpu"`, `"cuda"`, ....
         acting: who acts while observations are collected: the `"policy"`, by sampling, which then learns what would
             have been right where it came itself (as DAgger does), or the `"oracle"`: the returns of training, in
             monitor files and `rollout/ep_rew_mean`, are then the oracle's.
-        max_grad_norm: where the gradient's norm is cut.
-        kwargs: as in SB3's `OnPolicyAlgorithm`: `policy_kwargs`, `tensorboard_log`, `verbose`, `seed`, `device`, ...
 
     Raises:
         TypeError, ValueError: an argument is of another type, or out of its range; the message names it.
@@ -52,105 +60,112 @@ class PlasticBPTT(RecurrentRollouts):
 
     def __init__(
         self,
-        policy: Any,
-        env: Any,
+        policy: PolicyName | str | type[PlasticActorCriticPolicy],
+        env: GymEnv | str,
         learning_rate: float | Schedule = 1e-3,
         n_steps: int | None = None,
-        acting: Literal["policy", "oracle"] = "policy",
         max_grad_norm: float = 1.0,
+        rollout_buffer_class: type[RolloutBuffer] | None = None,
+        rollout_buffer_kwargs: dict[str, Any] | None = None,
+        stats_window_size: int = 100,
+        tensorboard_log: str | None = None,
+        policy_kwargs: dict[str, Any] | None = None,
+        verbose: int = 0,
+        seed: int | None = None,
+        device: torch.device | str = "auto",
         _init_setup_model: bool = True,
-        **kwargs: Any,
+        *,
+        acting: Literal["policy", "oracle"] = "policy",
     ) -> None:
         check_choice("acting", acting, ACTING)
-        length = 1 if n_steps is None else n_steps
-        check_hyperparameters(learning_rate=learning_rate, n_steps=length, max_grad_norm=max_grad_norm, **kwargs)
+        arguments: dict[str, Any] = {
+            "learning_rate": learning_rate,
+            "n_steps": 1 if n_steps is None else n_steps,
+            "max_grad_norm": max_grad_norm,
+            "rollout_buffer_class": rollout_buffer_class,
+            "rollout_buffer_kwargs": rollout_buffer_kwargs,
+            "stats_window_size": stats_window_size,
+            "tensorboard_log": tensorboard_log,
+            "policy_kwargs": policy_kwargs,
+            "verbose": verbose,
+            "seed": seed,
+            "device": device,
+        }
+        check_hyperparameters(**arguments)
         self.acting = acting
         super().__init__(
             policy,
             env,
-            learning_rate,
-            n_steps=length,
             gamma=1.0,
             gae_lambda=1.0,
             ent_coef=0.0,
             vf_coef=0.0,
-            max_grad_norm=max_grad_norm,
             use_sde=False,
             sde_sample_freq=-1,
             supported_action_spaces=(spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Box),
             _init_setup_model=False,
-            **kwargs,
+            **arguments,
         )
         if n_steps is None and self.env is not None:
-            self.n_steps = _life_length(self.env)
+            self.n_steps = _episode_length(self.env)
         if _init_setup_model:
             self._setup_model()
 
-    def _setup_learn(self, *args: Any, **kwargs: Any) -> Any:
-        result = super()._setup_learn(*args, **kwargs)
-        assert self.env is not None
-        if self._last_answers is None:
-            self._last_answers = _answers(self.env)
-        return result
+    _last_answers: tuple[np.ndarray, np.ndarray]
 
-    _last_answers: tuple[np.ndarray, np.ndarray] | None = None
+    def _begin_episodes(self) -> None:
+        assert self.env is not None
+        self._last_answers = _answers(self.env)
+
+    def rollout_state(self) -> dict[str, Any]:
+        """Return what the next rollout starts from, the right answers to the last observations among it."""
+        return {**super().rollout_state(), "answers": self._last_answers}
+
+    def set_rollout_state(self, state: dict[str, Any]) -> None:
+        """Start the next rollout from what `rollout_state` returned."""
+        super().set_rollout_state(state)
+        self._last_answers = state["answers"]
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_last_answers", "_targets", "_queries"]
+        return [*super()._excluded_save_params(), "_last_answers", "_targets", "_queries", "_asked"]
 
-    def collect_rollouts(  # type: ignore[override]
-        self, env: VecEnv, callback: BaseCallback, rollout_buffer: SequenceBuffer, n_rollout_steps: int
-    ) -> bool:
-        """Fill the buffer with observations, and remember the right answers and where they were asked for."""
-        self.policy.set_training_mode(False)
-        rollout_buffer.reset()
-        state = self._begin_rollout(env.num_envs)
-        rollout_buffer.initial_state = tuple(s.clone() for s in state)
-        nothing = torch.zeros(env.num_envs)
-        targets, queries = [], []
-        callback.on_rollout_start()
-        for _ in range(n_rollout_steps):
-            assert self._last_answers is not None
-            target, query = self._last_answers
-            targets.append(target)
-            queries.append(query)
-            actions = target
-            if self.acting == "policy":
-                with torch.no_grad():
-                    obs_tensor = obs_as_tensor(self._last_obs, self.device)  # type: ignore[arg-type]
-                    starts = self._flags(self._last_episode_starts)
-                    actions_tensor, _, _, state = self.policy(obs_tensor, state, starts)
-                self._last_states = state
-                actions = actions_tensor.cpu().numpy()
-            new_obs, rewards, dones, infos = env.step(self._clipped(actions))
-            self._check_finite(new_obs, rewards)  # type: ignore[arg-type]
-            self.num_timesteps += env.num_envs
-            callback.update_locals(locals())
-            if not callback.on_step():
-                self._last_obs, self._last_episode_starts = new_obs, dones  # type: ignore[assignment]
-                self._last_answers = _answers(env, infos, dones)
-                return False
-            self._update_info_buffer(infos, dones)
-            assert self._last_obs is not None
-            assert self._last_episode_starts is not None
-            rollout_buffer.add(self._last_obs, actions, rewards, self._last_episode_starts, nothing, nothing)
-            self._last_obs, self._last_episode_starts = new_obs, dones  # type: ignore[assignment]
-            self._last_answers = _answers(env, infos, dones)
+    def _begin_rollout(self, n_envs: int) -> State:
+        self._asked: list[tuple[np.ndarray, np.ndarray]] = []
+        return super()._begin_rollout(n_envs)
+
+    def _act(self, obs_tensor: Any, state: State) -> tuple[np.ndarray, Tensor, Tensor, State]:
+        """Remember the right answers and where they are asked for; act by the policy, or by the answers."""
+        self._asked.append(self._last_answers)
+        if self.acting == "policy":
+            return super()._act(obs_tensor, state)
+        target = self._last_answers[0]
+        nothing = torch.zeros(len(target))
+        return target, nothing, nothing, state
+
+    def _move_on(self, new_obs: Any, dones: np.ndarray, infos: list[dict[str, Any]]) -> None:
+        super()._move_on(new_obs, dones, infos)
+        assert self.env is not None
+        self._last_answers = _answers(self.env, infos, dones)
+
+    def _bootstrap_truncated(self, rewards: np.ndarray, *_: Any) -> np.ndarray:
+        return rewards  # which nothing is learned from
+
+    def _finish_rollout(self, rollout_buffer: SequenceBuffer, state: State) -> None:
+        targets, queries = zip(*self._asked, strict=True)
         self._targets, self._queries = np.stack(targets), np.stack(queries)
-        callback.update_locals(locals())
-        callback.on_rollout_end()
-        return True
 
     def train(self) -> None:
-        """Take one step of the optimiser on the lives in the buffer."""
+        """Take one step of the optimizer on the episodes in the buffer."""
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         query = torch.as_tensor(self._queries.reshape(-1), device=self.device)
-        n_queries = distributed.mean(query.sum().float())  # of a process: one of many may have none in its lives
+        n_queries = distributed.all_reduce_mean(
+            query.sum().float()
+        )  # of a process: one of many may have none in its episodes
         if n_queries == 0:
             return
         sequences = self.rollout_buffer.sequences(np.arange(self.n_envs)).observations
-        latent = self.policy.latent_sequences(sequences)[query]  # type: ignore[arg-type]
+        latent = self.policy.actor_sequences(sequences)[query]  # type: ignore[arg-type]
         targets = torch.as_tensor(self._targets.reshape(-1, *self._targets.shape[2:]), device=self.device)[query]
         losses, right = self._losses(self.policy.mlp_extractor.forward_actor(latent), targets)
         loss = losses.sum() / n_queries
@@ -159,9 +174,9 @@ class PlasticBPTT(RecurrentRollouts):
         norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
         self.policy.optimizer.step()
         self._n_updates = getattr(self, "_n_updates", 0) + 1
-        self.logger.record("train/loss", distributed.mean(loss.detach()).item())
+        self.logger.record("train/loss", distributed.all_reduce_mean(loss.detach()).item())
         if right is not None:
-            self.logger.record("train/accuracy", distributed.mean(right.sum() / n_queries).item())
+            self.logger.record("train/accuracy", distributed.all_reduce_mean(right.sum() / n_queries).item())
         self.logger.record("train/grad_norm", norm.item())
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
 
@@ -207,7 +222,7 @@ def _answers(
     return np.stack([info["target"] for info in current]), np.array([info.get("query", True) for info in current], bool)
 
 
-def _life_length(env: VecEnv) -> int:
+def _episode_length(env: VecEnv) -> int:
     try:
         return int(env.get_attr("task")[0].episode_steps)
     except AttributeError:

@@ -20,7 +20,7 @@ NOT_TEXT = ("stdout", "log", "json", "csv")
 
 
 class PlasticityCallback(BaseCallback):
-    """Logs plasticity and what a life looks like; for any of our algorithms, with or without the commands.
+    """Logs plasticity and what an episode looks like; for any of our algorithms, with or without the commands.
 
     At the end of every rollout:
 
@@ -74,6 +74,7 @@ class PlasticityCallback(BaseCallback):
         self._score_range: tuple[float, float] | None = None
         self._gradients: GradientNorms | None = None
         self._last_pictures = 0.0
+        self._last_set = 0
         self._rewards: list[np.ndarray] = []
         self._dones: list[np.ndarray] = []
         self._time = np.zeros(0, np.int64)
@@ -142,8 +143,10 @@ class PlasticityCallback(BaseCallback):
         self.n_episodes += int(np.count_nonzero(dones))
 
     def _look(self, dones: np.ndarray) -> None:
-        """Remember the memory of a life that ends, and the modulation of the first environment."""
-        signal = self.model.policy.core.modulation(tuple(tensor[:1] for tensor in self.model.last_states))
+        """Remember the traces of an episode that ends, and the modulation of the first environment."""
+        policy = self.model.policy
+        states = policy.actor_state(self.model.last_states)
+        signal = policy.core.modulation(tuple(tensor[:1] for tensor in states))
         if signal is not None:
             self._signals.append(signal)
             if dones[0]:
@@ -152,7 +155,7 @@ class PlasticityCallback(BaseCallback):
         if self._wants_traces and dones.any():
             self._wants_traces = False
             ended = int(dones.argmax())
-            traces = self.model.policy.core.traces(self.model.last_states)
+            traces = policy.core.traces(states)
             self._traces = {name: trace[ended].clone() for name, trace in traces.items()}
 
     def _on_rollout_start(self) -> None:
@@ -164,23 +167,23 @@ class PlasticityCallback(BaseCallback):
         self._add_rollout()
         self._log_scalars()
         now = perf_counter()
-        waited = self._n_rollouts % self.every == 0 and now - self._last_pictures >= self.seconds
+        waited = self._n_rollouts - self._last_set >= self.every and now - self._last_pictures >= self.seconds
         if self._draws and waited:
             self._log_pictures()
-            self._last_pictures = now
+            self._last_set, self._last_pictures = self._n_rollouts, now
 
     def _log_pictures(self) -> None:
         self._log_matrices()
         self._log_figures()
 
     def _log_scalars(self) -> None:
-        core = self.model.policy.core
+        core, states = self.model.policy.core, self.model.policy.actor_state(self.model.last_states)
         for name, value in core.plasticity().items():
             if name.endswith("eta"):
                 self.logger.record(f"plasticity/{name}", value.mean().item())
             if name.endswith("alpha"):
                 self.logger.record(f"plasticity/{name}_abs_mean", value.abs().mean().item())
-        for name, trace in core.traces(self.model.last_states).items():
+        for name, trace in core.traces(states).items():
             self.logger.record(f"plasticity/{name}_norm", torch.linalg.vector_norm(trace, dim=(1, 2)).mean().item())
         if self._gradients is not None:
             for name, norm in self._gradients.take().items():

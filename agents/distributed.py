@@ -1,4 +1,4 @@
-"""What the processes of one training say to each other; with a single process all of it does nothing."""
+"""Thin wrappers around torch.distributed; no-ops in a single process."""
 
 import os
 import time
@@ -18,10 +18,10 @@ class LostProcessError(RuntimeError):
 
 
 @contextmanager
-def joined() -> Iterator[None]:
-    """Meet the processes that `torchrun` started, and part at the end.
+def process_group() -> Iterator[None]:
+    """Join the processes that `torchrun` started, and leave them at the end, also after an error.
 
-    They talk over NCCL about CUDA tensors and over Gloo about others. Each takes the GPU of its number on the machine.
+    CUDA tensors go over NCCL, all others over Gloo. Each process takes the GPU of its number on the machine.
     """
     if not distributed.is_torchelastic_launched():
         yield
@@ -32,14 +32,16 @@ def joined() -> Iterator[None]:
     store, rank, world_size = next(distributed.rendezvous("env://"))
     own = distributed.PrefixStore(_meet(store, rank, world_size), store)
     distributed.init_process_group(backend, store=own, rank=rank, world_size=world_size)
-    yield
-    distributed.destroy_process_group()
+    try:
+        yield
+    finally:
+        distributed.destroy_process_group()
 
 
 def _meet(store: distributed.Store, rank: int, world_size: int) -> str:
-    """Return a name that only those who meet now know.
+    """Return a name that only the processes which meet now know.
 
-    After a restart, `torchrun`'s store still holds the addresses of processes that are dead, under the same names.
+    After a restart, `torchrun`'s store still holds the addresses of dead processes under the same names.
     """
     me = uuid.uuid4().hex
     if rank == 0:
@@ -55,65 +57,65 @@ def _meet(store: distributed.Store, rank: int, world_size: int) -> str:
         time.sleep(0.02)
 
 
-def n_processes() -> int:
-    """Return how many processes train together."""
+def world_size() -> int:
+    """Return the number of processes that train together."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
 def rank() -> int:
-    """Return the number of this process among them; number 0 writes what a run leaves behind."""
+    """Return the number of this process among them; number 0 writes the files of a run."""
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
-def mean(value: Tensor) -> Tensor:
+def all_reduce_mean(tensor: Tensor) -> Tensor:
     """Return the mean of a tensor over the processes, the same in all of them, bit for bit."""
     if not distributed.is_initialized():
-        return value
-    total = value.clone()
-    with _together():
+        return tensor
+    total = tensor.clone()
+    with _lost_process():
         distributed.all_reduce(total)
-    return total / n_processes()
+    return total / world_size()
 
 
-def any_of(*flags: bool) -> tuple[bool, ...]:
+def all_reduce_any(*flags: bool) -> tuple[bool, ...]:
     """Return for each flag whether it is set in any process."""
     if not distributed.is_initialized():
         return flags
     values = torch.tensor(flags, dtype=torch.int32)
-    with _together():
+    with _lost_process():
         distributed.all_reduce(values, distributed.ReduceOp.MAX)
     return tuple(values.bool().tolist())
 
 
-def overwrite_by_first(tensor: Tensor) -> None:
-    """Give a tensor the values that it has in process 0."""
+def broadcast(tensor: Tensor) -> None:
+    """Overwrite a tensor with the values that it has in process 0."""
     if distributed.is_initialized():
-        with _together():
+        with _lost_process():
             distributed.broadcast(tensor, src=0)
 
 
-def of_first(value: T) -> T:
-    """Return what process 0 gave: anything that can be pickled."""
+def broadcast_object(value: T) -> T:
+    """Return the value of process 0: anything that can be pickled."""
     if not distributed.is_initialized():
         return value
     values = [value]
-    with _together():
+    with _lost_process():
         distributed.broadcast_object_list(values, src=0)
     return values[0]
 
 
-def gathered(value: T) -> list[T]:
-    """Return what all processes gave, in process 0; nothing in the others."""
+def gather_object(value: T) -> list[T]:
+    """Return the values of all processes in process 0; an empty list in the others."""
     if not distributed.is_initialized():
         return [value]
-    values = [value] * n_processes() if rank() == 0 else None
-    with _together():
+    values = [value] * world_size() if rank() == 0 else None
+    with _lost_process():
         distributed.gather_object(value, values, dst=0)
     return values or []
 
 
 @contextmanager
-def _together() -> Iterator[None]:
+def _lost_process() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:

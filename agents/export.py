@@ -11,6 +11,7 @@ import torch
 from gymnasium import spaces
 from gymnasium.vector.utils import create_empty_array
 from stable_baselines3.common.distributions import Distribution
+from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.preprocessing import get_obs_shape
 from stable_baselines3.common.vec_env import VecNormalize
 from torch import Tensor, nn
@@ -27,30 +28,30 @@ class SingleStep(nn.Module):
 
     Args:
         policy: the policy, on the CPU.
-        normalisation: what normalised the observations that it was trained on, if anything did; its statistics
+        normalization: what normalized the observations that it was trained on, if anything did; its statistics
             become part of the step, which then takes observations as the environment gives them.
 
     Attributes:
         observation_space: of the observations that the step takes.
 
     Raises:
-        ValueError: the policy is on another device, or something between `normalisation` and the policy changes the
+        ValueError: the policy is on another device, or something between `normalization` and the policy changes the
             observations once more (a `VecFrameStack`, say).
     """
 
-    def __init__(self, policy: PlasticActorCriticPolicy, normalisation: VecNormalize | None = None) -> None:
+    def __init__(self, policy: PlasticActorCriticPolicy, normalization: VecNormalize | None = None) -> None:
         super().__init__()
         if policy.device.type != "cpu":
             raise ValueError(f"policy must be on the CPU, not on {policy.device}: load it with device='cpu'")
         self.policy = policy
         self.observation_space = policy.observation_space
-        self.normalise = None
-        if normalisation is not None and normalisation.norm_obs:
-            given, read = (get_obs_shape(space.observation_space) for space in (normalisation, policy))
+        self.normalize = None
+        if normalization is not None and normalization.norm_obs:
+            given, read = (get_obs_shape(space.observation_space) for space in (normalization, policy))
             if given != read:
-                raise ValueError(f"normalisation must be of observations as the policy reads them, {read}, not {given}")
-            self.observation_space = normalisation.venv.observation_space
-            self.normalise = _Normalise(normalisation)
+                raise ValueError(f"normalization must be of observations as the policy reads them, {read}, not {given}")
+            self.observation_space = normalization.venv.observation_space
+            self.normalize = _Normalize(normalization)
         self.eval()
 
     def forward(
@@ -65,13 +66,13 @@ class SingleStep(nn.Module):
 
         Returns:
             What `predict(deterministic=True)` would do, (B, ...); what its distribution is made of, the logits (B, K)
-            of choices and of bits, normalised over choices, or mean and standard deviation (B, K) of a `Box` action
+            of choices and of bits, normalized over choices, or mean and standard deviation (B, K) of a `Box` action
             before it is squashed or clipped; the next state.
         """
-        if self.normalise is not None:
-            observation = self.normalise(observation)
+        if self.normalize is not None:
+            observation = self.normalize(observation)
         policy = self.policy
-        features = policy.extract_features(observation)
+        features = BasePolicy.extract_features(policy, observation, policy.pi_features_extractor)
         latent, state = policy.core.pure_step(features, state, episode_start)  # type: ignore[arg-type]
         distribution = policy._get_action_dist_from_latent(policy.mlp_extractor.forward_actor(latent))
         action = distribution.get_actions(deterministic=True).reshape(-1, *(policy.action_space.shape or ()))
@@ -87,7 +88,7 @@ class SingleStep(nn.Module):
         return action.clamp(low, high)
 
 
-class _Normalise(nn.Module):
+class _Normalize(nn.Module):
     """`VecNormalize.normalize_obs` on tensors; in float64, as there."""
 
     def __init__(self, env: VecNormalize) -> None:
@@ -118,7 +119,7 @@ def _parameters(distribution: Distribution) -> tuple[Tensor, ...]:
 
 
 def export_policy(
-    policy: PlasticActorCriticPolicy, path: str | os.PathLike, normalisation: VecNormalize | None = None
+    policy: PlasticActorCriticPolicy, path: str | os.PathLike, normalization: VecNormalize | None = None
 ) -> Path:
     """Write the single step of a policy into a file, for any number of observations at a time.
 
@@ -129,7 +130,7 @@ def export_policy(
     Args:
         policy: the policy, on the CPU.
         path: a file that ends in `.onnx` (needs `pip install plastic_rl[export]`) or `.pt2`.
-        normalisation: as in `SingleStep`.
+        normalization: as in `SingleStep`.
 
     Returns:
         The path.
@@ -144,7 +145,7 @@ def export_policy(
         raise ValueError(f"path must end in {' or '.join(SUFFIXES)}, not {path.name!r}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporters' own, about themselves
-        program, shapes = _program(SingleStep(policy, normalisation))
+        program, shapes = _program(SingleStep(policy, normalization))
         if path.suffix == ".pt2":
             torch.export.save(program, path)
         else:
@@ -158,7 +159,7 @@ def _program(step: SingleStep) -> tuple[torch.export.ExportedProgram, Any]:
     n = 2  # with one, one would be taken for the only number possible
     empty: Any = create_empty_array(step.observation_space, n, np.zeros)
     observation, _ = policy.obs_to_tensor(empty)
-    state = policy.initial_state(n)
+    state = policy.core.initial_state(n)
     along: Any = dict.fromkeys(observation, batch) if isinstance(observation, dict) else batch
     shapes = (along, batch, tuple(batch for _ in state))
     distributions, checks = torch.distributions.Distribution, torch.distributions.Distribution._validate_args

@@ -20,7 +20,7 @@ class SmallImageExtractor(BaseFeaturesExtractor):
         observation_space: a `Dict` whose `image` is a square grey image, flat, (side * side,).
         filters: of each convolution.
         n_layers: convolutions.
-        batch_norm: whether each is followed by batch normalisation.
+        batch_norm: whether each is followed by batch normalization.
         activation: `"tanh"` or `"relu"`; the last one is always tanh.
         standardize: whether each image is first shifted and scaled to a mean of 0 and a standard deviation of 1,
             which speeds up the beginning of learning.

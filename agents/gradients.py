@@ -4,6 +4,7 @@ from collections import defaultdict
 
 import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 
 class GradientNorms:
@@ -13,13 +14,19 @@ class GradientNorms:
     part of the policy (`action_net`, `value_net`).
 
     Args:
-        policy: whose `named_parameters` are watched, until `close`.
+        policy: whose `named_parameters` are watched, until `close`; frozen ones from when they are trained.
     """
 
     def __init__(self, policy: nn.Module) -> None:
+        self._policy = policy
         self._squares: dict[str, dict[str, list[torch.Tensor]]] = defaultdict(lambda: defaultdict(list))
-        self._handles = []
-        for name, parameter in policy.named_parameters():
+        self._handles: dict[str, RemovableHandle] = {}
+        self._watch()
+
+    def _watch(self) -> None:
+        for name, parameter in self._policy.named_parameters():
+            if name in self._handles or not parameter.requires_grad:
+                continue
             parts = name.split(".")
             group = ".".join(parts[:2]) if parts[0] == "core" else parts[0]
             squares = self._squares[group][name]
@@ -28,7 +35,7 @@ class GradientNorms:
                 if parameter.grad is not None:
                     squares.append(parameter.grad.detach().square().sum())
 
-            self._handles.append(parameter.register_post_accumulate_grad_hook(remember))
+            self._handles[name] = parameter.register_post_accumulate_grad_hook(remember)
 
     def take(self) -> dict[str, float]:
         """Return each group's norm, root mean square over the backward passes since the last call, and forget them."""
@@ -39,9 +46,10 @@ class GradientNorms:
                 norms[group] = torch.stack(means).sum().sqrt().item()
             for squares in parameters.values():
                 squares.clear()
+        self._watch()
         return norms
 
     def close(self) -> None:
-        """Watch no more."""
-        for handle in self._handles:
+        """Stop watching."""
+        for handle in self._handles.values():
             handle.remove()

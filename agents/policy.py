@@ -1,23 +1,42 @@
 """The recurrent actor-critic policy: SB3's, with a core between the features and the heads."""
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.distributions import Distribution
-from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, CombinedExtractor, MlpExtractor, NatureCNN
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import Tensor, nn
 
 from plastic_rl.agents.hyperparameters import check_dict
-from plastic_rl.arguments import LARGEST, check_integer
+from plastic_rl.arguments import LARGEST, check_flag, check_integer
 from plastic_rl.cores import RecurrentCore, State, make_core
 from plastic_rl.cores.base import MOST_UNITS
 
 NumpyState = tuple[np.ndarray, ...]
+CoreName = Literal[
+    "associative",
+    "delta",
+    "gru",
+    "homogeneous",
+    "lstm",
+    "neuromodulated",
+    "neuromodulated_lstm",
+    "plastic",
+    "plastic_layer",
+    "plastic_lstm",
+    "prototypical",
+    "repeated",
+    "retroactive",
+    "rnn",
+    "stacked",
+    "stpn",
+]
 
 
 class Sequences(NamedTuple):
@@ -37,6 +56,9 @@ class Sequences(NamedTuple):
 class PlasticActorCriticPolicy(ActorCriticPolicy):
     """An actor-critic policy with a recurrent core: features -> core -> (`net_arch`) -> action and value heads.
 
+    With `share_features_extractor=False` the critic has features and a core of its own. The state then holds the
+    actor's tensors first and the critic's after them.
+
     Args:
         observation_space: as in SB3.
         action_space: `Discrete`, `MultiDiscrete`, `MultiBinary` or `Box`.
@@ -47,44 +69,73 @@ class PlasticActorCriticPolicy(ActorCriticPolicy):
         readout: how the core's output becomes logits, or the mean action: `"linear"`, SB3's trained layer, or a number
             that it is multiplied with, for a core whose neurons are themselves the answer.
         lr_scales: factors of the learning rate for parameters of the core by their name, such as `dict(alpha=3.0)`.
+        share_features_extractor: whether actor and critic read one core; otherwise each has its own, as with
+            sb3-contrib's `enable_critic_lstm`.
         kwargs: as in SB3's `ActorCriticPolicy`.
 
     Raises:
-        ValueError: the core or one of its arguments has no such name, or `share_features_extractor` is False: there is
-            one core, and it reads one set of features. Or `readout` is a number and the core has not as many outputs
-            as the action has elements or choices. Or `lr_scales` names no parameter of the core, or a factor is not
-            positive.
+        ValueError: the core or one of its arguments has no such name. Or `readout` is a number and the core has not as
+            many outputs as the action has elements or choices. Or `lr_scales` names no parameter of the core, or a
+            factor is not positive.
+        FloatingPointError: (while training) a gradient is NaN or infinite.
     """
+
+    core: RecurrentCore
+    critic_core: RecurrentCore | None
 
     def __init__(
         self,
         observation_space: spaces.Space,
         action_space: spaces.Space,
         lr_schedule: Schedule,
-        core: str | Callable[..., RecurrentCore] = "plastic",
+        core: CoreName | str | Callable[..., RecurrentCore] = "plastic",
         core_kwargs: dict[str, Any] | None = None,
         net_arch: list[int] | dict[str, list[int]] | None = None,
         readout: Literal["linear"] | float = "linear",
         lr_scales: dict[str, float] | None = None,
+        share_features_extractor: bool = True,
         **kwargs: Any,
     ) -> None:
         _check_readout(readout)
         check_dict("core_kwargs", {} if core_kwargs is None else core_kwargs)
         _check_net_arch(net_arch)
-        if not kwargs.get("share_features_extractor", True):
-            raise ValueError("share_features_extractor must be True: actor and critic read one core")
+        check_flag("share_features_extractor", share_features_extractor)
         self.readout = readout
         self.core_name = core
         self.core_kwargs = dict(core_kwargs or {})
         self.lr_scales = dict(lr_scales or {})
         super().__init__(
-            observation_space, action_space, lr_schedule, net_arch=[] if net_arch is None else net_arch, **kwargs
+            observation_space,
+            action_space,
+            lr_schedule,
+            net_arch=[] if net_arch is None else net_arch,
+            share_features_extractor=share_features_extractor,
+            **kwargs,
         )
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         own = {"core": self.core_name, "core_kwargs": self.core_kwargs, "readout": self.readout}
-        own["lr_scales"] = self.lr_scales
+        own |= {"lr_scales": self.lr_scales, "share_features_extractor": self.share_features_extractor}
         return {**super()._get_constructor_parameters(), **own}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The distribution of the last update holds its graph of gradients, which cannot be copied.
+        dist = copy(self.action_dist)
+        for name, value in vars(dist).items():
+            if isinstance(value, Tensor):
+                setattr(dist, name, value.detach())
+            elif name in ("distribution", "weights_dist"):
+                setattr(dist, name, None)
+        return {**self.__dict__, "action_dist": dist}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Copies and pickles of an optimizer have lost its hooks.
+        super().__setstate__(state)
+        self._watch_optimizer()
+
+    def _watch_optimizer(self) -> None:
+        self.optimizer.register_step_pre_hook(_scale_learning_rates)
+        self.optimizer.register_step_pre_hook(_check_gradients)
 
     def _build(self, lr_schedule: Schedule) -> None:
         super()._build(lr_schedule)
@@ -93,9 +144,9 @@ class PlasticActorCriticPolicy(ActorCriticPolicy):
             if wanted != given:
                 raise ValueError(f"readout={self.readout} needs a core of {wanted} outputs, one a logit, not {given}")
             self.action_net = _Scale(self.readout)
-        # Made once more: for a layer that is not there any more, and learning rates of their own.
+        # Replaces SB3's: `action_net` may be another layer now, and the core's parameters have own learning rates.
         self.optimizer = self.optimizer_class(self._parameter_groups(), lr=lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]
-        self.optimizer.register_step_pre_hook(_scale_learning_rates)
+        self._watch_optimizer()
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
         groups: dict[float, list[nn.Parameter]] = {1.0: []}
@@ -107,7 +158,7 @@ class PlasticActorCriticPolicy(ActorCriticPolicy):
                     f"{', '.join(sorted(of_core))}, not {name!r}: {factor!r}"
                 )
         for name, parameter in self.named_parameters():
-            own = name.rpartition(".")[2] if name.startswith("core.") else ""
+            own = name.rpartition(".")[2] if name.startswith(("core.", "critic_core.")) else ""
             groups.setdefault(float(self.lr_scales.get(own, 1.0)), []).append(parameter)
         return [{"params": parameters, "lr_scale": factor} for factor, parameters in groups.items()]
 
@@ -118,15 +169,44 @@ class PlasticActorCriticPolicy(ActorCriticPolicy):
         return int(space.nvec.sum() if isinstance(space, spaces.MultiDiscrete) else np.prod(space.shape or ()))
 
     def _build_mlp_extractor(self) -> None:
-        # Called by SB3 before the heads and the optimiser are made; orthogonal initialisation leaves the core alone.
-        self.core = make_core(self.core_name, self.features_dim, **self.core_kwargs).to(self.device)
+        # Called by SB3 before the heads and the optimizer are made; orthogonal initialization leaves the cores alone.
+        self.core = self._make_core()
+        self.critic_core = None if self.share_features_extractor else self._make_core()
         self.mlp_extractor = MlpExtractor(
             self.core.output_size, net_arch=self.net_arch, activation_fn=self.activation_fn, device=self.device
         )
 
+    def _make_core(self) -> RecurrentCore:
+        # SB3 counts the features of MultiDiscrete observations with NumPy's integers, which torch refuses.
+        return make_core(self.core_name, int(self.features_dim), **self.core_kwargs).to(self.device)
+
+    @property
+    def state_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shape of each tensor of the recurrent state without its batch dimension."""
+        return self.core.state_shapes + (() if self.critic_core is None else self.critic_core.state_shapes)
+
     def initial_state(self, batch_size: int) -> State:
-        """Return the core's state at the start of an episode, a tuple of (B, ...) tensors."""
-        return self.core.initial_state(batch_size)
+        """Return the recurrent state at the start of an episode, a tuple of (B, ...) tensors."""
+        state = self.core.initial_state(batch_size)
+        return state if self.critic_core is None else state + self.critic_core.initial_state(batch_size)
+
+    def actor_state(self, state: State) -> State:
+        """Return the part of a recurrent state that belongs to `core`, as its `traces` and `modulation` take it."""
+        return state[: len(self.core.state_shapes)]
+
+    def critic_state(self, state: State) -> State:
+        """Return the part of a recurrent state that the values come from: that of `critic_core`, if there is one."""
+        return state if self.critic_core is None else state[len(self.core.state_shapes) :]
+
+    def _step(self, obs: PyTorchObs, state: State, episode_starts: Tensor) -> tuple[Tensor, Tensor, State]:
+        """Return the outputs (B, O) of the actor's and of the critic's core for one step, and the new state."""
+        features: Any = self.extract_features(obs)
+        if self.critic_core is None:
+            outputs, state = self.core.step(features, state, episode_starts)
+            return outputs, outputs, state
+        actor, actor_state = self.core.step(features[0], self.actor_state(state), episode_starts)
+        critic, critic_state = self.critic_core.step(features[1], self.critic_state(state), episode_starts)
+        return actor, critic, actor_state + critic_state
 
     def forward(  # type: ignore[override]
         self, obs: PyTorchObs, state: State, episode_starts: Tensor, deterministic: bool = False
@@ -135,32 +215,30 @@ class PlasticActorCriticPolicy(ActorCriticPolicy):
 
         Args:
             obs: (B, ...) observations.
-            state: the core's state; its storage may be reused, so it must not be used afterwards.
+            state: the recurrent state; its storage may be reused, so it must not be used afterwards.
             episode_starts: (B,) bool.
             deterministic: whether to take the most probable action.
 
         Returns:
             Actions (B, ...), values (B, 1), log-probabilities (B,), and the new state.
         """
-        latent, state = self.core.step(self.extract_features(obs), state, episode_starts)  # type: ignore[arg-type]
-        latent_policy, latent_value = self.mlp_extractor(latent)
-        distribution = self._get_action_dist_from_latent(latent_policy)
+        actor, critic, state = self._step(obs, state, episode_starts)
+        distribution = self._get_action_dist_from_latent(self.mlp_extractor.forward_actor(actor))
         actions = distribution.get_actions(deterministic=deterministic)
         log_probs = distribution.log_prob(actions)
-        shape = self.action_space.shape or ()
-        return actions.reshape((-1, *shape)), self.value_net(latent_value), log_probs, state
+        values = self.value_net(self.mlp_extractor.forward_critic(critic))
+        return actions.reshape((-1, *(self.action_space.shape or ()))), values, log_probs, state
 
-    def latent_sequences(self, sequences: Sequences) -> Tensor:
-        """Run the core over whole sequences, with gradients.
+    def actor_sequences(self, sequences: Sequences) -> Tensor:
+        """Run the actor's core over whole sequences, with gradients; return its outputs (T * B, O), time first."""
+        features = BasePolicy.extract_features(self, sequences.observations, self.pi_features_extractor)
+        return _run(self.core, features, self.actor_state(sequences.state), sequences.episode_starts)
 
-        Returns:
-            The core's outputs, (T * B, O), time first.
-        """
-        features = self.extract_features(sequences.observations)
-        assert isinstance(features, Tensor)
-        shape = sequences.episode_starts.shape
-        outputs, _ = self.core(features.reshape(*shape, -1), sequences.state, sequences.episode_starts)
-        return outputs.flatten(0, 1)
+    def critic_sequences(self, sequences: Sequences) -> Tensor:
+        """Run the core of the values over whole sequences, with gradients; return its outputs (T * B, O)."""
+        features = BasePolicy.extract_features(self, sequences.observations, self.vf_features_extractor)
+        core = self.core if self.critic_core is None else self.critic_core
+        return _run(core, features, self.critic_state(sequences.state), sequences.episode_starts)
 
     def evaluate_actions(  # type: ignore[override]
         self, obs: Sequences, actions: Tensor
@@ -174,23 +252,25 @@ class PlasticActorCriticPolicy(ActorCriticPolicy):
         Returns:
             Values (T * B, 1), log-probabilities (T * B,), entropies (T * B,) or None.
         """
-        latent_policy, latent_value = self.mlp_extractor(self.latent_sequences(obs))
-        distribution = self._get_action_dist_from_latent(latent_policy)
-        return self.value_net(latent_value), distribution.log_prob(actions), distribution.entropy()
+        actor = self.actor_sequences(obs)
+        critic = actor if self.critic_core is None else self.critic_sequences(obs)
+        distribution = self._get_action_dist_from_latent(self.mlp_extractor.forward_actor(actor))
+        values = self.value_net(self.mlp_extractor.forward_critic(critic))
+        return values, distribution.log_prob(actions), distribution.entropy()
 
     def predict_values(  # type: ignore[override]
         self, obs: PyTorchObs, state: State, episode_starts: Tensor
     ) -> Tensor:
         """Return the values (B, 1) of observations (B, ...) seen in a state, which is left as it is."""
-        latent = self.latent_sequences(Sequences(obs, episode_starts.unsqueeze(0), state))
-        return self.value_net(self.mlp_extractor.forward_critic(latent))
+        outputs = self.critic_sequences(Sequences(obs, episode_starts.unsqueeze(0), state))
+        return self.value_net(self.mlp_extractor.forward_critic(outputs))
 
     def get_distribution(  # type: ignore[override]
         self, obs: PyTorchObs, state: State, episode_starts: Tensor
     ) -> tuple[Distribution, State]:
         """Return the action distribution for observations (B, ...), and the state after them; see `forward`."""
-        latent, state = self.core.step(self.extract_features(obs), state, episode_starts)  # type: ignore[arg-type]
-        return self._get_action_dist_from_latent(self.mlp_extractor.forward_actor(latent)), state
+        actor, _, state = self._step(obs, state, episode_starts)
+        return self._get_action_dist_from_latent(self.mlp_extractor.forward_actor(actor)), state
 
     def predict(
         self,
@@ -233,7 +313,7 @@ class PlasticActorCriticPolicy(ActorCriticPolicy):
     def _state_tensors(self, state: NumpyState | None, batch_size: int) -> State:
         if state is None:
             return self.initial_state(batch_size)
-        expected = [(batch_size, *shape) for shape in self.core.state_shapes]
+        expected = [(batch_size, *shape) for shape in self.state_shapes]
         if [np.shape(s) for s in state] != expected:
             raise ValueError(
                 f"state must hold arrays of shapes {expected}, as the last predict() returned for as many "
@@ -260,6 +340,21 @@ def _scale_learning_rates(optimizer: torch.optim.Optimizer, *_: Any) -> None:
         group["lr"] = group["lr_scale"] * first["lr"]
 
 
+def _check_gradients(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+    """Stop before a step that would put NaN into the parameters."""
+    gradients = [p.grad.sum() for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    if gradients and not torch.stack(gradients).sum().isfinite():
+        raise FloatingPointError(
+            "a gradient became NaN or infinite; the parameters are those from before. A smaller learning_rate or "
+            "max_grad_norm may help, and so may a look at the rewards"
+        )
+
+
+def _run(core: RecurrentCore, features: Any, state: State, episode_starts: Tensor) -> Tensor:
+    outputs, _ = core(features.reshape(*episode_starts.shape, -1), state, episode_starts)
+    return outputs.flatten(0, 1)
+
+
 def _check_readout(readout: Any) -> None:
     is_number = isinstance(readout, int | float) and not isinstance(readout, bool) and 0 < readout <= LARGEST
     if not is_number and not (isinstance(readout, str) and readout == "linear"):
@@ -269,6 +364,8 @@ def _check_readout(readout: Any) -> None:
 def _check_net_arch(net_arch: Any) -> None:
     if net_arch is None:
         return
+    if isinstance(net_arch, list) and len(net_arch) == 1 and isinstance(net_arch[0], dict):
+        net_arch = net_arch[0]  # an older form, of which SB3 warns
     stacks = net_arch if isinstance(net_arch, dict) else {"pi": net_arch}
     if not set(stacks) <= {"pi", "vf"} or not all(isinstance(stack, list | tuple) for stack in stacks.values()):
         raise ValueError(f"net_arch must be a list of sizes, or a dict of such under 'pi' and 'vf', not {net_arch!r}")

@@ -1,11 +1,16 @@
 """Proximal policy optimization with a recurrent, plastic policy."""
 
+import warnings
 from typing import Any
 
+import torch
 from stable_baselines3 import PPO
+from stable_baselines3.common.buffers import RolloutBuffer
+from stable_baselines3.common.type_aliases import GymEnv, Schedule
 
 from plastic_rl.agents.hyperparameters import check_hyperparameters
-from plastic_rl.agents.rollouts import RecurrentRollouts
+from plastic_rl.agents.policy import PlasticActorCriticPolicy
+from plastic_rl.agents.rollouts import PolicyName, RecurrentRollouts
 
 MINIBATCHES = 4
 
@@ -16,13 +21,31 @@ class PlasticPPO(RecurrentRollouts, PPO):
     Args:
         policy: `"MlpPolicy"`, `"CnnPolicy"`, `"MultiInputPolicy"`, or a policy class.
         env: an environment id, a Gymnasium `Env` or `VectorEnv`, or an SB3 `VecEnv`.
+        learning_rate: of Adam, a number or a schedule of the remaining progress (1 to 0).
         n_steps: length of a rollout; best a multiple of the length of an episode.
         batch_size: steps in a minibatch, a multiple of `n_steps`; by default a quarter of the environments, however
             many there are when training starts.
         n_epochs: passes over a rollout.
+        gamma: discount of rewards per step.
+        gae_lambda: trades bias against variance in the estimate of advantages; 1 is the discounted return.
+        clip_range: how far the probability of an action may move in an update; a number or a schedule.
+        clip_range_vf: the same for values; None leaves them free.
+        normalize_advantage: whether advantages are normalized over a minibatch.
+        ent_coef: weight of the entropy in the loss.
+        vf_coef: weight of the values' error in the loss.
+        max_grad_norm: where the norm of the gradient is cut.
+        use_sde: whether to explore with noise that depends on the state (gSDE, `Box` actions).
+        sde_sample_freq: steps between two draws of that noise; -1 draws once a rollout.
+        rollout_buffer_class: `SequenceBuffer` or a subclass.
+        rollout_buffer_kwargs: its further arguments.
+        target_kl: if given, the epochs of an update end where the divergence from the old policy exceeds it.
+        stats_window_size: episodes over which logged returns are averaged.
+        tensorboard_log: folder for TensorBoard; None writes nothing.
+        policy_kwargs: beside SB3's, `core` and `core_kwargs`; see `PlasticActorCriticPolicy`.
+        verbose: 0 prints nothing, 1 a table for each rollout, 2 more.
+        seed: of parameters, actions, minibatches and environments.
+        device: `"auto"`, `"cpu"`, `"cuda"`, ....
         ent_coef_final: if given, the entropy coefficient goes linearly from `ent_coef` to this at the end of training.
-        kwargs: as in SB3's `PPO`. `policy_kwargs` takes, beside SB3's, `core` and `core_kwargs`; see
-            `PlasticActorCriticPolicy`.
 
     Raises:
         TypeError, ValueError: an argument is of another type, or out of its range; the message names it.
@@ -31,31 +54,66 @@ class PlasticPPO(RecurrentRollouts, PPO):
 
     def __init__(
         self,
-        policy: Any,
-        env: Any,
-        *,
+        policy: PolicyName | str | type[PlasticActorCriticPolicy],
+        env: GymEnv | str,
+        learning_rate: float | Schedule = 3e-4,
         n_steps: int = 128,
         batch_size: int | None = None,
         n_epochs: int = 4,
-        ent_coef_final: float | None = None,
+        gamma: float = 0.99,
+        gae_lambda: float = 0.95,
+        clip_range: float | Schedule = 0.2,
+        clip_range_vf: float | Schedule | None = None,
+        normalize_advantage: bool = True,
+        ent_coef: float = 0.0,
+        vf_coef: float = 0.5,
+        max_grad_norm: float = 0.5,
+        use_sde: bool = False,
+        sde_sample_freq: int = -1,
+        rollout_buffer_class: type[RolloutBuffer] | None = None,
+        rollout_buffer_kwargs: dict[str, Any] | None = None,
+        target_kl: float | None = None,
+        stats_window_size: int = 100,
+        tensorboard_log: str | None = None,
+        policy_kwargs: dict[str, Any] | None = None,
+        verbose: int = 0,
+        seed: int | None = None,
+        device: torch.device | str = "auto",
         _init_setup_model: bool = True,
-        **kwargs: Any,
+        *,
+        ent_coef_final: float | None = None,
     ) -> None:
-        check_hyperparameters(
-            n_steps=n_steps, batch_size=batch_size, n_epochs=n_epochs, ent_coef_final=ent_coef_final, **kwargs
-        )
+        arguments: dict[str, Any] = {
+            "learning_rate": learning_rate,
+            "n_steps": n_steps,
+            "n_epochs": n_epochs,
+            "gamma": gamma,
+            "gae_lambda": gae_lambda,
+            "clip_range": clip_range,
+            "clip_range_vf": clip_range_vf,
+            "normalize_advantage": normalize_advantage,
+            "ent_coef": ent_coef,
+            "vf_coef": vf_coef,
+            "max_grad_norm": max_grad_norm,
+            "use_sde": use_sde,
+            "sde_sample_freq": sde_sample_freq,
+            "rollout_buffer_class": rollout_buffer_class,
+            "rollout_buffer_kwargs": rollout_buffer_kwargs,
+            "target_kl": target_kl,
+            "stats_window_size": stats_window_size,
+            "tensorboard_log": tensorboard_log,
+            "policy_kwargs": policy_kwargs,
+            "verbose": verbose,
+            "seed": seed,
+            "device": device,
+        }
+        check_hyperparameters(batch_size=batch_size, ent_coef_final=ent_coef_final, **arguments)
         self.ent_coef_final = ent_coef_final
         self.default_batch_size = batch_size is None
-        # SB3's constructor wants a number before the environments are known.
-        super().__init__(
-            policy,
-            env,
-            n_steps=n_steps,
-            batch_size=max(n_steps, 2),
-            n_epochs=n_epochs,
-            _init_setup_model=False,
-            **kwargs,
-        )
+        with warnings.catch_warnings():
+            # SB3 wants a batch size before the environments are known, and warns of that one.
+            warnings.filterwarnings("ignore", "You have specified a mini-batch size")
+            super().__init__(policy, env, batch_size=max(n_steps, 2), _init_setup_model=False, **arguments)
         if batch_size is not None:
             self.batch_size = batch_size
             if self.env is not None:

@@ -19,6 +19,8 @@ from plastic_rl.agents.spaces import check_spaces
 from plastic_rl.agents.vec_env import wrap_vector_env
 from plastic_rl.cores import State
 
+PolicyName = Literal["MlpPolicy", "CnnPolicy", "MultiInputPolicy"]
+
 
 class RecurrentRollouts(OnPolicyAlgorithm):
     """Collects rollouts with a recurrent policy; `train()` stays the algorithm's own.
@@ -39,6 +41,7 @@ class RecurrentRollouts(OnPolicyAlgorithm):
     acting: Literal["policy", "oracle"] = "policy"
     _ent_coef_start: float | None = None
     _last_states: State | None = None
+    _callback: BaseCallback | None = None
 
     @staticmethod
     def _wrap_env(env: Any, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
@@ -52,35 +55,83 @@ class RecurrentRollouts(OnPolicyAlgorithm):
         check_spaces(env.observation_space, env.action_space)
         return OnPolicyAlgorithm._wrap_env(env, verbose, monitor_wrapper)
 
+    def _get_policy_from_name(self, policy_name: str) -> type[BasePolicy]:
+        if policy_name in self.policy_aliases:
+            return self.policy_aliases[policy_name]
+        names = ", ".join(map(repr, self.policy_aliases))
+        hint = ""
+        if "lstm" in str(policy_name).lower():
+            hint = "; for an LSTM, choose the core: policy_kwargs=dict(core='lstm')"
+        raise ValueError(f"policy must be one of {names}, or a class, not {policy_name!r}{hint}")
+
     def _setup_model(self) -> None:
+        if not (isinstance(self.policy_class, type) and issubclass(self.policy_class, PlasticActorCriticPolicy)):
+            name = getattr(self.policy_class, "__name__", repr(self.policy_class))
+            raise TypeError(f"policy must be a name or a subclass of PlasticActorCriticPolicy, not {name}")
         self.rollout_buffer_class = self.rollout_buffer_class or SequenceBuffer
         super()._setup_model()
         self._last_states = None
-        self.policy.optimizer.register_step_pre_hook(self._check_gradients)
-
-    def _check_gradients(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        """Stop before a step that would put NaN into the parameters.
-
-        Raises:
-            FloatingPointError: the loss, and with it a gradient, is NaN or infinite.
-        """
-        gradients = [p.grad.sum() for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        if gradients and not torch.stack(gradients).sum().isfinite():
-            raise FloatingPointError(
-                f"a gradient became NaN or infinite after {self.num_timesteps:,} steps; the parameters are those from "
-                "before. A smaller learning_rate or max_grad_norm may help, and so may a look at the rewards"
-            )
 
     @property
     def last_states(self) -> State:
-        """The recurrent state after the last step, a tuple of (B, ...) tensors; of fresh lives before the first."""
+        """The recurrent state after the last step, a tuple of (B, ...) tensors; zeros before the first."""
         return self._last_states or self.policy.initial_state(self.n_envs)
+
+    def rollout_state(self) -> dict[str, Any]:
+        """Return what the next rollout starts from: last observations, episode starts and recurrent states."""
+        return {
+            "observations": self._last_obs,
+            "starts": self._last_episode_starts,
+            "states": self._last_states,
+        }
+
+    def set_rollout_state(self, state: dict[str, Any]) -> None:
+        """Start the next rollout from what `rollout_state` returned, with arrays or tensors."""
+        self._last_obs, self._last_episode_starts = state["observations"], state["starts"]
+        states = state["states"]
+        self._last_states = None if states is None else tuple(torch.as_tensor(s, device=self.device) for s in states)
 
     def _maybe_recommend_cpu(self, mlp_class_name: str = "ActorCriticPolicy") -> None:
         """Say nothing: a plastic core profits from a GPU even without convolutions."""
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_last_states"]
+        return [*super()._excluded_save_params(), "_last_states", "_callback"]
+
+    def _setup_learn(
+        self,
+        total_timesteps: int,
+        callback: Any = None,
+        reset_num_timesteps: bool = True,
+        tb_log_name: str = "run",
+        progress_bar: bool = False,
+    ) -> tuple[int, BaseCallback]:
+        resets = reset_num_timesteps or self._last_obs is None
+        total_timesteps, self._callback = super()._setup_learn(
+            total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
+        )
+        if resets:
+            self._begin_episodes()
+        return total_timesteps, self._callback
+
+    def _begin_episodes(self) -> None:
+        """Called after the environments were reset."""
+
+    def learn(self, *args: Any, **kwargs: Any) -> Any:
+        """Learn as SB3's method of this name does; callbacks see the end of the training also after Ctrl-C.
+
+        Args:
+            args: as in SB3: `total_timesteps`, `callback`, `log_interval`, `tb_log_name`, `reset_num_timesteps`,
+                `progress_bar`.
+            kwargs: the same.
+        """
+        try:
+            return super().learn(*args, **kwargs)
+        except KeyboardInterrupt:
+            if self._callback is not None:
+                self._callback.on_training_end()
+            raise
+        finally:
+            self._callback = None
 
     def _update_current_progress_remaining(self, num_timesteps: int, total_timesteps: int) -> None:
         super()._update_current_progress_remaining(num_timesteps, total_timesteps)
@@ -93,46 +144,65 @@ class RecurrentRollouts(OnPolicyAlgorithm):
     def collect_rollouts(  # type: ignore[override]
         self, env: VecEnv, callback: BaseCallback, rollout_buffer: SequenceBuffer, n_rollout_steps: int
     ) -> bool:
-        """Fill the buffer, as SB3's method of this name does, and carry the recurrent state along."""
+        """Fill the buffer, as SB3's method of this name does, and carry the recurrent state along.
+
+        An algorithm that acts or learns in another way overrides `_act`, `_move_on` and `_finish_rollout`. Callbacks
+        see the local variables that they see in SB3.
+        """
         self.policy.set_training_mode(False)
         rollout_buffer.reset()
         state = self._begin_rollout(env.num_envs)
         rollout_buffer.initial_state = tuple(s.clone() for s in state)
+        n_steps = 0
         callback.on_rollout_start()
-        for step in range(n_rollout_steps):
-            if self.use_sde and (step == 0 or (self.sde_sample_freq > 0 and step % self.sde_sample_freq == 0)):
+        while n_steps < n_rollout_steps:
+            if self.use_sde and (n_steps == 0 or (self.sde_sample_freq > 0 and n_steps % self.sde_sample_freq == 0)):
                 self.policy.reset_noise(env.num_envs)
+            obs_tensor = obs_as_tensor(self._last_obs, self.device)  # type: ignore[arg-type]
             with torch.no_grad():
-                obs_tensor = obs_as_tensor(self._last_obs, self.device)  # type: ignore[arg-type]
-                starts = self._flags(self._last_episode_starts)
-                actions_tensor, values, log_probs, state = self.policy(obs_tensor, state, starts)
+                actions, values, log_probs, state = self._act(obs_tensor, state)
             self._last_states = state
-            actions = actions_tensor.cpu().numpy()
-            new_obs, rewards, dones, infos = env.step(self._clipped(actions))
+            clipped_actions = self._clipped(actions)
+            new_obs, rewards, dones, infos = env.step(clipped_actions)
             self._check_finite(new_obs, rewards)  # type: ignore[arg-type]
             self.num_timesteps += env.num_envs
             callback.update_locals(locals())
             if not callback.on_step():
                 # Observation, flags and state stay of one moment, so that learning can go on from here.
-                self._last_obs, self._last_episode_starts = new_obs, dones  # type: ignore[assignment]
+                self._move_on(new_obs, dones, infos)  # type: ignore[arg-type]
                 return False
             self._update_info_buffer(infos, dones)
-            self._bootstrap_truncated(rewards, dones, infos, state)
+            n_steps += 1
+            rewards = self._bootstrap_truncated(rewards, dones, infos, state)
             assert self._last_obs is not None
             assert self._last_episode_starts is not None
             rollout_buffer.add(self._last_obs, actions, rewards, self._last_episode_starts, values, log_probs)
-            self._last_obs = new_obs  # type: ignore[assignment]
-            self._last_episode_starts = dones
-        with torch.no_grad():
-            obs_tensor = obs_as_tensor(new_obs, self.device)  # type: ignore[arg-type]
-            values = self.policy.predict_values(obs_tensor, state, self._flags(dones))
-        rollout_buffer.compute_returns_and_advantage(last_values=values, dones=dones)
+            self._move_on(new_obs, dones, infos)  # type: ignore[arg-type]
+        self._finish_rollout(rollout_buffer, state)
         callback.update_locals(locals())
         callback.on_rollout_end()
         return True
 
+    def _act(self, obs_tensor: Any, state: State) -> tuple[np.ndarray, Tensor, Tensor, State]:
+        """Return actions, values, log-probabilities and the new state for the last observations."""
+        starts = self._flags(self._last_episode_starts)
+        actions, values, log_probs, state = self.policy(obs_tensor, state, starts)
+        return actions.cpu().numpy(), values, log_probs, state
+
+    def _move_on(self, new_obs: Any, dones: np.ndarray, infos: list[dict[str, Any]]) -> None:
+        """Make what a step returned the last observations."""
+        self._last_obs, self._last_episode_starts = new_obs, dones
+
+    def _finish_rollout(self, rollout_buffer: SequenceBuffer, state: State) -> None:
+        """Compute returns and advantages, with the values of the last observations."""
+        assert self._last_episode_starts is not None
+        with torch.no_grad():
+            obs_tensor = obs_as_tensor(self._last_obs, self.device)  # type: ignore[arg-type]
+            values = self.policy.predict_values(obs_tensor, state, self._flags(self._last_episode_starts))
+        rollout_buffer.compute_returns_and_advantage(last_values=values, dones=self._last_episode_starts)
+
     def _check_finite(self, observations: np.ndarray | dict[str, np.ndarray], rewards: np.ndarray) -> None:
-        """Refuse what would spoil the recurrent state of a life, and the parameters.
+        """Refuse what would spoil the recurrent state of an episode, and the parameters.
 
         Raises:
             FloatingPointError: an observation or a reward is NaN or infinite.
@@ -166,15 +236,18 @@ class RecurrentRollouts(OnPolicyAlgorithm):
 
     def _bootstrap_truncated(
         self, rewards: np.ndarray, dones: np.ndarray, infos: list[dict[str, Any]], state: State
-    ) -> None:
-        """Add to the rewards the discounted value of a last observation that a time limit cut off, in its own state."""
+    ) -> np.ndarray:
+        """Return rewards with the discounted value of a last observation that a time limit cut off, in its own state.
+
+        What comes in is left as it is: it may be read-only, or of integers.
+        """
         cut = [
             int(i)
             for i in np.flatnonzero(dones)
             if infos[i].get("TimeLimit.truncated", False) and infos[i].get("terminal_observation") is not None
         ]
         if not cut:
-            return
+            return rewards
         last = [infos[i]["terminal_observation"] for i in cut]
         stacked = {k: np.stack([o[k] for o in last]) for k in last[0]} if isinstance(last[0], dict) else np.stack(last)
         observations = map_arrays(lambda array: torch.as_tensor(array, device=self.device), stacked)
@@ -182,4 +255,6 @@ class RecurrentRollouts(OnPolicyAlgorithm):
         nowhere = torch.zeros(len(cut), dtype=torch.bool, device=self.device)
         with torch.no_grad():
             values = self.policy.predict_values(observations, tuple(s[index] for s in state), nowhere)
+        rewards = np.array(rewards, np.result_type(rewards, np.float32))
         rewards[cut] += self.gamma * values.cpu().numpy().flatten()
+        return rewards

@@ -19,7 +19,9 @@ def check_spaces(observation_space: Space, action_space: Space) -> None:
     for key, space in entries.items():
         what = f"observations {key!r}" if key else "observations"
         if not isinstance(space, OBSERVATIONS):
-            raise ValueError(f"env must have {what} in a {_names(OBSERVATIONS)} or a Dict of these, not in {space}")
+            raise ValueError(
+                f"env must have {what} in a {_names(OBSERVATIONS)} or a Dict of these, not in {space}{_hint(space)}"
+            )
         _check_choices(what, space)
         if isinstance(space, spaces.Box) and (not space.shape or 0 in space.shape):
             raise ValueError(f"env must have {what} of at least one number in a row, not of shape {space.shape}")
@@ -47,6 +49,12 @@ def _check_actions(space: Space) -> None:
             raise ValueError(f"env must have floating-point actions in a Box, not {space.dtype}")
         if 0 in space.shape:
             raise ValueError(f"env must have actions of at least one number, not of shape {space.shape}")
+
+
+def _hint(space: Space) -> str:
+    if isinstance(space, spaces.Tuple | spaces.Dict):
+        return "; gymnasium.wrappers.FlattenObservation makes one vector of it"
+    return ""
 
 
 def _names(kinds: tuple[type, ...]) -> str:

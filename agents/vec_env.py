@@ -2,12 +2,14 @@
 
 import inspect
 from collections.abc import Callable, Sequence
+from copy import deepcopy
+from functools import partial
 from importlib import import_module
 from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.envs.registration import load_env_creator
+from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from stable_baselines3.common.env_util import make_vec_env as make_sb3_vec_env
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
@@ -15,6 +17,9 @@ from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 
 class GymVectorEnv(VecEnv):
     """A Gymnasium `VectorEnv` seen as an SB3 `VecEnv`.
+
+    The algorithms of this package wrap a `VectorEnv` by themselves; SB3's `EvalCallback` and `evaluate_policy` need it
+    wrapped: `evaluate_policy(model, GymVectorEnv(env))`.
 
     Args:
         env: a vector environment that resets its copies in the same step (`AutoresetMode.SAME_STEP`).
@@ -41,11 +46,22 @@ class GymVectorEnv(VecEnv):
     def reset(self) -> Any:
         """Begin an episode in every copy and return the observations."""
         seeds = None if all(seed is None for seed in self._seeds) else self._seeds
-        observations, self.vector_infos = self.env.reset(seed=seeds)  # type: ignore[arg-type]
+        options = deepcopy(self._options[0]) or None  # Gymnasium takes a key out of it
+        observations, self.vector_infos = self.env.reset(seed=seeds, options=options)  # type: ignore[arg-type]
         self.reset_infos = self._rows(self.vector_infos)
         self._reset_seeds()
         self._reset_options()
-        return observations
+        return _copied(observations)
+
+    def set_options(self, options: list[dict[str, Any]] | dict[str, Any] | None = None) -> None:
+        """Set the options of the next reset, for all copies the same.
+
+        Raises:
+            ValueError: a list gives copies different ones, which Gymnasium's vector environments do not take.
+        """
+        if isinstance(options, list) and any(not _same(other, options[0]) for other in options):
+            raise ValueError(f"options must be the same for all copies of a vector environment, not {options!r}")
+        super().set_options(options)
 
     def step_async(self, actions: np.ndarray) -> None:
         """Remember the actions for `step_wait`."""
@@ -63,7 +79,8 @@ class GymVectorEnv(VecEnv):
                 infos[i] = {**final_infos[i], "terminal_observation": self.vector_infos["final_obs"][i]}
         for info, cut in zip(infos, (truncated & ~terminated).tolist(), strict=True):
             info["TimeLimit.truncated"] = cut
-        return observations, rewards.astype(np.float32), dones, infos
+        # With `copy=False` the arrays are the environment's own, which it writes into at the next step.
+        return _copied(observations), rewards.astype(np.float32), dones, infos
 
     def _rows(self, columns: dict[str, Any]) -> list[dict[str, Any]]:
         """Return a dict for each copy out of Gymnasium's dict of columns, each with a mask under "_key"."""
@@ -122,6 +139,18 @@ class GymVectorEnv(VecEnv):
         return [False for _ in self._get_indices(indices)]
 
 
+def _copied(observations: Any) -> Any:
+    if isinstance(observations, dict):
+        return {key: np.array(value) for key, value in observations.items()}
+    return np.array(observations)
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(value, other[key]) for key, value in one.items())
+    return one is other or bool(np.array_equal(one, other))
+
+
 def wrap_vector_env(env: VectorEnv) -> VecEnv:
     """Return a Gymnasium `VectorEnv` as an SB3 `VecEnv` with Monitor's episode statistics in `info["episode"]`."""
     return VecMonitor(GymVectorEnv(env))
@@ -164,7 +193,7 @@ def make_vec_env(
     """
     if any(kwargs.values()) or not isinstance(env_id, str) or not has_vector_form(env_id):
         return make_sb3_vec_env(
-            env_id,
+            partial(_make_of_spec, gymnasium.spec(env_id)) if isinstance(env_id, str) else env_id,
             n_envs,
             seed,
             start_index,
@@ -182,3 +211,11 @@ def make_vec_env(
     env = VecMonitor(GymVectorEnv(native), None if monitor_dir is None else f"{monitor_dir}/{start_index}")
     env.seed(None if seed is None else seed + start_index)
     return env
+
+
+def _make_of_spec(spec: EnvSpec, **kwargs: Any) -> gymnasium.Env:
+    """Make an environment where its id need not be registered: in a worker process, which imports nothing itself."""
+    try:
+        return gymnasium.make(spec, **{"render_mode": "rgb_array", **kwargs})
+    except TypeError:  # it has no render mode
+        return gymnasium.make(spec, **kwargs)

@@ -147,10 +147,10 @@ def main(argv: list[str] | None = None) -> None:
 
     zoo.register_algorithms()
     check_names(zoo_argv, own.core, own.core_kwargs)
-    with distributed.joined(), open(os.devnull, "w") as nowhere:
-        if distributed.n_processes() > 1:  # one seed for all, from which each takes its own
+    with distributed.process_group(), open(os.devnull, "w") as nowhere:
+        if distributed.world_size() > 1:  # one seed for all, from which each takes its own
             seed = ["--seed", str(random.randrange(2**32 - 1))]
-            own, zoo_argv, argv = distributed.of_first((own, [*seed, *zoo_argv], argv))
+            own, zoo_argv, argv = distributed.broadcast_object((own, [*seed, *zoo_argv], argv))
         settings = {"checkpoint_seconds": own.checkpoint_seconds, "resume": own.resume, "command": argv}
         with redirect_stdout(nowhere if distributed.rank() > 0 else sys.stdout):
             zoo.train(zoo_argv, own.core, own.core_kwargs, **settings)

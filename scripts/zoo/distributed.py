@@ -19,7 +19,7 @@ def check_shares(n_envs: int, hyperparams: dict[str, Any], device: torch.device 
         hyperparams: of the algorithm.
         device: as `--device` says.
     """
-    n = distributed.n_processes()
+    n = distributed.world_size()
     for name, value in (("n_envs", n_envs), ("batch_size", hyperparams.get("batch_size", n))):
         if value % n:
             refuse(f"{name} must be a multiple of the {n} processes, not {value}")
@@ -34,5 +34,5 @@ class WholeProgress(ProgressBarCallback):
     """SB3's progress bar over the steps of all processes."""
 
     def _on_step(self) -> bool:
-        self.pbar.update(self.training_env.num_envs * distributed.n_processes())
+        self.pbar.update(self.training_env.num_envs * distributed.world_size())
         return True

@@ -24,8 +24,7 @@ from plastic_rl import agents
 from plastic_rl.agents import distributed
 from plastic_rl.agents.averaged_gradients import AveragedGradients
 from plastic_rl.agents.callbacks import PlasticityCallback
-from plastic_rl.agents.checkpoint import OtherFormatError
-from plastic_rl.agents.checkpoint_callback import CheckpointCallback
+from plastic_rl.agents.checkpoint import CheckpointCallback, OtherFormatError
 from plastic_rl.agents.vec_env import has_vector_form, make_vec_env
 from plastic_rl.cores import core_arguments, core_defaults
 from plastic_rl.scripts.names import refuse
@@ -100,7 +99,7 @@ class PlasticExperimentManager(ExperimentManager):
 
     def setup_experiment(self) -> tuple[BaseAlgorithm, dict[str, Any]] | None:
         """Set up as the Zoo does; an argument that cannot be is one line and exit code 2."""
-        together = distributed.n_processes() > 1
+        together = distributed.world_size() > 1
         if together and (self.algo not in ALGORITHMS or self.optimize_hyperparameters):
             refuse(f"torchrun is for training {', '.join(ALGORITHMS)}, without -optimize; not for {self.algo}")
         try:
@@ -142,7 +141,7 @@ class PlasticExperimentManager(ExperimentManager):
     def _preprocess_hyperparams(self, hyperparams: dict[str, Any]) -> Any:
         with settings_of(self.config):
             processed = super()._preprocess_hyperparams(hyperparams)
-        if distributed.n_processes() > 1:
+        if distributed.world_size() > 1:
             self._take_a_share(processed[0])
         if self._eval_env_kwargs_args is None:  # the Zoo leaves out what the YAML says
             self.eval_env_kwargs = self.env_kwargs
@@ -152,8 +151,8 @@ class PlasticExperimentManager(ExperimentManager):
         """Take this process's part of a minibatch, and a seed of its own: that of its first environment."""
         check_shares(self.n_envs, hyperparams, self.device)
         if "batch_size" in hyperparams:
-            hyperparams["batch_size"] //= distributed.n_processes()
-        self.seed += distributed.rank() * (self.n_envs // distributed.n_processes())
+            hyperparams["batch_size"] //= distributed.world_size()
+        self.seed += distributed.rank() * (self.n_envs // distributed.world_size())
 
     def create_log_folder(self) -> None:
         """Make the run folder."""
@@ -164,7 +163,7 @@ class PlasticExperimentManager(ExperimentManager):
         """Make the Zoo's callbacks, which watch the training in the first process alone."""
         if distributed.rank() > 0:
             return
-        if self.show_progress and distributed.n_processes() > 1:
+        if self.show_progress and distributed.world_size() > 1:
             self.callbacks.append(WholeProgress())
             self.show_progress = False
         super().create_callbacks()
@@ -182,7 +181,7 @@ class PlasticExperimentManager(ExperimentManager):
             "policy": hyperparams["policy"],
             "policy_kwargs": hyperparams.get("policy_kwargs", {}),
             "config": {key: value for key, value in saved_hyperparams.items() if key != "policy_kwargs"},
-            "processes": distributed.n_processes(),
+            "processes": distributed.world_size(),
         }
         write_run_file(Path(self.params_path), facts)
         # Last: where it is, a killed run has all that it takes to go on.
@@ -192,7 +191,7 @@ class PlasticExperimentManager(ExperimentManager):
         """Make the native vector environment where there is one, and else the Zoo's."""
         env_id = self.env_name.gym_id
         if not eval_env:
-            n_envs //= distributed.n_processes()
+            n_envs //= distributed.world_size()
             no_log = no_log or distributed.rank() > 0
         plain = self.env_wrapper is None and self.frame_stack is None and self.vec_env_class is DummyVecEnv
         if not (plain and has_vector_form(env_id)):
@@ -215,7 +214,7 @@ class PlasticExperimentManager(ExperimentManager):
 
     def learn(self, model: BaseAlgorithm) -> None:
         """Train, and remember for how long; what stops it is told in one line, and exit code 1."""
-        if distributed.n_processes() > 1:
+        if distributed.world_size() > 1:
             self.callbacks.append(AveragedGradients())
         if self.algo in ALGORITHMS and distributed.rank() == 0:
             self.plasticity = PlasticityCallback()

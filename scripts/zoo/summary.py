@@ -47,7 +47,7 @@ def print_summary(
     if normalised is not None:
         table.add_row("score (random 0, oracle 1)", f"{normalised:.2f}")
     if n_episodes is not None:
-        table.add_row("episodes", f"{n_episodes:,}{' in this process' if distributed.n_processes() > 1 else ''}")
+        table.add_row("episodes", f"{n_episodes:,}{' in this process' if distributed.world_size() > 1 else ''}")
     table.add_row("steps", f"{model.num_timesteps:,}")
     table.add_row(
         "steps per second", f"{(model.num_timesteps - model._num_timesteps_at_start) / max(seconds, 1e-9):,.0f}"

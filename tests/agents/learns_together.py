@@ -19,7 +19,7 @@ STEPS = 10
 
 def answers(core, env_of, **kwargs):
     """Learn from right answers; copy i is the same life whichever process lives it."""
-    n = N_ENVS // distributed.n_processes()
+    n = N_ENVS // distributed.world_size()
     seed = distributed.rank() * n
     policy_kwargs = {"core": core, "core_kwargs": {"hidden_size": 8}}
     model = PlasticBPTT("MlpPolicy", env_of(n, seed), n_steps=STEPS, seed=seed, policy_kwargs=policy_kwargs, **kwargs)
@@ -41,7 +41,7 @@ class Seen(BaseCallback):
 
 def rewards(algorithm):
     """Learn from rewards with normalised observations."""
-    n = N_ENVS // distributed.n_processes()
+    n = N_ENVS // distributed.world_size()
     seed = distributed.rank() * n
     env = VecNormalize(make_sb3_vec_env(Echo, n, seed=seed))
     policy_kwargs = {"core_kwargs": {"hidden_size": 8}}
@@ -80,5 +80,5 @@ def all_of_them():
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    with distributed.joined():
+    with distributed.process_group():
         torch.save(all_of_them(), Path(sys.argv[1]) / f"{distributed.rank()}.pt")

@@ -99,6 +99,22 @@ def test_single_environments_give_the_same_answers():
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("make", [make_vec_env, make_sb3_vec_env])
+@pytest.mark.parametrize("again", ["learn", "set_env"])
+def test_the_first_answers_of_another_training_are_those_of_its_first_episodes(make, again):
+    kwargs = {"n_patterns": 2, "n_bits": 4, "query_steps": 1}
+    env = make("plastic_rl/PatternRecall-v0", 3, env_kwargs=kwargs)
+    model = PlasticBPTT("MlpPolicy", env, n_steps=3, acting="oracle", policy_kwargs=SMALL, seed=5)
+    model.learn(18)
+    if again == "set_env":
+        model.set_env(make("plastic_rl/PatternRecall-v0", 3, seed=8, env_kwargs=kwargs))
+    model.ep_info_buffer.clear()
+    model.learn(9, reset_num_timesteps=again == "learn")
+    returns = [episode["r"] for episode in model.ep_info_buffer]
+    assert returns
+    assert returns == [4.0] * len(returns)  # all bits right
+
+
 class Labelled(Echo):
     """Asks at every step, and says nothing of queries."""
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 from small_cores import small
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecNormalize
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
@@ -114,6 +115,30 @@ def test_the_trace_is_that_of_a_life_that_ended(tmp_path):
     _, callback, _ = learn(tmp_path)
     assert callback._traces["trace"].shape == (8, 8)
     assert callback._traces["trace"].any()
+
+
+def test_a_set_of_pictures_that_had_to_wait_is_not_skipped(tmp_path, monkeypatch):
+    now = iter(range(0, 1000, 7))  # seconds: a rollout every 7
+    monkeypatch.setattr("plastic_rl.agents.callbacks.perf_counter", lambda: next(now))
+    _, _, events = learn(tmp_path, every=2, seconds=20)
+    # Of the 4 rollouts the third is the first one after 20 s; the last set is that of the end.
+    assert [event.step for event in events.Images("matrices/weight")] == [120, 160]
+
+
+def test_the_final_score_and_pictures_come_also_after_ctrl_c(tmp_path):
+    class Interrupts(BaseCallback):
+        def _on_step(self):
+            if self.num_timesteps == 100:
+                raise KeyboardInterrupt
+            return True
+
+    policy_kwargs = {"core_kwargs": {"hidden_size": 8}}
+    model = PlasticPPO("MlpPolicy", small_env(), n_steps=10, policy_kwargs=policy_kwargs, tensorboard_log=str(tmp_path))
+    with pytest.raises(KeyboardInterrupt):
+        model.learn(160, callback=[PlasticityCallback(every=100), Interrupts()])
+    events = events_of(tmp_path)
+    assert {"final/return", "final/score"} <= set(events.Tags()["scalars"])
+    assert len(events.Images("matrices/weight")) == 1
 
 
 @pytest.mark.parametrize("core", registered_cores())

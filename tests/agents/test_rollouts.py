@@ -5,11 +5,12 @@ import pytest
 import torch
 from gymnasium import spaces
 from memory_envs import Echo
+from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env as make_sb3_vec_env
-from stable_baselines3.common.vec_env import DummyVecEnv
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnvWrapper
 
-from plastic_rl.agents import PlasticA2C, PlasticPPO
+from plastic_rl.agents import PlasticA2C, PlasticBPTT, PlasticPPO, make_vec_env
 
 ALGORITHMS = [PlasticPPO, PlasticA2C]
 
@@ -134,3 +135,65 @@ def test_box_actions_are_clipped_for_the_environment_only():
     collect(model)
     assert np.abs(taken).max() <= 0.1 + 1e-6
     assert np.abs(model.rollout_buffer.actions).max() > 0.1
+
+
+class Locals(BaseCallback):
+    """Remembers what each call saw."""
+
+    def __init__(self):
+        super().__init__()
+        self.steps, self.names = [], set()
+
+    def _on_step(self):
+        self.names = {*self.locals}
+        self.steps.append(self.locals["n_steps"])
+        return True
+
+    def _on_rollout_end(self):
+        self.steps.append(self.locals["n_steps"])
+
+
+@pytest.mark.parametrize("algorithm", [PlasticPPO, PlasticA2C, PlasticBPTT])
+def test_callbacks_see_sb3s_local_variables(algorithm):
+    seen, theirs = Locals(), Locals()
+    PPO("MlpPolicy", make_vec_env("plastic_rl/Maze-v0", 2), n_steps=3, batch_size=6).learn(6, callback=theirs)
+    make_model(algorithm, make_vec_env("plastic_rl/Maze-v0", 2), n_steps=3).learn(6, callback=seen)
+    assert theirs.names - seen.names <= {"idx", "done", "terminal_obs", "terminal_value"}
+    assert seen.steps == theirs.steps == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("kind", ["integers", "read-only"])
+def test_rewards_of_integers_and_read_only_ones(kind):
+    class Rewards(VecEnvWrapper):
+        def reset(self):
+            return self.venv.reset()
+
+        def step_wait(self):
+            observations, rewards, dones, infos = self.venv.step_wait()
+            rewards = rewards.astype(int) if kind == "integers" else rewards
+            rewards.setflags(write=False)
+            return observations, rewards, dones, infos
+
+    env = Rewards(make_sb3_vec_env(lambda: Echo(length=3, truncates=True), 2))
+    model = make_model(PlasticPPO, env, n_steps=6)
+    seen = collect(model)
+    assert (model.rollout_buffer.rewards != np.stack(seen.rewards)).sum() == 4  # where the value was added
+
+
+@pytest.mark.parametrize("algorithm", [PlasticPPO, PlasticBPTT])
+def test_callbacks_see_the_end_also_after_ctrl_c(algorithm):
+    class Interrupts(BaseCallback):
+        ended = 0
+
+        def _on_step(self):
+            if self.n_calls == 5:
+                raise KeyboardInterrupt
+            return True
+
+        def _on_training_end(self):
+            self.ended += 1
+
+    callback = Interrupts()
+    with pytest.raises(KeyboardInterrupt):
+        make_model(algorithm, make_vec_env("plastic_rl/Maze-v0", 2), n_steps=3).learn(60, callback=callback)
+    assert callback.ended == 1

@@ -1,17 +1,22 @@
 """A Gymnasium vector environment seen as an SB3 one."""
 
+import subprocess
+import sys
+from functools import partial
 from pathlib import Path
 
+import cloudpickle
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from memory_envs import Echo
 from stable_baselines3.common.env_util import make_vec_env as make_sb3_vec_env
 from stable_baselines3.common.monitor import get_monitor_files
-from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecMonitor
 
 from plastic_rl.agents import GymVectorEnv, make_vec_env
+from plastic_rl.agents.vec_env import _make_of_spec
 
 MAZE = {"size": 5, "episode_steps": 6}
 
@@ -135,3 +140,62 @@ def test_start_index_and_monitor_file(tmp_path):
     assert header.startswith("#")
     assert columns.startswith("r,l,t")
     assert len(episodes) == 2
+
+
+class Optional(Echo):
+    """Remembers the options of a reset."""
+
+    def reset(self, *, seed=None, options=None):
+        self.options = options
+        return super().reset(seed=seed)
+
+
+def test_options_reach_the_next_reset_and_no_other():
+    env = GymVectorEnv(SyncVectorEnv([Optional] * 2, autoreset_mode=AutoresetMode.SAME_STEP))
+    env.set_options({"goal": 3})
+    env.reset()
+    assert env.get_attr("options") == [{"goal": 3}] * 2
+    env.set_options([{"goal": np.arange(2)}] * 2)
+    env.reset()
+    assert env.get_attr("options")[1]["goal"].tolist() == [0, 1]
+    env.reset()
+    assert not env.get_attr("options")[0]
+    with pytest.raises(ValueError, match="options must be the same for all copies"):
+        env.set_options([{"goal": 3}, {"goal": 4}])
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.parametrize("kind", ["vector", "dict"])
+def test_observations_are_not_written_over_by_the_next_step(kind, asynchronous):
+    makers, mode = [partial(Echo, kind=kind)] * 2, AutoresetMode.SAME_STEP
+    vector = AsyncVectorEnv if asynchronous else SyncVectorEnv
+    env = GymVectorEnv(vector(makers, copy=False, autoreset_mode=mode))
+    other = GymVectorEnv(SyncVectorEnv(makers, autoreset_mode=mode))
+    try:
+        for each in (env, other):
+            each.seed(0)
+        seen, expected = [env.reset()], [other.reset()]
+        for _ in range(7):
+            seen.append(env.step(np.zeros(2, int))[0])
+            expected.append(other.step(np.zeros(2, int))[0])
+    finally:
+        env.close()
+    for one, two in zip(seen, expected, strict=True):
+        assert_same_infos({"o": one}, {"o": two})
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_workers_know_the_environments_of_this_package(method):
+    env = make_vec_env("plastic_rl/Maze-v0", 1, vec_env_cls=SubprocVecEnv, vec_env_kwargs={"start_method": method})
+    try:
+        env.reset()
+        assert env.get_attr("spec")[0].id == "plastic_rl/Maze-v0"
+    finally:
+        env.close()
+
+
+def test_what_a_worker_is_sent_needs_no_registered_id():
+    code = "import pickle, sys; env = pickle.load(sys.stdin.buffer)(); env.reset(); print(env.spec.id)"
+    sent = cloudpickle.dumps(partial(_make_of_spec, gym.spec("plastic_rl/Maze-v0")))
+    worker = subprocess.run([sys.executable, "-c", code], input=sent, capture_output=True, check=True)
+    assert worker.stdout.decode().strip() == "plastic_rl/Maze-v0"

@@ -89,7 +89,7 @@ def test_a_worker_process_that_is_killed_or_raises(fault, tmp_path):
 def test_a_loss_that_becomes_infinite_or_nan(reward, vf_coef, stopped, tmp_path):
     plain = [*FAULTY, "normalize:False", f"vf_coef:{vf_coef}"]
     said = stopped(plain, tmp_path, "-n", "1000", "--env-kwargs", f"reward:{reward}")
-    assert "a gradient became NaN or infinite after 200 steps; the parameters are those from before" in said
+    assert "a gradient became NaN or infinite; the parameters are those from before" in said
     whole = whole_checkpoint(tmp_path)
     assert whole["counters"]["num_timesteps"] == 160
     assert all(value.isfinite().all() for value in whole["policy"].values())

@@ -202,7 +202,7 @@ def test_two_nodes_and_a_job_that_is_started_again(whole, tmp_path):
     ],
 )
 def test_what_cannot_be_shared_out_is_one_line_and_exit_code_2(n_envs, hyperparams, message, monkeypatch, capsys):
-    monkeypatch.setattr("plastic_rl.agents.distributed.n_processes", lambda: 2)
+    monkeypatch.setattr("plastic_rl.agents.distributed.world_size", lambda: 2)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     with pytest.raises(SystemExit) as left:
         check_shares(n_envs, hyperparams, "cpu")

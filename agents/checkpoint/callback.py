@@ -11,19 +11,21 @@ from typing import Any
 from stable_baselines3.common.callbacks import BaseCallback
 
 from plastic_rl.agents import distributed
-from plastic_rl.agents.checkpoint import DamagedCheckpointError, checkpoints, lives, read, restore, write
+from plastic_rl.agents.checkpoint.file import DamagedCheckpointError, checkpoints, read, write
+from plastic_rl.agents.checkpoint.snapshot import capture, process_state, restore
 from plastic_rl.agents.rollouts import RecurrentRollouts
 
 
 class CheckpointCallback(BaseCallback):
     """Keeps the last two checkpoints of a training, and goes on from the newest that is whole.
 
-    A checkpoint is written between two rollouts, where all that matters is at rest. With this package's vector
-    environments, a training that was killed and goes on ends with the same parameters, bit for bit, as one that ran
-    through (one thread, same machine); other environments begin new episodes. A full disk is said and does not stop
-    the training. SIGTERM stops it after the running rollout, with a checkpoint. Of many processes (`torchrun`) the
-    first one writes for all, and Ctrl-C stops all of them as SIGTERM does. Another number of processes begins new
-    episodes.
+    A checkpoint is written between two rollouts. A training that was killed and is resumed ends with the same
+    parameters, bit for bit, as one that ran through (one thread, same machine), if all layers of its environment can be
+    saved: this package's environments and wrappers, and those of Stable-Baselines3 and Gymnasium that
+    `plastic_rl.agents.checkpoint.LAYERS` lists. With any other layer the environments begin new episodes, and a line on
+    stderr names it. A full disk is reported and does not stop the training. SIGTERM stops it after the running rollout,
+    with a checkpoint. Of many processes (`torchrun`) the first one writes for all, and Ctrl-C stops all of them as
+    SIGTERM does. Another number of processes begins new episodes.
 
         model.learn(1_000_000, callback=CheckpointCallback("run/checkpoints", resume=True))
 
@@ -62,12 +64,12 @@ class CheckpointCallback(BaseCallback):
         return self._state.get("logger")
 
     def _on_training_start(self) -> None:
-        self.found, self._state = distributed.of_first((self.found, self._state))
+        self.found, self._state = distributed.broadcast_object((self.found, self._state))
         if self.found is not None:
             self._go_on()
         if threading.current_thread() is threading.main_thread():
             # Each process would raise KeyboardInterrupt at a moment of its own, and leave the others waiting.
-            together = [signal.SIGINT] if distributed.n_processes() > 1 else []
+            together = [signal.SIGINT] if distributed.world_size() > 1 else []
             self._handlers = {number: signal.signal(number, self._on_signal) for number in [signal.SIGTERM, *together]}
 
     def _on_signal(self, number: int, _: Any) -> None:
@@ -76,27 +78,28 @@ class CheckpointCallback(BaseCallback):
     def _go_on(self) -> None:
         assert isinstance(self.model, RecurrentRollouts)
         everyone = [self._state, *self._state.get("others", [])]
-        own = everyone[distributed.rank()] if len(everyone) == distributed.n_processes() else None
-        exact = restore(self.model, self._state, own, self.folder.parent if distributed.rank() == 0 else None)
+        own = everyone[distributed.rank()] if len(everyone) == distributed.world_size() else None
+        unknown = restore(self.model, self._state, own, self.folder.parent if distributed.rank() == 0 else None)
         self._state = {}
         if distributed.rank() > 0:
             return
         print(f"going on from {self.found} after {self.model.num_timesteps:,} steps")
         if own is None:
-            print(f"it was written by {len(everyone)} processes: all begin new episodes", file=sys.stderr)
-        elif not exact:
-            print("these environments cannot be saved in mid-episode: they begin new episodes", file=sys.stderr)
+            print(f"it was written by {len(everyone)} processes: environments begin new episodes", file=sys.stderr)
+        elif unknown:
+            names = ", ".join(sorted(set(unknown)))
+            print(f"environments begin new episodes: the state of {names} cannot be saved", file=sys.stderr)
 
     def _on_rollout_start(self) -> None:
         due = time.monotonic() - self._written_at >= self.seconds
-        self._stops, due = distributed.any_of(self._signal is not None, due)
+        self._stops, due = distributed.all_reduce_any(self._signal is not None, due)
         if self._stops or due:
             self._write()
         self.terminated = self._stops and self._signal == signal.SIGTERM
 
     def _write(self) -> None:
         assert isinstance(self.model, RecurrentRollouts)
-        everyone = distributed.gathered(lives(self.model)) if distributed.n_processes() > 1 else []
+        everyone = distributed.gather_object(process_state(self.model)) if distributed.world_size() > 1 else []
         if distributed.rank() == 0:
             self._write_for(everyone[1:])
         self._written_at = time.monotonic()
@@ -104,7 +107,7 @@ class CheckpointCallback(BaseCallback):
     def _write_for(self, others: list[Any]) -> None:
         assert isinstance(self.model, RecurrentRollouts)
         try:
-            write(self.model, self.folder, others)
+            write({**capture(self.model), "others": others}, self.folder, self.model.num_timesteps)
             self._failed = False
         except OSError as error:
             if not self._failed:  # once, and not again after each rollout
