@@ -1,6 +1,6 @@
 """The tasks: Gymnasium environments over numpy arrays. Never imports torch."""
 
-from plastic_rl.envs.score import reference_returns, score
+from plastic_rl.envs.scores import reference_returns, score
 from plastic_rl.envs.task import ReferenceReturns, Task
 from plastic_rl.envs.views import TaskEnv, TaskVectorEnv
 

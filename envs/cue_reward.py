@@ -8,8 +8,7 @@ from plastic_rl.envs.rendering import GOLD, GREEN, GRID, INK, RED, Canvas
 from plastic_rl.envs.task import ReferenceReturns, Task
 from plastic_rl.envs.views import TaskEnv, TaskVectorEnv
 
-LEFT, RIGHT, WAIT, NO_ACTION = range(4)
-NAMES = ("left", "right", "wait", "none")
+LEFT, RIGHT, WAIT = range(3)
 SQUARE = 14  # pixels
 
 
@@ -18,10 +17,10 @@ class CueReward(Task):
 
     ## Description
 
-    A life begins with `n_cues` random cues, one of them the target, and consists of `n_trials` trials. In each, a pair
-    of different cues is shown for `cue_steps`, nothing for `blank_steps`, and then for one step the agent is asked: was
-    the target on the left, on the right, or (wait) not there? Each of the three is right in a third of the trials. It
-    takes the rewards of its own answers to know the target.
+    An episode begins with `n_cues` random cues, one of them the target, and consists of `n_trials` trials. In each, a
+    pair of different cues is shown for `cue_steps`, nothing for `blank_steps`, and then for one step the agent is
+    asked: was the target on the left, on the right, or (wait) not there? Each of the three is right in a third of the
+    trials. It takes the rewards of its own answers to know the target.
 
     ## Action Space
 
@@ -73,6 +72,8 @@ class CueReward(Task):
     * v0: first version
     """
 
+    action_names = ("left", "right", "wait")
+
     def __init__(
         self,
         num_envs: int = 1,
@@ -100,10 +101,7 @@ class CueReward(Task):
         self.hidden_target = np.zeros(self.num_envs, np.int64)
         self.answers = np.full((self.num_envs, self.n_trials + 1), WAIT)
         self.pairs = np.full((self.num_envs, self.n_trials + 1, 2), self.n_cues)
-        self.previous_action = np.full(self.num_envs, NO_ACTION)
-        self.previous_reward = np.zeros(self.num_envs)
         self._copies = np.arange(self.num_envs)
-        self._one_hot = np.eye(NO_ACTION + 1, 3, dtype=np.float32)
 
     def reset(self, copies: np.ndarray) -> None:
         """Draw cues, the target, and the pairs of all trials."""
@@ -120,28 +118,16 @@ class CueReward(Task):
         answers = self.answers[copies, :-1]
         self.pairs[copies, :-1, LEFT] = np.where(answers == LEFT, targets, others[:, :, 0])
         self.pairs[copies, :-1, RIGHT] = np.where(answers == RIGHT, targets, others[:, :, 1])
-        self.previous_action[copies] = NO_ACTION
-        self.previous_reward[copies] = 0
 
     def step(self, actions: np.ndarray) -> np.ndarray:
         """Judge the answers of those who were asked."""
         right = np.where(actions == self.target(), 1.0, -1.0)
-        rewards = np.where(self.query(), right, 0.0)
-        self.previous_action = actions.copy()
-        self.previous_reward = rewards.copy()
-        return rewards
+        return np.where(self.query(), right, 0.0)
 
     def observe(self) -> np.ndarray:
         """Return (num_envs, 2 * cue_bits + 6) float32: a pair, the question, previous action and reward, time."""
-        bits = 2 * self.cue_bits
-        observation = np.empty((self.num_envs, bits + 6), np.float32)
-        shown = self.cues[self._copies[:, None], self._pairs()]
-        observation[:, :bits] = shown.reshape(self.num_envs, bits)
-        observation[:, bits] = self.query()
-        observation[:, bits + 1 : bits + 4] = self._one_hot[self.previous_action]
-        observation[:, bits + 4] = self.previous_reward
-        observation[:, bits + 5] = self.time / self.episode_steps
-        return observation
+        shown = self.cues[self._copies[:, None], self._pairs()].reshape(self.num_envs, 2 * self.cue_bits)
+        return np.concatenate([shown, self.query().astype(np.float32)[:, None], self.past()], axis=1)
 
     def target(self) -> np.ndarray:
         """Return (num_envs,) right answers where the agent is asked, and "wait" elsewhere."""
@@ -161,7 +147,7 @@ class CueReward(Task):
         letters[self.hidden_target[copy]] = letters[self.hidden_target[copy]].upper()
         left, right = (letters[cue] for cue in self._pairs()[copy])
         asked = "  ?" if self.query()[copy] else ""
-        before = f"previous {NAMES[self.previous_action[copy]]}, reward {self.previous_reward[copy]:g}"
+        before = f"previous {self.previous_name(copy)}, reward {self.previous_reward[copy]:g}"
         return f"{left} {right}{asked}\nstep {self.time[copy]}/{self.episode_steps}, {before}"
 
     def render_frame(self, copy: int) -> np.ndarray:
@@ -180,7 +166,7 @@ class CueReward(Task):
             canvas.text(112, 28 + height / 2 - 20, "?", INK, 32)
         reward = self.previous_reward[copy]
         if reward:
-            canvas.text(56, height + 40, NAMES[self.previous_action[copy]], GREEN if reward > 0 else RED, 16)
+            canvas.text(56, height + 40, self.previous_name(copy), GREEN if reward > 0 else RED, 16)
         canvas.bar(24, height + 80, 192, 10, self.time[copy] / self.episode_steps)
         return canvas.frame()
 
@@ -195,12 +181,12 @@ class CueReward(Task):
 
 
 class CueRewardEnv(TaskEnv):
-    """One life among cues; see `CueReward` for what it is and for its arguments."""
+    """One copy of the task; see `CueReward` for what it is and for its arguments."""
 
     task_class = CueReward
 
 
 class CueRewardVectorEnv(TaskVectorEnv):
-    """Many lives among cues; see `CueReward` for what they are and for their arguments."""
+    """Many copies of the task; see `CueReward` for what they are and for their arguments."""
 
     task_class = CueReward

@@ -22,9 +22,9 @@ class ImageRecall(Task):
 
     ## Description
 
-    A life begins with `n_images` images. All are shown, one after the other in random order, `n_presentations` times:
-    each for `presentation_steps`, and then nothing for `blank_steps`. Then the upper or the lower half of one of them
-    comes back for `query_steps`, and the agent must paint the image.
+    An episode begins with `n_images` images. All are shown, one after the other in random order, `n_presentations`
+    times: each for `presentation_steps`, and then nothing for `blank_steps`. Then the upper or the lower half of one of
+    them comes back for `query_steps`, and the agent must paint the image.
 
     Images are grey, `size` by `size` pixels, of zero mean and divided by their largest magnitude. Pixels of one image
     hang together, so a little of the hidden half can be guessed from the other without memory; docs/tasks.md says how
@@ -104,7 +104,7 @@ class ImageRecall(Task):
         self.size = check_integer("size", size, 4, 256)
         if self.size % 2:
             raise ValueError(f"size must be even, for an upper and a lower half, got {size}")
-        self.images = normalise(_load(source, self.size, check_choice("split", split, ("train", "test")), root))
+        self.images = normalize(_load(source, self.size, check_choice("split", split, ("train", "test")), root))
         if len(self.images) < self.n_images:
             raise ValueError(
                 f"n_images must be at most the {len(self.images)} images of source {source!r}, got {n_images}"
@@ -119,7 +119,6 @@ class ImageRecall(Task):
         self.schedule = np.full((self.num_envs, self.episode_steps + 1), -1)  # which of them is shown, -1 for none
         self.schedule[:, self.query_start : -1] = 0
         self.hidden = np.zeros((self.num_envs, self.n_pixels), bool)
-        self.previous_action = np.zeros((self.num_envs, self.n_pixels), np.float32)
         self._copies = np.arange(self.num_envs)
 
     def reset(self, copies: np.ndarray) -> None:
@@ -132,7 +131,6 @@ class ImageRecall(Task):
             self.hidden[copy] = (np.arange(self.n_pixels) < self.n_pixels // 2) == upper
             keys[row] = rng.random(keys.shape[1:])
         self.schedule[copies, : self.query_start] = presentations(keys, self.presentation_steps, self.blank_steps, -1)
-        self.previous_action[copies] = 0
 
     def step(self, actions: np.ndarray) -> np.ndarray:
         """Judge the answers of those who are asked."""
@@ -142,7 +140,6 @@ class ImageRecall(Task):
             right = self.images[self.chosen[asked, 0]] * self.hidden[asked]
             errors = (actions[asked] * self.hidden[asked] - right) ** 2
             rewards[asked] = 1 - errors.sum(axis=1, dtype=np.float64) / (right**2).sum(axis=1, dtype=np.float64)
-        self.previous_action = actions.copy()
         return rewards
 
     def observe(self) -> np.ndarray:
@@ -153,7 +150,7 @@ class ImageRecall(Task):
         observation[row < 0, :-2] = 0
         observation[:, :-2][asked] *= ~self.hidden[asked]
         observation[:, -2] = asked
-        observation[:, -1] = self.time / self.episode_steps
+        observation[:, -1] = self.elapsed()
         return observation
 
     def target(self) -> np.ndarray:
@@ -200,7 +197,7 @@ class ImageRecall(Task):
         return [self.previous_action[copy], self.images[self.chosen[copy, 0]]]
 
 
-def normalise(images: np.ndarray) -> np.ndarray:
+def normalize(images: np.ndarray) -> np.ndarray:
     """Return images as patterns: zero mean, divided by their largest magnitude; those with a flat half are left out.
 
     Args:
@@ -239,12 +236,12 @@ def _text(image: np.ndarray) -> list[str]:
 
 
 class ImageRecallEnv(TaskEnv):
-    """One life of images; see `ImageRecall` for what it is and for its arguments."""
+    """One copy of the task; see `ImageRecall` for what it is and for its arguments."""
 
     task_class = ImageRecall
 
 
 class ImageRecallVectorEnv(TaskVectorEnv):
-    """Many lives of images; see `ImageRecall` for what they are and for their arguments."""
+    """Many copies of the task; see `ImageRecall` for what they are and for their arguments."""
 
     task_class = ImageRecall

@@ -10,7 +10,6 @@ from plastic_rl.envs.task import ReferenceReturns, Task
 from plastic_rl.envs.views import TaskEnv, TaskVectorEnv
 
 CELL = 32  # pixels
-NO_ACTION = 4
 SYMBOLS = {False: "·", True: "█"}
 
 
@@ -19,9 +18,9 @@ class Maze(Task):
 
     ## Description
 
-    A wall runs all round, and there are pillars at the cells whose row and column are both even; the centre cell is
-    open. The agent starts at the centre. The reward's cell is drawn anew each episode, among the free cells but the
-    centre. Whoever enters it is paid and put at once in a random free cell other than the reward's. An agent must
+    A wall runs all round, and there are pillars at the cells whose row and column are both even; the center cell is
+    open. The agent starts at the center. The reward's cell is drawn anew each episode, among the free cells but the
+    center. Whoever enters it is paid and put at once in a random free cell other than the reward's. An agent must
     explore, notice where it was paid, and from then on find its way back: what it learns lasts for one episode.
 
     ## Action Space
@@ -45,7 +44,7 @@ class Maze(Task):
 
     ## Starting State
 
-    Agent at the centre; the reward in a uniformly drawn free cell, not the centre.
+    Agent at the center; the reward in a uniformly drawn free cell, not the center.
 
     ## Episode End
 
@@ -70,6 +69,8 @@ class Maze(Task):
     * v0: first version
     """
 
+    action_names = ("up", "down", "left", "right")
+
     def __init__(
         self,
         num_envs: int = 1,
@@ -92,23 +93,18 @@ class Maze(Task):
         self.observation_space = spaces.Box(low, high)
         self.action_space = spaces.Discrete(4)
         self.position, self.goal = np.zeros((2, self.num_envs), np.int64)
-        self.previous_action = np.full(self.num_envs, NO_ACTION)
-        self.previous_reward = np.zeros(self.num_envs)
         # Places to be put in, as numbers among the free cells but the goal: one for each step, drawn at the start.
         self._places = np.zeros((self.num_envs, self.episode_steps), np.int16)
-        self._one_hot = np.eye(NO_ACTION + 1, 4, dtype=np.float32)
 
     def reset(self, copies: np.ndarray) -> None:
-        """Put the agent in the centre and the reward anywhere else."""
+        """Put the agent in the center and the reward anywhere else."""
         others = len(self.grid.moves) - 1
         for copy in copies:
             draws = self.rngs[copy].integers(others, size=1 + self.episode_steps, dtype=np.int16)
             self.goal[copy] = draws[0]
             self._places[copy] = draws[1:]
-        self.goal[copies] += self.goal[copies] >= self.grid.centre
-        self.position[copies] = self.grid.centre
-        self.previous_action[copies] = NO_ACTION
-        self.previous_reward[copies] = 0
+        self.goal[copies] += self.goal[copies] >= self.grid.center
+        self.position[copies] = self.grid.center
 
     def step(self, actions: np.ndarray) -> np.ndarray:
         """Move, bump into walls, be paid and be put elsewhere."""
@@ -120,18 +116,11 @@ class Maze(Task):
             place = self._places[paid, self.time[paid]].astype(np.int64)
             reached[paid] = place + (place >= self.goal[paid])
         self.position = reached
-        self.previous_action = actions.copy()
-        self.previous_reward = rewards.copy()
         return rewards
 
     def observe(self) -> np.ndarray:
         """Return (num_envs, 15) float32: walls around, previous action and reward, time."""
-        observation = np.empty((self.num_envs, 15), np.float32)
-        observation[:, :9] = self.grid.flags[self.position]
-        observation[:, 9:13] = self._one_hot[self.previous_action]
-        observation[:, 13] = self.previous_reward
-        observation[:, 14] = self.time / self.episode_steps
-        return observation
+        return np.concatenate([self.grid.flags[self.position], self.past()], axis=1)
 
     def target(self) -> np.ndarray:
         """Return (num_envs,) first actions of shortest paths to the rewards."""

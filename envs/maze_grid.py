@@ -18,7 +18,7 @@ class Grid(NamedTuple):
         walls: (size, size) bool.
         rows: (F,) and
         columns: (F,) where each free cell lies.
-        centre: number of the centre cell.
+        center: number of the center cell.
         moves: (F, 4) int64, the cell that an action leads to; the same cell where a wall is in the way.
         flags: (F, 9) float32, 1 for a wall, of the 3x3 cells around, row by row.
         distance: (F, F) int64, [goal, cell], steps on a shortest path.
@@ -28,7 +28,7 @@ class Grid(NamedTuple):
     walls: np.ndarray
     rows: np.ndarray
     columns: np.ndarray
-    centre: int
+    center: int
     moves: np.ndarray
     flags: np.ndarray
     distance: np.ndarray
@@ -44,13 +44,13 @@ def make_grid(size: int) -> Grid:
     rows, columns = np.nonzero(~walls)
     number = np.full((size, size), -1)
     number[rows, columns] = np.arange(len(rows))
-    neighbours = np.stack([number[rows + down, columns + right] for down, right in OFFSETS], axis=1)
-    moves = np.where(neighbours < 0, np.arange(len(rows))[:, None], neighbours)
+    neighbors = np.stack([number[rows + down, columns + right] for down, right in OFFSETS], axis=1)
+    moves = np.where(neighbors < 0, np.arange(len(rows))[:, None], neighbors)
     around = [walls[rows + down, columns + right] for down in (-1, 0, 1) for right in (-1, 0, 1)]
     distance = _distances(moves)
     best = np.stack([distance[:, moves[:, action]] for action in range(4)]).argmin(axis=0)
-    centre = int(number[size // 2, size // 2])
-    return Grid(walls, rows, columns, centre, moves, np.stack(around, axis=1).astype(np.float32), distance, best)
+    center = int(number[size // 2, size // 2])
+    return Grid(walls, rows, columns, center, moves, np.stack(around, axis=1).astype(np.float32), distance, best)
 
 
 def _distances(moves: np.ndarray) -> np.ndarray:
@@ -84,5 +84,5 @@ def exact_returns(size: int, episode_steps: int, reward: float, bump_penalty: fl
             values[goals, goals] = reward + values.sum(axis=1) / (cells - 1)
         random = sum(random[:, grid.moves[:, action]] + bumps[:, action] for action in range(4)) / 4
         oracle = np.take_along_axis(oracle, chosen, axis=1)
-    others = goals != grid.centre
-    return ReferenceReturns(random[others, grid.centre].mean().item(), oracle[others, grid.centre].mean().item())
+    others = goals != grid.center
+    return ReferenceReturns(random[others, grid.center].mean().item(), oracle[others, grid.center].mean().item())

@@ -1,4 +1,4 @@
-"""One-shot classification: learn the names of new characters from one drawing each, within a life."""
+"""One-shot classification: learn the names of new characters from one drawing each, within an episode."""
 
 import os
 from typing import Any
@@ -18,14 +18,14 @@ SIZE = 31
 
 
 class OneShot(Task):
-    """Characters are shown with labels that hold for one life; then other drawings of them are to be named.
+    """Characters are shown with labels that hold for one episode; then other drawings of them are to be named.
 
     ## Description
 
-    A life has `n_way` characters, drawn anew, each with a label that means nothing outside this life: the first `n_way`
-    of `n_labels`. First `k_shot` drawings of each are shown with their labels, in random order; then come `n_queries`
-    drawings without one, of characters drawn from the same ones, none of which was seen before. A character is turned
-    by 0, 90, 180 or 270 degrees, the same all life long.
+    An episode has `n_way` characters, drawn anew, each with a label that means nothing outside this episode: the first
+    `n_way` of `n_labels`. First `k_shot` drawings of each are shown with their labels, in random order; then come
+    `n_queries` drawings without one, of characters drawn from the same ones, none of which was seen before. A character
+    is turned by 0, 90, 180 or 270 degrees, the same all episode long.
 
     ## Action Space
 
@@ -61,8 +61,8 @@ class OneShot(Task):
 
     * `n_way` (3), `k_shot` (1), `n_queries` (5): at least 1, `n_way` at least 2. A character has 20 drawings, of which
       `k_shot + n_queries` may be needed.
-    * `n_labels` (None): at least `n_way`, by default as many. With more, an agent of lives with many characters can be
-      tested in lives with fewer; answers that no character here has are wrong.
+    * `n_labels` (None): at least `n_way`, by default as many. With more, an agent trained on many characters can be
+      tested on fewer; answers that no character here has are wrong.
     * `source` (`"glyphs"`): `"glyphs"`, characters drawn by random programs, or `"omniglot"`, handwritten ones.
     * `n_classes` (None): take only the first so many characters of the source; by default 200 glyphs, or all.
     * `split` (`"train"`): `"train"` or `"test"`, without a character in common; for Omniglot also its own
@@ -121,7 +121,6 @@ class OneShot(Task):
         self.turn = np.zeros(shape, np.int64)
         self.label = np.zeros(shape, np.int64)
         self.bent = np.zeros((*shape, 6))  # turn, shear, size across and down, shift across and down, from -1 to 1
-        self.previous_action = np.zeros(self.num_envs, np.int64)
         self._drawings = self.images.reshape(-1, SIZE, SIZE)
         self._copies = np.arange(self.num_envs)
 
@@ -147,12 +146,10 @@ class OneShot(Task):
         if self.distortion:
             for copy in copies:
                 self.bent[copy] = self.rngs[copy].uniform(-1, 1, self.bent.shape[1:])
-        self.previous_action[copies] = 0
 
     def step(self, actions: np.ndarray) -> np.ndarray:
         """Judge the answers of those who are asked."""
         right = actions == self.label[self._copies, np.minimum(self.time, self.episode_steps)]
-        self.previous_action = actions.copy()
         return np.where(self.query(), right, 0).astype(np.float64)
 
     def observe(self) -> dict[str, np.ndarray]:
@@ -259,12 +256,12 @@ def _load(source: str, n_classes: int | None, split: str, root: str | os.PathLik
 
 
 class OneShotEnv(TaskEnv):
-    """One life of characters; see `OneShot` for what it is and for its arguments."""
+    """One copy of the task; see `OneShot` for what it is and for its arguments."""
 
     task_class = OneShot
 
 
 class OneShotVectorEnv(TaskVectorEnv):
-    """Many lives of characters; see `OneShot` for what they are and for their arguments."""
+    """Many copies of the task; see `OneShot` for what they are and for their arguments."""
 
     task_class = OneShot

@@ -16,7 +16,7 @@ class PatternRecall(Task):
 
     ## Description
 
-    A life begins with `n_patterns` random patterns of bits. All are shown, one after the other in random order,
+    An episode begins with `n_patterns` random patterns of bits. All are shown, one after the other in random order,
     `n_presentations` times: each for `presentation_steps`, and then nothing for `blank_steps`. Then one of them comes
     back for `query_steps` with a fraction `degraded` of its bits hidden, and the agent must say the pattern. The bits
     that are left always tell which pattern it is, so a perfect memory knows every bit.
@@ -61,9 +61,9 @@ class PatternRecall(Task):
       be hidden, and those left must be able to tell `n_patterns` apart.
 
     The defaults are the largest of those tried that PPO solves in a minute or two on one core. All bits of an answer
-    share one reward, so each further bit makes it harder to say which one earned it; several query steps give each life
-    several tries. With a GRU of 64 units, 256 lives an update and a discount of 0 (an answer changes nothing later),
-    98% of the hidden bits were right after 370,000 lives (50 s); of 8 bits, 85% were.
+    share one reward, so each further bit makes it harder to say which one earned it; several query steps give each
+    episode several tries. With a GRU of 64 units, 256 episodes an update and a discount of 0 (an answer changes nothing
+    later), 98% of the hidden bits were right after 370,000 episodes (50 s); of 8 bits, 85% were.
 
     Source: Miconi, Clune & Stanley (2018), "Differentiable plasticity"; `plastic_rl/PatternRecall1000-v0` has
     its size (5 patterns of 1,000 bits, 2 presentations of 6 steps, 4 blank, 6 query steps).
@@ -114,7 +114,6 @@ class PatternRecall(Task):
         self.schedule[:, self.query_start : -1] = patterns
         self.answer = np.zeros((copies, self.n_bits), np.int8)
         self.hidden = np.zeros((copies, self.n_bits), bool)
-        self.previous_action = np.zeros((copies, self.n_bits), np.int8)
         self._copies = np.arange(copies)
 
     def reset(self, copies: np.ndarray) -> None:
@@ -136,10 +135,9 @@ class PatternRecall(Task):
         self.schedule[copies, : self.query_start] = presentations(
             keys, self.presentation_steps, self.blank_steps, self.n_patterns + 1
         )
-        self.previous_action[copies] = 0
 
     def _make_distinct(self, patterns: np.ndarray, visible: np.ndarray, copies: np.ndarray) -> None:
-        """Draw again, in place, patterns that cannot be told from the first of their life by its visible bits."""
+        """Draw again, in place, patterns that cannot be told from the first of their episode by its visible bits."""
         while (clash := ((patterns[:, 1:] == patterns[:, :1]) | ~visible[:, None]).all(axis=2)).any():
             for row, other in np.argwhere(clash):
                 patterns[row, 1 + other] = self.rngs[copies[row]].integers(2, size=self.n_bits, dtype=np.int8)
@@ -151,7 +149,6 @@ class PatternRecall(Task):
         if asked.size:
             right = (actions[asked] == self.answer[asked]) & self.hidden[asked]
             rewards[asked] = 2 * right.sum(axis=1) / self.n_hidden - 1
-        self.previous_action = actions.copy()
         return rewards
 
     def observe(self) -> np.ndarray:
@@ -159,7 +156,7 @@ class PatternRecall(Task):
         observation = np.empty((self.num_envs, self.n_bits + 2), np.float32)
         observation[:, :-2] = self.pictures[self._copies, self.schedule[self._copies, self.time]]
         observation[:, -2] = self._asking()
-        observation[:, -1] = self.time / self.episode_steps
+        observation[:, -1] = self.elapsed()
         return observation
 
     def target(self) -> np.ndarray:
@@ -212,7 +209,7 @@ class PatternRecall(Task):
 
 
 def presentations(keys: np.ndarray, presentation_steps: int, blank_steps: int, nothing: int) -> np.ndarray:
-    """Return what is shown at each step of some lives in which everything is shown in random order, several times.
+    """Return what is shown at each step of some episodes in which everything is shown in random order, several times.
 
     Args:
         keys: (n, n_presentations, n_patterns), random numbers whose ranks are the order.
@@ -244,17 +241,17 @@ def _draw(canvas: Canvas, bits: np.ndarray, x: float, y: float, cell: int) -> No
     canvas.rectangle(x - 2, y - 2, columns * cell + 4, rows * cell + 4, GRID, 2)
     for bit, value in enumerate(bits):
         if value:
-            colour = INK if value > 0 else WHITE
-            canvas.rectangle(x + bit % columns * cell, y + bit // columns * cell, cell, cell, colour)
+            color = INK if value > 0 else WHITE
+            canvas.rectangle(x + bit % columns * cell, y + bit // columns * cell, cell, cell, color)
 
 
 class PatternRecallEnv(TaskEnv):
-    """One life of patterns; see `PatternRecall` for what it is and for its arguments."""
+    """One copy of the task; see `PatternRecall` for what it is and for its arguments."""
 
     task_class = PatternRecall
 
 
 class PatternRecallVectorEnv(TaskVectorEnv):
-    """Many lives of patterns; see `PatternRecall` for what they are and for their arguments."""
+    """Many copies of the task; see `PatternRecall` for what they are and for their arguments."""
 
     task_class = PatternRecall

@@ -30,7 +30,7 @@ ENVIRONMENTS: dict[str, tuple[str, str, dict[str, Any]]] = {
 def register_envs() -> None:
     """Register every environment of this package with Gymnasium, under "plastic_rl/"; doing it twice does nothing.
 
-    None has `max_episode_steps`: an episode is one life and ends with `terminated`.
+    None has `max_episode_steps`: an episode ends with `terminated`.
     """
     for name, (module, task, arguments) in ENVIRONMENTS.items():
         if f"plastic_rl/{name}" not in registry:

@@ -1,23 +1,23 @@
 """Drawing for render modes: a window (pygame, imported when one opens) and a small canvas (Pillow).
 
-Coordinates are in pixels, x to the right and y down; colours are (red, green, blue), 0 to 255.
+Coordinates are in pixels, x to the right and y down; colors are (red, green, blue), 0 to 255.
 """
 
 from typing import Any
 
 import numpy as np
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
-WHITE: Colour = (255, 255, 255)
-PAPER: Colour = (250, 248, 243)
-INK: Colour = (45, 48, 56)
-STONE: Colour = (86, 92, 105)
-GRID: Colour = (226, 222, 212)
-BLUE: Colour = (52, 116, 186)
-GOLD: Colour = (232, 170, 36)
-GREEN: Colour = (76, 153, 92)
-RED: Colour = (200, 72, 62)
+WHITE: Color = (255, 255, 255)
+PAPER: Color = (250, 248, 243)
+INK: Color = (45, 48, 56)
+STONE: Color = (86, 92, 105)
+GRID: Color = (226, 222, 212)
+BLUE: Color = (52, 116, 186)
+GOLD: Color = (232, 170, 36)
+GREEN: Color = (76, 153, 92)
+RED: Color = (200, 72, 62)
 
 
 class Canvas:
@@ -26,40 +26,40 @@ class Canvas:
     Args:
         width: in pixels.
         height: in pixels.
-        background: colour of the empty picture.
+        background: color of the empty picture.
     """
 
-    def __init__(self, width: int, height: int, background: Colour = PAPER) -> None:
+    def __init__(self, width: int, height: int, background: Color = PAPER) -> None:
         from PIL import Image, ImageDraw  # only those who render need it
 
         self.scale = 3
         self._image = Image.new("RGB", (width * self.scale, height * self.scale), background)
         self._draw = ImageDraw.Draw(self._image)
 
-    def rectangle(self, x: float, y: float, width: float, height: float, colour: Colour, radius: float = 0) -> None:
+    def rectangle(self, x: float, y: float, width: float, height: float, color: Color, radius: float = 0) -> None:
         """Fill a rectangle, given its upper left corner; its corners are rounded by `radius`."""
         s = self.scale
         box = (x * s, y * s, (x + width) * s - 1, (y + height) * s - 1)
         if width > 0 and height > 0:
-            self._draw.rounded_rectangle(box, radius * s, fill=colour)
+            self._draw.rounded_rectangle(box, radius * s, fill=color)
 
-    def disc(self, x: float, y: float, radius: float, colour: Colour) -> None:
-        """Fill a disc, given its centre."""
+    def disc(self, x: float, y: float, radius: float, color: Color) -> None:
+        """Fill a disc, given its center."""
         s = self.scale
-        self._draw.ellipse(((x - radius) * s, (y - radius) * s, (x + radius) * s, (y + radius) * s), fill=colour)
+        self._draw.ellipse(((x - radius) * s, (y - radius) * s, (x + radius) * s, (y + radius) * s), fill=color)
 
-    def text(self, x: float, y: float, text: str, colour: Colour = INK, size: int = 14) -> None:
+    def text(self, x: float, y: float, text: str, color: Color = INK, size: int = 14) -> None:
         """Write a line, given its upper left corner."""
         from PIL import ImageFont
 
         font: Any = ImageFont.load_default(size * self.scale)
-        self._draw.text((x * self.scale, y * self.scale), text, fill=colour, font=font)
+        self._draw.text((x * self.scale, y * self.scale), text, fill=color, font=font)
 
-    def bar(self, x: float, y: float, width: float, height: float, fraction: float, colour: Colour = BLUE) -> None:
+    def bar(self, x: float, y: float, width: float, height: float, fraction: float, color: Color = BLUE) -> None:
         """Draw a bar that is filled to `fraction` (0 to 1), for the time elapsed in an episode."""
         self.rectangle(x, y, width, height, GRID, height / 2)
         if fraction > 0:
-            self.rectangle(x, y, max(height, width * fraction), height, colour, height / 2)
+            self.rectangle(x, y, max(height, width * fraction), height, color, height / 2)
 
     def picture(self, x: float, y: float, width: int, height: int, image: np.ndarray) -> None:
         """Place an image, (h, w) or (h, w, 3) uint8, stretched with sharp pixels."""

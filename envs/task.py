@@ -5,12 +5,14 @@ of many.
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from gymnasium import Space, spaces
+from gymnasium import Space
 
 from plastic_rl.arguments import check_integer
+from plastic_rl.envs.actions import check_actions, encode_actions
 
 Observations = np.ndarray | dict[str, np.ndarray]
 
@@ -41,17 +43,25 @@ class Task(ABC):
       (a row of a table for each time step, say). This also keeps `step` free of loops over copies.
     - `step` may be called with a copy whose episode is over; its result is thrown away. `time` is always in range then.
 
-    An episode is a life of `episode_steps` steps and ends with `terminated`.
+    An episode has `episode_steps` steps and ends with `terminated`.
+
+    The base class keeps `time`, `previous_action` and `previous_reward`; `past` puts them into an observation.
 
     Attributes:
+        action_names: what the actions of a `Discrete` action space are called, in their order; () where they have no
+            names.
         num_envs: number of copies.
         episode_steps: length of an episode, in steps.
         observation_space: space of one copy's observation (`Box`, or `Dict` of `Box`).
         action_space: space of one copy's action (`Discrete`, `MultiDiscrete`, `MultiBinary` or `Box`).
         rngs: one random generator for each copy; the views fill it before the first `reset`.
-        time: (num_envs,) int64, steps taken in the running episode: 0 after a reset, `episode_steps` at its end. Kept
-            by the base class; in `step` it is the index of the step being taken, 0 <= time < episode_steps.
+        time: (num_envs,) int64, steps taken in the running episode: 0 after a reset, `episode_steps` at its end. In
+            `step` it is the index of the step being taken, 0 <= time < episode_steps.
+        previous_action: (num_envs, *action shape), the actions that led here; of no meaning at time 0.
+        previous_reward: (num_envs,) float64, what they earned; 0 at time 0.
     """
+
+    action_names: ClassVar[tuple[str, ...]] = ()
 
     observation_space: Space[Any]
     action_space: Space[Any]
@@ -61,6 +71,12 @@ class Task(ABC):
         self.episode_steps = check_integer("episode_steps", episode_steps, 1)
         self.rngs: list[np.random.Generator] = []
         self.time = np.zeros(self.num_envs, np.int64)
+        self.previous_reward = np.zeros(self.num_envs)
+
+    @cached_property
+    def previous_action(self) -> np.ndarray:
+        """The actions that led here; made when first asked for, since by then the action space is known."""
+        return np.zeros((self.num_envs, *(self.action_space.shape or ())), self.action_space.dtype)
 
     # What a task's author writes.
 
@@ -74,13 +90,13 @@ class Task(ABC):
 
     @abstractmethod
     def step(self, actions: np.ndarray) -> np.ndarray:
-        """Take one step in every copy; `self.time` is advanced by the caller, after this.
+        """Take one step in every copy; the caller notes time, action and reward, after this.
 
         Args:
             actions: (num_envs, *action shape), already checked to be in the action space.
 
         Returns:
-            (num_envs,) rewards, float64, a new array.
+            (num_envs,) rewards.
         """
 
     @abstractmethod
@@ -110,17 +126,44 @@ class Task(ABC):
         """Return one copy as an image, (height, width, 3) uint8 (render modes `rgb_array` and `human`)."""
         raise NotImplementedError(f"{type(self).__name__} does not render frames")
 
+    # What an author may use in `observe` and to render.
+
+    def elapsed(self) -> np.ndarray:
+        """Return (num_envs,) float32, the fraction of the episode that has passed."""
+        return (self.time / self.episode_steps).astype(np.float32)
+
+    def past(self) -> np.ndarray:
+        """Return (num_envs, K + 2) float32, what an agent knows of its past.
+
+        The columns are the previous action (K, one-hot where it is a choice; zeros at the start), the previous reward
+        (0 at the start) and the fraction of the episode that has passed.
+        """
+        actions = encode_actions(self.action_space, self.previous_action)
+        past = np.empty((self.num_envs, actions.shape[1] + 2), np.float32)
+        past[:, :-2] = actions
+        past[self.time == 0, :-2] = 0
+        past[:, -2] = self.previous_reward
+        past[:, -1] = self.elapsed()
+        return past
+
+    def previous_name(self, copy: int) -> str:
+        """Return the name of the previous action of one copy, "none" at the start."""
+        return self.action_names[self.previous_action[copy]] if self.time[copy] else "none"
+
     # What the views call.
 
     def begin(self, copies: np.ndarray) -> None:
         """Begin a new episode in these copies (their indices), at time 0."""
         self.time[copies] = 0
+        self.previous_action[copies] = getattr(self.action_space, "start", 0)  # any that can be encoded
+        self.previous_reward[copies] = 0
         self.reset(copies)
 
     def advance(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Take one step in every copy; return (num_envs,) rewards and (num_envs,) bool, whose episodes are over now."""
-        rewards = self.step(actions)
+        rewards = np.array(self.step(actions), np.float64)
         self.time += 1
+        self.previous_action, self.previous_reward = actions.copy(), rewards.copy()
         return rewards, self.time >= self.episode_steps
 
     def info(self) -> dict[str, np.ndarray]:
@@ -132,7 +175,7 @@ class Task(ABC):
 
         A task that keeps anything else that changes extends this and `set_state`.
         """
-        arrays = {name: value.copy() for name, value in vars(self).items() if self._of_copies(value)}
+        arrays = {name: value.copy() for name, value in self._arrays().items()}
         return {"arrays": arrays, "generators": [rng.bit_generator.state for rng in self.rngs]}
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -141,18 +184,19 @@ class Task(ABC):
         Raises:
             ValueError: the state is of another task, or of one with other arguments.
         """
-        own = {name: value for name, value in vars(self).items() if self._of_copies(value)}
+        own = self._arrays()
         given = state["arrays"]
         wrong = sorted(set(own) ^ set(given)) or [name for name in own if own[name].shape != given[name].shape]
-        if wrong or len(state["generators"]) != len(self.rngs):
+        if wrong or len(state["generators"]) not in (0, self.num_envs):
             raise ValueError(f"state must be of a {type(self).__name__} with the same arguments; {wrong} do not fit")
         for name, value in own.items():
             setattr(self, name, np.asarray(given[name], value.dtype).copy())
-        for rng, generator in zip(self.rngs, state["generators"], strict=True):
-            rng.bit_generator.state = generator
+        self.rngs = [generator_in_state(generator) for generator in state["generators"]]
 
-    def _of_copies(self, value: Any) -> bool:
-        return isinstance(value, np.ndarray) and value.shape[:1] == (self.num_envs,)
+    def _arrays(self) -> dict[str, np.ndarray]:
+        found = {"previous_action": self.previous_action, **vars(self)}
+        arrays = {name: value for name, value in found.items() if isinstance(value, np.ndarray)}
+        return {name: value for name, value in arrays.items() if value.shape[:1] == (self.num_envs,)}
 
     def check_actions(self, actions: Any) -> np.ndarray:
         """Return the actions of all copies as an array of the action space's dtype.
@@ -160,32 +204,11 @@ class Task(ABC):
         Raises:
             ValueError: they have another shape, or are outside the action space.
         """
-        space = self.action_space
-        shape = (self.num_envs, *(space.shape or ()))
-        try:
-            given = np.asarray(actions)
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"actions must be an array of shape {shape}: {error}") from None
-        if given.dtype.kind not in "biuf":
-            raise ValueError(f"actions must be numbers in {space}, got an array of {given.dtype}")
-        if given.shape != shape:
-            raise ValueError(f"actions must have shape {shape}, one in {space} for each copy; got shape {given.shape}")
-        with np.errstate(invalid="ignore", over="ignore"):  # NaN has no integer: it is refused below
-            taken = given.astype(space.dtype, copy=False)
-        rounded = taken is not given and taken.dtype.kind != "f" and bool((taken != given).any())
-        if rounded or not _inside(space, taken):
-            raise ValueError(f"actions must be in {space} for every copy, got {given}")
-        return taken
+        return check_actions(self.action_space, self.num_envs, actions)
 
 
-def _inside(space: Space[Any], actions: np.ndarray) -> bool:
-    """Say whether actions of the right shape and dtype are all in the space."""
-    if isinstance(space, spaces.Discrete):
-        return bool(((actions >= space.start) & (actions < space.start + space.n)).all())
-    if isinstance(space, spaces.MultiDiscrete):
-        return bool(((actions >= space.start) & (actions < space.start + space.nvec)).all())
-    if isinstance(space, spaces.MultiBinary):
-        return bool(((actions == 0) | (actions == 1)).all())
-    if isinstance(space, spaces.Box):  # false for NaN, too
-        return bool(((actions >= space.low) & (actions <= space.high)).all())
-    raise TypeError(f"action_space must be Discrete, MultiDiscrete, MultiBinary or Box, got {space}")
+def generator_in_state(state: dict[str, Any]) -> np.random.Generator:
+    """Return a random generator in the state of another's bit generator (PCG64, as Gymnasium's are)."""
+    bits = np.random.PCG64()
+    bits.state = state
+    return np.random.Generator(bits)

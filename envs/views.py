@@ -11,9 +11,9 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from plastic_rl.arguments import check_choice
+from plastic_rl.arguments import check_choice, check_integer
 from plastic_rl.envs.rendering import Window
-from plastic_rl.envs.score import measure_returns
+from plastic_rl.envs.scores import measure_returns
 from plastic_rl.envs.task import Observations, ReferenceReturns, Task
 
 
@@ -30,8 +30,12 @@ class TaskEnv(gymnasium.Env):
     task_class: ClassVar[type[Task]]
     metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array", "human"], "render_fps": 8}  # noqa: RUF012
 
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        cls.metadata = {**cls.metadata, "render_modes": _drawn(cls, TaskEnv)}
+
     def __init__(self, render_mode: str | None = None, **arguments: Any) -> None:
-        self.render_mode = _render_mode(render_mode, self.metadata["render_modes"])
+        self.render_mode = _render_mode(render_mode, *TaskEnv.metadata["render_modes"])
         self.arguments = arguments
         self.task = _make_task(self.task_class, 1, arguments)
         self.observation_space = self.task.observation_space
@@ -61,6 +65,21 @@ class TaskEnv(gymnasium.Env):
         self._ready = not over[0]
         self._show()
         return _one(self.task.observe(), 0), float(rewards[0]), bool(over[0]), False, self._info()
+
+    def state(self) -> dict[str, Any]:
+        """Return all that changes while episodes run, as arrays, numbers and strings; `set_state` goes on from it."""
+        return {**self.task.state(), "ready": self._ready}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` returned.
+
+        Raises:
+            ValueError: the state is of another environment, or of one with other arguments.
+        """
+        self.task.set_state(state)
+        self._ready = bool(state["ready"])
+        if self.task.rngs:
+            self.np_random = self.task.rngs[0]
 
     def render(self) -> Any:
         """Return a frame or a text, as the render mode says; None in the mode "human", which draws it in a window."""
@@ -106,23 +125,34 @@ class TaskVectorEnv(VectorEnv):
         num_envs: number of copies.
         autoreset_mode: NEXT_STEP, SAME_STEP or DISABLED (then reset with `options={"reset_mask": ...}`), an
             `AutoresetMode`, its name or its value.
-        render_mode: None, "ansi" or "rgb_array"; `render` returns one text or image for each copy.
+        render_mode: None, "ansi" or "rgb_array": `render` returns one text or image for each copy. With "ansi_list" or
+            "rgb_array_list" it returns for each copy those since its episode began, or since `render` was called last.
+        max_episode_steps: an episode is cut off (`truncated`) after so many steps, as by `gymnasium.make` with this
+            argument; None or -1 for whole episodes.
         arguments: the task's own; see the docstring of `task_class`.
     """
 
     task_class: ClassVar[type[Task]]
     metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 8}  # noqa: RUF012
 
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        cls.metadata = {**cls.metadata, "render_modes": _drawn(cls, TaskVectorEnv)}
+
     def __init__(
         self,
         num_envs: int = 1,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
+        max_episode_steps: int | None = None,
         **arguments: Any,
     ) -> None:
         self.autoreset_mode = _autoreset_mode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
-        self.render_mode = _render_mode(render_mode, self.metadata["render_modes"])
+        self.render_mode = _render_mode(render_mode, "ansi", "rgb_array", "ansi_list", "rgb_array_list")
+        self.max_episode_steps = None
+        if max_episode_steps not in (None, -1):
+            self.max_episode_steps = check_integer("max_episode_steps", max_episode_steps, 1)
         self.arguments = arguments
         self.task = _make_task(self.task_class, num_envs, arguments)
         self.num_envs = self.task.num_envs
@@ -133,6 +163,7 @@ class TaskVectorEnv(VectorEnv):
         self._seeds: list[int | None] = [None] * self.num_envs
         self._over = np.ones(self.num_envs, bool)
         self._ready = False
+        self._collected: list[list[Any]] = [[] for _ in range(self.num_envs)]
 
     @property  # type: ignore[override]
     def np_random(self) -> tuple[np.random.Generator, ...]:
@@ -174,6 +205,7 @@ class TaskVectorEnv(VectorEnv):
         self.task.begin(copies)
         self._over[mask] = False
         self._ready = True
+        self._collect(copies, mask)
         return self.task.observe(), _masked(self.task.info(), mask)
 
     def step(self, actions: Any) -> tuple[Observations, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
@@ -188,38 +220,48 @@ class TaskVectorEnv(VectorEnv):
             raise ResetNeeded(f"step() needs running episodes: first reset() the copies {over_before.tolist()}")
         actions = self.task.check_actions(actions)
         self.task.time[over_before] = 0  # their step is thrown away, and must be a legal one until then
-        rewards, over = self.task.advance(actions)
+        rewards, terminated = self.task.advance(actions)
+        truncated = np.zeros(self.num_envs, bool)
+        if self.max_episode_steps is not None:
+            truncated = self.task.time >= self.max_episode_steps
+        begun = self._over.copy()
         if over_before.size:
             self.task.begin(over_before)
             rewards[over_before] = 0.0
-            over[over_before] = False
+            terminated[over_before] = truncated[over_before] = False
         infos: dict[str, Any] = {}
-        self._over = over.copy()
-        if self.autoreset_mode is AutoresetMode.SAME_STEP and over.any():
-            infos = self._final_infos(over)
-            self.task.begin(np.flatnonzero(over))
-            self._over[:] = False
+        self._over = terminated | truncated
+        if self.autoreset_mode is AutoresetMode.SAME_STEP and self._over.any():
+            begun = self._over
+            infos = self._final_infos(begun)
+            self.task.begin(np.flatnonzero(begun))
+            self._over = np.zeros(self.num_envs, bool)
         infos.update(_masked(self.task.info(), np.ones(self.num_envs, bool)))
-        return self.task.observe(), rewards, over, np.zeros(self.num_envs, bool), infos
+        self._collect(np.arange(self.num_envs), begun)
+        return self.task.observe(), rewards, terminated, truncated, infos
 
     def state(self) -> dict[str, Any]:
         """Return all that changes while episodes run, as arrays, numbers and strings; `set_state` goes on from it."""
-        return {**self.task.state(), "over": self._over.copy()}
+        return {**self.task.state(), "over": self._over.copy(), "ready": self._ready}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` returned, in an environment that was reset before.
+        """Go on from what `state` returned.
 
         Raises:
             ValueError: the state is of another environment, or of one with other arguments.
         """
         self.task.set_state(state)
         self._over = np.asarray(state["over"], bool).copy()
+        self._ready = bool(state["ready"])
 
     def render(self) -> tuple[Any, ...] | None:
         """Return one text or frame for each copy, as the render mode says."""
         if self.render_mode is None:
             logger.warn("render() draws nothing: no render_mode was given when the environment was made")
             return None
+        if self.render_mode.endswith("_list"):
+            collected, self._collected = self._collected, [[] for _ in range(self.num_envs)]
+            return tuple(collected)
         return tuple(_render(self.task, self.render_mode, copy) for copy in range(self.num_envs))
 
     def reference_returns(self) -> ReferenceReturns:
@@ -259,6 +301,15 @@ class TaskVectorEnv(VectorEnv):
             raise ValueError(f"options['reset_mask'] must be ({self.num_envs},) with at least one True, got {mask}")
         return mask
 
+    def _collect(self, copies: np.ndarray, begun: np.ndarray) -> None:
+        """Keep what these copies look like now, for the render modes that are lists."""
+        if self.render_mode is None or not self.render_mode.endswith("_list"):
+            return
+        for copy in copies:
+            if begun[copy]:
+                self._collected[copy] = []
+            self._collected[copy].append(_render(self.task, self.render_mode.removesuffix("_list"), copy))
+
     def _final_infos(self, over: np.ndarray) -> dict[str, Any]:
         last = self.task.observe()
         final_obs = np.full(self.num_envs, None, dtype=object)
@@ -294,8 +345,15 @@ def _render(task: Task, mode: str, copy: int) -> Any:
     return task.render_text(copy) if mode == "ansi" else task.render_frame(copy)
 
 
-def _render_mode(mode: str | None, modes: list[str]) -> str | None:
-    return None if mode is None else check_choice("render_mode", mode, tuple(modes))
+def _drawn(view: Any, base: Any) -> list[str]:
+    """Return those render modes of a view that its task can draw."""
+    task_class = getattr(view, "task_class", Task)
+    text, frame = task_class.render_text is not Task.render_text, task_class.render_frame is not Task.render_frame
+    return [mode for mode in base.metadata["render_modes"] if (text if mode == "ansi" else frame)]
+
+
+def _render_mode(mode: str | None, *modes: str) -> str | None:
+    return None if mode is None else check_choice("render_mode", mode, modes)
 
 
 def _autoreset_mode(mode: str | AutoresetMode) -> AutoresetMode:

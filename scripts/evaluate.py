@@ -117,7 +117,7 @@ def _score(result: dict[str, Any]) -> str:
 
 def print_reference(env_id: str, episodes: int) -> None:
     """Play a random policy and the oracle and print the figures that fix a task's score."""
-    from plastic_rl.envs.score import find_task, measure_returns, reference_returns
+    from plastic_rl.envs.scores import find_task, measure_returns, reference_returns
     from plastic_rl.scripts.names import refuse
 
     task = find_task(env_id)

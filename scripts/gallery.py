@@ -133,7 +133,7 @@ def write(frames: list[np.ndarray], file: Path) -> None:
 
 def summary_of(task: str) -> str:
     """Return the first sentence of a task's docstring."""
-    from plastic_rl.envs.score import find_task
+    from plastic_rl.envs.scores import find_task
 
     found = find_task(task)
     text = inspect.getdoc(found[0]) if found else None

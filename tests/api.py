@@ -56,7 +56,7 @@ def _signature(value: Any, without: tuple[str, ...] = ("self",), **defaults: Any
 
 def _environments() -> list[str]:
     from plastic_rl.envs.registration import ENVIRONMENTS
-    from plastic_rl.envs.score import find_task
+    from plastic_rl.envs.scores import find_task
 
     tasks = {env_id: find_task(env_id) for env_id in sorted(f"plastic_rl/{name}" for name in ENVIRONMENTS)}
     return [f"environment {env_id}{_signature(task[0], ('num_envs',), **task[1])}" for env_id, task in tasks.items()]

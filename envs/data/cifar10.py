@@ -50,8 +50,8 @@ def _read(source: Path, split: str) -> np.ndarray:
     for name, content in members(source, _FILES[split]):
         if not content or len(content) % _RECORD:
             raise ValueError(f"{name} in {source} is no whole number of {_RECORD}-byte records: it is damaged")
-        colours = np.frombuffer(content, np.uint8).reshape(-1, _RECORD)[:, 1:].reshape(-1, 3, SIZE, SIZE)
-        parts.append(np.einsum("nchw,c->nhw", colours, _GREY).round().astype(np.uint8))
+        colors = np.frombuffer(content, np.uint8).reshape(-1, _RECORD)[:, 1:].reshape(-1, 3, SIZE, SIZE)
+        parts.append(np.einsum("nchw,c->nhw", colors, _GREY).round().astype(np.uint8))
     if not parts:
         raise ValueError(f"{source} holds none of {', '.join(_FILES[split])}")
     return np.concatenate(parts)

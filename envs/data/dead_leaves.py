@@ -36,8 +36,8 @@ def dead_leaves(n_images: int, size: int = 32, seed: int = 0) -> np.ndarray:
     for _ in range(_DISCS):  # a later disc lies above the earlier ones, in every image at once
         # Inverse of the distribution of radii: between 1 / largest^2 and 1 / smallest^2, 1 / r^2 is uniform.
         radius = rng.uniform(largest**-2, _SMALLEST**-2, n_images).astype(np.float32) ** -0.5
-        centre = rng.uniform(-largest, size + largest, (2, n_images, 1)).astype(np.float32)
-        inside = ((x - centre[0]) ** 2)[:, :, None] + ((x - centre[1]) ** 2)[:, None, :] < radius[:, None, None] ** 2
+        center = rng.uniform(-largest, size + largest, (2, n_images, 1)).astype(np.float32)
+        inside = ((x - center[0]) ** 2)[:, :, None] + ((x - center[1]) ** 2)[:, None, :] < radius[:, None, None] ** 2
         grey = rng.integers(256, size=n_images, dtype=np.uint8)
         np.copyto(images, grey[:, None, None], where=inside)
     images.setflags(write=False)

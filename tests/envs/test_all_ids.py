@@ -15,7 +15,7 @@ from stable_baselines3.common.env_checker import check_env as sb3_check_env
 import plastic_rl
 from plastic_rl.envs import score
 from plastic_rl.envs.registration import ENVIRONMENTS
-from plastic_rl.envs.score import find_task, measure_returns
+from plastic_rl.envs.scores import find_task, measure_returns
 
 IDS = [f"plastic_rl/{name}" for name in ENVIRONMENTS]
 
@@ -86,7 +86,7 @@ def test_a_copy_goes_on_in_the_same_way(env_id, copied, vector):
         assert same(env.step(action), twin.step(action))
 
 
-def test_a_life_ends_with_terminated_and_its_time_is_known(env_id):
+def test_an_episode_ends_with_terminated_and_its_time_is_known(env_id):
     env = gym.make(env_id)
     env.reset(seed=0)
     for step in range(1, env.unwrapped.task.episode_steps + 1):
@@ -178,8 +178,8 @@ def test_bad_calls_are_refused(env_id):
         env.step(np.full((3, 3), 2))
     with pytest.raises(ValueError, match="render_mode"):
         type(env)(render_mode="film")
-    with pytest.raises(TypeError, match="colour"):
-        type(env)(colour="blue")
+    with pytest.raises(TypeError, match="color"):
+        type(env)(color="blue")
 
 
 def test_registering_twice_does_nothing():
@@ -190,14 +190,14 @@ def test_registering_twice_does_nothing():
 
 def test_goes_on_from_its_state_as_if_nothing_had_happened(env_id):
     first, second = (gym.make_vec(env_id, num_envs=3, autoreset_mode="SameStep") for _ in range(2))
-    life = first.unwrapped.task.episode_steps
+    steps = first.unwrapped.task.episode_steps
     first.reset(seed=1)
     first.action_space.seed(2)
-    for _ in range(life // 2):
+    for _ in range(steps // 2):
         first.step(first.action_space.sample())
     second.reset(seed=7)
     second.unwrapped.set_state(copy.deepcopy(first.unwrapped.state()))
-    for _ in range(life + 2):
+    for _ in range(steps + 2):
         actions = first.action_space.sample()
         assert same(first.step(actions), second.step(actions))
 

@@ -1,4 +1,4 @@
-"""The colour bandit: what is shown, what pays, and that its history is enough to play it well."""
+"""The color bandit: what is shown, what pays, and that its history is enough to play it well."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from plastic_rl.envs.colour_bandit import ColourBanditEnv, ColourBanditVectorEnv
 
 
 def test_a_solver_that_sees_observations_alone_has_the_best_possible_return():
-    """Take the left colour first; then the colour that paid, or the other one if it did not."""
+    """Take the left color first; then the color that paid, or the other one if it did not."""
     env = ColourBanditVectorEnv(500)
     observation, _ = env.reset(seed=0)
     action = np.zeros(500, int)
@@ -26,7 +26,7 @@ def test_a_solver_that_sees_observations_alone_has_the_best_possible_return():
 
 
 def test_what_a_policy_without_memory_gets_out_of_the_previous_reward():
-    """Take the redder colour after a reward, any after none: a third of the score, the published memoryless one."""
+    """Take the redder color after a reward, any after none: a third of the score, the published memoryless one."""
     env = ColourBanditVectorEnv(2000)
     observation, _ = env.reset(seed=0)
     rng = np.random.default_rng(0)
@@ -38,7 +38,7 @@ def test_what_a_policy_without_memory_gets_out_of_the_previous_reward():
     assert score(env, total.mean()) == pytest.approx(1 / 3, abs=0.04)
 
 
-def test_both_colours_stay_for_life_and_change_places():
+def test_both_colors_stay_all_episode_and_change_places():
     env = ColourBanditEnv()
     observation, _ = env.reset(seed=0)
     pair = {tuple(observation[:3]), tuple(observation[3:6])}
@@ -51,7 +51,7 @@ def test_both_colours_stay_for_life_and_change_places():
     assert lefts == pair
 
 
-def test_colours_can_be_told_apart():
+def test_colors_can_be_told_apart():
     observation, _ = ColourBanditVectorEnv(2000).reset(seed=0)
     assert np.linalg.norm(observation[:, :3] - observation[:, 3:6], axis=1).min() >= 0.5
 

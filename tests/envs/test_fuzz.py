@@ -9,7 +9,7 @@ from gymnasium.envs.registration import load_env_creator
 from hypothesis import strategies as st
 
 from plastic_rl.envs.registration import ENVIRONMENTS
-from plastic_rl.envs.score import find_task
+from plastic_rl.envs.scores import find_task
 from tests.junk import JUNK, fuzz, spoilt, works_or_names
 
 IDS = [f"plastic_rl/{name}" for name in ENVIRONMENTS]

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from plastic_rl.envs.image_recall import ImageRecallEnv, ImageRecallVectorEnv, normalise
+from plastic_rl.envs.image_recall import ImageRecallEnv, ImageRecallVectorEnv, normalize
 
 
 def test_the_nearest_image_seen_is_always_right():
@@ -36,7 +36,7 @@ def test_the_nearest_image_seen_is_always_right():
     query_steps=st.integers(1, 3),
     seed=st.integers(0, 999),
 )
-def test_a_life(seed, **arguments):
+def test_an_episode(seed, **arguments):
     env = ImageRecallEnv(size=8, **arguments)
     observation, info = env.reset(seed=seed)
     answer = info["target"]
@@ -83,7 +83,7 @@ def test_flat_images_are_left_out():
     images = np.zeros((3, 4, 4), np.uint8)
     images[1, :, 0] = 255
     images[2, :2, 0] = 255  # the lower half is flat, but not zero once the mean is taken off
-    assert len(normalise(images)) == 2
+    assert len(normalize(images)) == 2
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from plastic_rl.envs.maze import Maze, MazeEnv, MazeVectorEnv
 from plastic_rl.envs.maze_grid import OFFSETS
-from plastic_rl.envs.score import measure_returns
+from plastic_rl.envs.scores import measure_returns
 
 UP, DOWN, LEFT, RIGHT = range(4)
 
@@ -41,7 +41,7 @@ def test_the_plan():
     assert plan[:7] == ["███████", "█·····█", "█·█·█·█", "█··A··█", "█·█·█·█", "█R····█", "███████"]
 
 
-def test_every_episode_starts_at_the_centre_and_the_reward_is_anywhere_else():
+def test_every_episode_starts_at_the_center_and_the_reward_is_anywhere_else():
     env = MazeVectorEnv(2000, size=5)
     env.reset(seed=0)
     goals = np.bincount(env.task.goal, minlength=9)
@@ -109,10 +109,10 @@ def test_distances_and_targets_are_those_of_a_search_cell_by_cell(size):
         while edge:
             around = [(cell, (cell[0] + r, cell[1] + c)) for cell in edge for r, c in OFFSETS]
             edge = []
-            for cell, neighbour in around:
-                if neighbour in free and neighbour not in steps:
-                    steps[neighbour] = steps[cell] + 1
-                    edge.append(neighbour)
+            for cell, neighbor in around:
+                if neighbor in free and neighbor not in steps:
+                    steps[neighbor] = steps[cell] + 1
+                    edge.append(neighbor)
         assert [steps[cell] for cell in numbered] == grid.distance[number].tolist()
     nearer = np.take_along_axis(grid.distance, grid.moves[np.arange(len(free)), grid.best], axis=1)
     assert ((grid.distance == 0) | (nearer == grid.distance - 1)).all()

@@ -1,4 +1,4 @@
-"""Nothing leaks: what can be learned from current observations alone, on held-out lives, is no better than chance."""
+"""Nothing leaks: a fit on current observations alone is, on held-out episodes, no better than chance."""
 
 import numpy as np
 import pytest
@@ -7,11 +7,11 @@ from plastic_rl.envs.colour_bandit import ColourBanditVectorEnv
 from plastic_rl.envs.cue_reward import CueRewardVectorEnv
 from plastic_rl.envs.pattern_recall import PatternRecallVectorEnv
 
-LIVES = 600
+EPISODES = 600
 
 
 def queries(env, follow_target: float) -> tuple[np.ndarray, np.ndarray]:
-    """Play and return the observations on query steps, (n, O), and their targets, (n, ...), life after life."""
+    """Play and return the observations on query steps, (n, O), and their targets, (n, ...), episode after episode."""
     observation, info = env.reset(seed=1)
     env.action_space.seed(2)
     rng = np.random.default_rng(3)
@@ -28,13 +28,13 @@ def queries(env, follow_target: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def products(observations: np.ndarray) -> np.ndarray:
-    """Add all products of two elements, so that a linear fit can combine, say, a colour with a reward."""
+    """Add all products of two elements, so that a linear fit can combine, say, a color with a reward."""
     first, second = np.triu_indices(observations.shape[1])
     return np.hstack([np.ones((len(observations), 1)), observations, observations[:, first] * observations[:, second]])
 
 
 def held_out_answers(observations: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, slice]:
-    """Fit `wanted` (n, K) by ridge regression on half of the lives; return what the fit says about the others."""
+    """Fit `wanted` (n, K) by ridge regression on half of the episodes; return what the fit says about the others."""
     features, half = products(observations), len(observations) // 2
     fitted, rest = features[:half], slice(half, None)
     weights = np.linalg.solve(fitted.T @ fitted + 10 * np.eye(features.shape[1]), fitted.T @ wanted[:half])
@@ -45,9 +45,9 @@ def held_out_answers(observations: np.ndarray, wanted: np.ndarray) -> tuple[np.n
 @pytest.mark.parametrize(
     ("env", "choices"),
     [
-        (ColourBanditVectorEnv(LIVES, episode_steps=20), 2),
-        (CueRewardVectorEnv(LIVES), 3),
-        (CueRewardVectorEnv(LIVES, n_cues=3, blank_steps=0), 3),
+        (ColourBanditVectorEnv(EPISODES, episode_steps=20), 2),
+        (CueRewardVectorEnv(EPISODES), 3),
+        (CueRewardVectorEnv(EPISODES, n_cues=3, blank_steps=0), 3),
     ],
     ids=["ColourBandit", "CueReward", "CueReward without blanks"],
 )
@@ -58,7 +58,7 @@ def test_choices_cannot_be_told_from_the_moment(env, choices, follow_target):
 
 
 def test_hidden_bits_cannot_be_told_from_the_bits_that_are_left():
-    env = PatternRecallVectorEnv(LIVES * 6, n_bits=8, query_steps=1)
+    env = PatternRecallVectorEnv(EPISODES * 6, n_bits=8, query_steps=1)
     observations, targets = queries(env, 0.0)
     answers, rest = held_out_answers(observations, 2.0 * targets - 1)
     hidden = observations[rest, :8] == 0

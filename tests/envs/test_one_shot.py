@@ -1,4 +1,4 @@
-"""One-shot classification: the course of a life, nearest neighbour in pixels, and that labels hold for one life."""
+"""One-shot classification: the course of an episode, nearest neighbor in pixels, and labels that hold for one episode."""
 
 import gymnasium as gym
 import numpy as np
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from plastic_rl.envs.one_shot import OneShotEnv, OneShotVectorEnv, _distort
 
-LIVES = 400
+EPISODES = 400
 
 
 def blurred(images: np.ndarray) -> np.ndarray:
@@ -17,36 +17,36 @@ def blurred(images: np.ndarray) -> np.ndarray:
     return sum(padded[:, y : y + 31, x : x + 31] for y in range(5) for x in range(5)).reshape(len(images), -1)
 
 
-def right_by_nearest_neighbour(env: OneShotVectorEnv) -> float:
+def right_by_nearest_neighbor(env: OneShotVectorEnv) -> float:
     """Play by observations alone, answer with the label of the nearest drawing; return the share of right answers."""
     observation, _ = env.reset(seed=0)
     images, labels, right = [], [], 0.0
     for _ in range(env.task.episode_steps):
         image = blurred(observation["image"])
-        actions = np.zeros(LIVES, np.int64)
+        actions = np.zeros(EPISODES, np.int64)
         if observation["query"].all():
             distances = [((image - seen) ** 2).sum(axis=1) for seen in images]
-            actions = np.stack(labels)[np.argmin(distances, axis=0), np.arange(LIVES)]
+            actions = np.stack(labels)[np.argmin(distances, axis=0), np.arange(EPISODES)]
         else:
             images.append(image)
             labels.append(observation["label"].argmax(axis=1))
         observation, reward, _, _, _ = env.step(actions)
         right += reward.sum()
-    return right / (LIVES * env.task.n_queries)
+    return right / (EPISODES * env.task.n_queries)
 
 
-def test_nearest_neighbour_in_pixels_is_far_above_chance():
-    assert right_by_nearest_neighbour(OneShotVectorEnv(LIVES)) > 0.8  # of three
+def test_nearest_neighbor_in_pixels_is_far_above_chance():
+    assert right_by_nearest_neighbor(OneShotVectorEnv(EPISODES)) > 0.8  # of three
 
 
-def test_nearest_neighbour_in_pixels_is_far_above_chance_with_handwriting(real_root):
-    env = gym.make_vec("plastic_rl/OneShotOmniglot-v0", LIVES, split="test", root=str(real_root))
-    assert right_by_nearest_neighbour(env) > 0.55  # of five
+def test_nearest_neighbor_in_pixels_is_far_above_chance_with_handwriting(real_root):
+    env = gym.make_vec("plastic_rl/OneShotOmniglot-v0", EPISODES, split="test", root=str(real_root))
+    assert right_by_nearest_neighbor(env) > 0.55  # of five
 
 
 @settings(max_examples=30, deadline=None)
 @given(n_way=st.integers(2, 5), k_shot=st.integers(1, 3), n_queries=st.integers(1, 6), seed=st.integers(0, 999))
-def test_a_life_shows_every_label_k_times_and_then_asks(n_way, k_shot, n_queries, seed):
+def test_an_episode_shows_every_label_k_times_and_then_asks(n_way, k_shot, n_queries, seed):
     env = OneShotEnv(n_way=n_way, k_shot=k_shot, n_queries=n_queries, n_classes=20)
     observation, info = env.reset(seed=seed)
     seen, labels = [], []
@@ -69,7 +69,7 @@ def test_a_life_shows_every_label_k_times_and_then_asks(n_way, k_shot, n_queries
     assert not observation["image"].any()
 
 
-def test_of_more_labels_a_life_uses_the_first():
+def test_of_more_labels_an_episode_uses_the_first():
     env, narrow = (OneShotEnv(n_way=2, n_labels=n_labels, n_queries=2) for n_labels in (5, None))
     assert env.action_space.n == 5
     assert env.observation_space["label"].shape == (5,)
@@ -137,7 +137,7 @@ def test_renders_what_was_seen():
     assert "answered" in env.unwrapped.task.render_text(0)
 
 
-def images_of_a_life(seed: int, **arguments) -> np.ndarray:
+def images_of_an_episode(seed: int, **arguments) -> np.ndarray:
     env = OneShotEnv(n_way=3, n_queries=4, n_classes=20, **arguments)
     observation, _ = env.reset(seed=seed)
     images = [observation["image"]]
@@ -147,9 +147,9 @@ def images_of_a_life(seed: int, **arguments) -> np.ndarray:
 
 
 def test_distorted_drawings_are_of_the_same_characters_and_differ_a_little():
-    plain, distorted = images_of_a_life(3), images_of_a_life(3, distortion=0.05)
-    assert np.array_equal(distorted, images_of_a_life(3, distortion=0.05))
-    assert np.array_equal(plain, images_of_a_life(3, distortion=0.0))
+    plain, distorted = images_of_an_episode(3), images_of_an_episode(3, distortion=0.05)
+    assert np.array_equal(distorted, images_of_an_episode(3, distortion=0.05))
+    assert np.array_equal(plain, images_of_an_episode(3, distortion=0.0))
     distances = ((blurred(distorted)[:, None] - blurred(plain)) ** 2).sum(axis=2)
     assert np.diag(distances).min() > 1
     assert (distances.argmin(axis=0) == np.arange(7)).all()

@@ -1,4 +1,4 @@
-"""Pattern recall: the course of a life, what is hidden, and that the nearest pattern seen is the answer."""
+"""Pattern recall: the course of an episode, what is hidden, and that the nearest pattern seen is the answer."""
 
 from functools import partial
 
@@ -44,7 +44,7 @@ def test_the_nearest_pattern_seen_is_always_right(env_id):
     query_steps=st.integers(1, 4),
     seed=st.integers(0, 999),
 )
-def test_a_life_is_presentations_and_then_the_query(seed, **arguments):
+def test_an_episode_is_presentations_and_then_the_query(seed, **arguments):
     env = PatternRecallEnv(**arguments)
     observation, info = env.reset(seed=seed)
     answer = 2.0 * info["target"] - 1
@@ -105,7 +105,7 @@ def test_answers_do_not_count_while_a_network_settles(make):
     assert env.reference_returns().oracle == 2
 
 
-def test_orders_differ_between_presentations_and_between_lives():
+def test_orders_differ_between_presentations_and_between_episodes():
     env = PatternRecallVectorEnv(200, n_patterns=3, n_presentations=2)
     env.reset(seed=0)
     orders = env.task.schedule[:, :6]

@@ -9,7 +9,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from plastic_rl.envs import reference_returns
 from plastic_rl.envs.colour_bandit import ColourBanditEnv, ColourBanditVectorEnv
-from plastic_rl.envs.wrappers import Lives, PreviousActionReward, VectorLives, VectorPreviousActionReward
+from plastic_rl.envs.wrappers import PreviousActionReward, Trials, VectorPreviousActionReward, VectorTrials
 
 
 class Line(gym.Env):
@@ -72,11 +72,11 @@ def test_the_previous_action_and_reward_are_observed(space, action, encoded, mak
 
 
 def test_a_dict_observation_gets_two_more_entries():
-    env = PreviousActionReward(Lives(Line()))
+    env = PreviousActionReward(Trials(Line()))
     assert set(env.observation_space) == {
         "observation",
         "episode_start",
-        "life_elapsed",
+        "trial_elapsed",
         "previous_action",
         "previous_reward",
     }
@@ -102,14 +102,14 @@ def test_the_vector_wrapper_is_the_single_one_many_times(mode, cut):
 
 
 @pytest.mark.parametrize("cut", [False, True])
-def test_a_life_is_several_episodes_of_one_hidden_task(cut):
-    env = Lives(Line(cut=cut), episodes=3)
+def test_a_trial_is_several_episodes_of_one_hidden_task(cut):
+    env = Trials(Line(cut=cut), episodes=3)
     length = 2 if cut else 3
     observation, info = env.reset(seed=0)
     hidden, starts, elapsed = {info["hidden"]}, [], []
     for step in range(1, 3 * length + 1):
         starts.append(observation["episode_start"][0])
-        elapsed.append(observation["life_elapsed"][0])
+        elapsed.append(observation["trial_elapsed"][0])
         observation, reward, terminated, truncated, info = env.step(0)
         hidden.add(info["hidden"])
         assert reward == (step - 1) % length + 1
@@ -117,12 +117,12 @@ def test_a_life_is_several_episodes_of_one_hidden_task(cut):
     assert len(hidden) == 1
     assert starts == ([1] + [0] * (length - 1)) * 3
     assert elapsed == pytest.approx(np.repeat([0, 1 / 3, 2 / 3], length))
-    assert (observation["life_elapsed"], observation["episode_start"]) == ([1], [0])
+    assert (observation["trial_elapsed"], observation["episode_start"]) == ([1], [0])
     assert len({env.reset()[1]["hidden"] for _ in range(20)} | hidden) > 10
 
 
 def test_the_last_reward_of_an_episode_is_seen_in_the_next_one():
-    env = PreviousActionReward(Lives(Line(), episodes=2))
+    env = PreviousActionReward(Trials(Line(), episodes=2))
     env.reset(seed=0)
     for action in (0, 0, 2):
         observation, *_ = env.step(action)
@@ -133,15 +133,15 @@ def test_the_last_reward_of_an_episode_is_seen_in_the_next_one():
 
 @pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, AutoresetMode.DISABLED])
 @pytest.mark.parametrize("native", [False, True])
-def test_vector_lives_are_single_lives_many_times(mode, native):
+def test_vector_trials_are_single_trials_many_times(mode, native):
     if native:
         ones = [lambda: ColourBanditEnv(episode_steps=4)] * 3
         env = ColourBanditVectorEnv(3, "Disabled", episode_steps=4)
     else:
         ones = [lambda length=length: Line(length=length) for length in (2, 3, 5)]
         env = SyncVectorEnv(ones, autoreset_mode="Disabled")
-    vector = VectorLives(env, episodes=2, autoreset_mode=mode)
-    sync = SyncVectorEnv([lambda one=one: Lives(one(), episodes=2) for one in ones], autoreset_mode=mode)
+    vector = VectorTrials(env, episodes=2, autoreset_mode=mode)
+    sync = SyncVectorEnv([lambda one=one: Trials(one(), episodes=2) for one in ones], autoreset_mode=mode)
     assert same(vector.reset(seed=1), sync.reset(seed=1))
     vector.action_space.seed(0)
     some = np.array([True, False, True])
@@ -156,33 +156,33 @@ def test_vector_lives_are_single_lives_many_times(mode, native):
             assert same(*(env.reset(options={"reset_mask": result[2].copy()})[0] for env in (vector, sync)))
 
 
-def test_the_score_of_a_life_is_that_of_its_episodes():
+def test_the_score_of_a_trial_is_that_of_its_episodes():
     one = reference_returns("plastic_rl/ColourBandit-v0")
     for env in (
-        PreviousActionReward(Lives(gym.make("plastic_rl/ColourBandit-v0"), episodes=3)),
-        VectorPreviousActionReward(VectorLives(ColourBanditVectorEnv(2, "Disabled"), episodes=3)),
+        PreviousActionReward(Trials(gym.make("plastic_rl/ColourBandit-v0"), episodes=3)),
+        VectorPreviousActionReward(VectorTrials(ColourBanditVectorEnv(2, "Disabled"), episodes=3)),
     ):
         assert reference_returns(env) == (3 * one.random, 3 * one.oracle)
-    assert reference_returns(Lives(Line())) is None
+    assert reference_returns(Trials(Line())) is None
 
 
 def test_wrappers_of_a_made_environment_are_in_its_spec():
-    env = Lives(gym.make("plastic_rl/Maze-v0"), episodes=2)
+    env = Trials(gym.make("plastic_rl/Maze-v0"), episodes=2)
     again = gym.make(env.spec)
-    assert isinstance(again, Lives)
+    assert isinstance(again, Trials)
     assert again.episodes == 2
 
 
 @pytest.mark.parametrize(
     ("make", "error", "name"),
     [
-        (lambda: Lives(Line(), episodes=0), ValueError, "episodes"),
-        (lambda: Lives(Line(), episodes=1.5), TypeError, "episodes"),
-        (lambda: Lives(Lives(Line())), ValueError, "episode_start"),
+        (lambda: Trials(Line(), episodes=0), ValueError, "episodes"),
+        (lambda: Trials(Line(), episodes=1.5), TypeError, "episodes"),
+        (lambda: Trials(Trials(Line())), ValueError, "episode_start"),
         (lambda: PreviousActionReward(PreviousActionReward(Line())), ValueError, "previous_action"),
         (lambda: PreviousActionReward(Line(spaces.Text(3))), TypeError, "actions"),
-        (lambda: VectorLives(SyncVectorEnv([Line])), ValueError, "DISABLED"),
-        (lambda: VectorLives(SyncVectorEnv([Line], autoreset_mode="Disabled"), 2, "NextStep"), ValueError, "SAME_STEP"),
+        (lambda: VectorTrials(SyncVectorEnv([Line])), ValueError, "DISABLED"),
+        (lambda: VectorTrials(ColourBanditVectorEnv(2, "Disabled"), 2, "NextStep"), ValueError, "SAME_STEP"),
     ],
 )
 def test_bad_arguments(make, error, name):

@@ -10,7 +10,8 @@ from gymnasium.utils import RecordConstructorArgs
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 
-from plastic_rl.envs.entries import add_entries, as_dict, autoreset_mode_of
+from plastic_rl.envs.actions import encode_actions, encoded_space
+from plastic_rl.envs.wrappers.entries import add_entries, as_dict, autoreset_mode_of
 
 Seeds = int | Sequence[int | None] | None
 
@@ -45,11 +46,18 @@ class PreviousActionReward(gym.Wrapper, RecordConstructorArgs):
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """Take one step; its action and reward are part of what it returns."""
         observation, reward, terminated, truncated, info = self.env.step(action)
-        encoded = _encode(self.env.action_space, np.asarray(action)[None])[0]
-        return self._extend(observation, encoded, float(reward)), reward, terminated, truncated, info
+        encoded = encode_actions(self.env.action_space, np.asarray(action)[None])[0]
+        return self._extend(observation, encoded, reward), reward, terminated, truncated, info
 
-    def _extend(self, observation: Any, action: np.ndarray, reward: float) -> dict[str, Any]:
-        added = {"previous_action": action, "previous_reward": np.array([reward], np.float32)}
+    def state(self) -> dict[str, Any]:
+        """Return what it keeps between steps: nothing."""
+        return {}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` returned."""
+
+    def _extend(self, observation: Any, action: np.ndarray, reward: Any) -> dict[str, Any]:
+        added = {"previous_action": action, "previous_reward": np.array(reward, np.float32).reshape(1)}
         return as_dict(observation) | added
 
 
@@ -77,18 +85,34 @@ class VectorPreviousActionReward(VectorWrapper):
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """Take one step; its actions and rewards are part of what it returns, but where an episode begins."""
         observations, rewards, terminated, truncated, infos = self.env.step(actions)
-        self._action = _encode(self.env.single_action_space, np.asarray(actions))
+        self._action = encode_actions(self.env.single_action_space, np.asarray(actions))
         self._reward = np.array(rewards, np.float32)[:, None]
-        over = terminated | truncated
+        over = np.logical_or(terminated, truncated)
         if self._mode is AutoresetMode.NEXT_STEP:
             self._forget(self._over)
         elif self._mode is AutoresetMode.SAME_STEP and over.any():
+            infos = {**infos, "final_obs": infos["final_obs"].copy()}
             for copy in np.flatnonzero(over):
                 added = {"previous_action": self._action[copy].copy(), "previous_reward": self._reward[copy].copy()}
                 infos["final_obs"][copy] = as_dict(infos["final_obs"][copy]) | added
             self._forget(over)
         self._over = over
         return self._extend(observations), rewards, terminated, truncated, infos
+
+    def state(self) -> dict[str, Any]:
+        """Return all that changes between steps, without what the environment inside keeps."""
+        return {"action": self._action.copy(), "reward": self._reward.copy(), "over": self._over.copy()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` returned.
+
+        Raises:
+            ValueError: the state is of other actions or another number of copies.
+        """
+        if state["action"].shape != self._action.shape:
+            raise ValueError(f"state must have actions of shape {self._action.shape}, got {state['action'].shape}")
+        self._action, self._reward = (np.array(state[name], np.float32) for name in ("action", "reward"))
+        self._over = np.array(state["over"], bool)
 
     def _forget(self, begun: np.ndarray) -> None:
         self._action[begun] = 0
@@ -100,22 +124,5 @@ class VectorPreviousActionReward(VectorWrapper):
 
 
 def _entries(action_space: Space[Any]) -> dict[str, Space[Any]]:
-    if isinstance(action_space, spaces.Box):
-        low, high = action_space.low.ravel().clip(max=0), action_space.high.ravel().clip(min=0)
-        action = spaces.Box(low.astype(np.float32), high.astype(np.float32))
-    elif isinstance(action_space, (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)):
-        action = spaces.Box(0, 1, (spaces.flatdim(action_space),), np.float32)
-    else:
-        raise TypeError(f"actions must be Discrete, MultiDiscrete, MultiBinary or Box, got {action_space}")
-    return {"previous_action": action, "previous_reward": spaces.Box(-np.inf, np.inf, (1,), np.float32)}
-
-
-def _encode(space: Space[Any], actions: np.ndarray) -> np.ndarray:
-    """Return actions (B, *shape) as (B, K) float32: one-hot where they are choices, else flattened."""
-    if isinstance(space, spaces.Discrete):
-        return np.eye(int(space.n), dtype=np.float32)[actions.astype(np.int64) - space.start]
-    if isinstance(space, spaces.MultiDiscrete):
-        choices = (actions.astype(np.int64) - space.start).reshape(len(actions), -1)
-        hot = [np.eye(n, dtype=np.float32)[choices[:, i]] for i, n in enumerate(space.nvec.ravel())]
-        return np.concatenate(hot, axis=1)
-    return actions.reshape(len(actions), -1).astype(np.float32)
+    reward = spaces.Box(-np.inf, np.inf, (1,), np.float32)
+    return {"previous_action": encoded_space(action_space), "previous_reward": reward}

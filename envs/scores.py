@@ -11,7 +11,15 @@ from gymnasium.vector.utils import batch_space
 from plastic_rl.envs.task import ReferenceReturns, Task
 
 # Arguments of the views, which change no return.
-VIEW_ARGUMENTS = ("render_mode", "num_envs", "vectorization_mode", "vector_kwargs", "wrappers", "autoreset_mode")
+VIEW_ARGUMENTS = (
+    "autoreset_mode",
+    "max_episode_steps",
+    "num_envs",
+    "render_mode",
+    "vector_kwargs",
+    "vectorization_mode",
+    "wrappers",
+)
 
 _measured: dict[str, ReferenceReturns] = {}
 

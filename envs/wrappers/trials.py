@@ -1,6 +1,7 @@
-"""Lives of several episodes of the same hidden task, from any Gymnasium environment."""
+"""Trials: several episodes of the same hidden task in a row, from any Gymnasium environment."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 import gymnasium as gym
@@ -8,34 +9,35 @@ import numpy as np
 from gymnasium import Space, spaces
 from gymnasium.utils import RecordConstructorArgs, seeding
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
-from gymnasium.vector.utils import batch_space
+from gymnasium.vector.utils import batch_space, iterate
 
 from plastic_rl.arguments import check_integer
-from plastic_rl.envs.entries import add_entries, as_dict, autoreset_mode_of
-from plastic_rl.envs.score import reference_returns
-from plastic_rl.envs.task import ReferenceReturns
+from plastic_rl.envs.scores import reference_returns
+from plastic_rl.envs.task import ReferenceReturns, generator_in_state
+from plastic_rl.envs.wrappers.entries import add_entries, as_dict, autoreset_mode_of
 
 Seeds = int | Sequence[int | None] | None
 
 ENTRIES: dict[str, Space[Any]] = {
-    name: spaces.Box(0, 1, (1,), np.float32) for name in ("episode_start", "life_elapsed")
+    name: spaces.Box(0, 1, (1,), np.float32) for name in ("episode_start", "trial_elapsed")
 }
 
 
-class Lives(gym.Wrapper, RecordConstructorArgs):
-    """Makes one life of several episodes of the same hidden task, as RL^2 does.
+class Trials(gym.Wrapper, RecordConstructorArgs):
+    """Joins several episodes of the same hidden task into one trial, as RL^2 does.
 
-    All episodes of a life begin with `env.reset(seed=...)` of one seed, drawn anew for each life: whatever the
-    environment draws is the same in each of them, so what is learned in the first is of use in the next. The life ends,
-    always with `terminated`, with its last episode; ends before that are not reported, but seen. The observation is a
-    `Dict`: the entries of the environment's own (or `observation`, if that is no `Dict`), with
+    All episodes of a trial begin with `env.reset(seed=...)` of one seed, drawn anew for each trial: whatever the
+    environment draws is the same in each of them, so what is learned in the first is of use in the next. A trial is one
+    episode for the learner: it ends, always with `terminated`, with the last of its episodes; the ends before that are
+    not reported, but seen. The observation is a `Dict`: the entries of the environment's own (or `observation`, if that
+    is no `Dict`), with
 
     * `episode_start`: (1,) float32, 1 at the first observation of each episode;
-    * `life_elapsed`: (1,) float32, the fraction of the life's episodes that are over.
+    * `trial_elapsed`: (1,) float32, the fraction of the trial's episodes that are over.
 
     Args:
         env: any environment whose episodes end, and whose randomness comes from its seed.
-        episodes: in a life, at least 1.
+        episodes: in a trial, at least 1.
 
     Raises:
         ValueError: `episodes` is less than 1, or the observation has an entry of such a name already.
@@ -52,7 +54,7 @@ class Lives(gym.Wrapper, RecordConstructorArgs):
         self._done = 0
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Begin a life."""
+        """Begin a trial."""
         if seed is not None or self._rng is None:
             self._rng, _ = seeding.np_random(seed)
         self._seed, self._done = _draw_seed(self._rng), 0
@@ -60,14 +62,24 @@ class Lives(gym.Wrapper, RecordConstructorArgs):
         return self._extend(observation, True), info
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """Take one step; where an episode ends within the life, return the first observation of the next one."""
+        """Take one step; where an episode ends within the trial, return the first observation of the next one."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         ended = terminated or truncated
-        self._done += ended
+        self._done += bool(ended)
         over = self._done >= self.episodes
         if ended and not over:
             observation, info = self.env.reset(seed=self._seed)
         return self._extend(observation, ended and not over), reward, over, False, info
+
+    def state(self) -> dict[str, Any]:
+        """Return all that changes while trials run, without what the environment inside keeps."""
+        generator = None if self._rng is None else self._rng.bit_generator.state
+        return {"generator": generator, "seed": self._seed, "done": self._done}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` returned."""
+        self._rng = None if state["generator"] is None else generator_in_state(state["generator"])
+        self._seed, self._done = int(state["seed"]), int(state["done"])
 
     def reference_returns(self) -> ReferenceReturns | None:
         """Return those of one episode, times the number of episodes; None where there are none."""
@@ -75,17 +87,17 @@ class Lives(gym.Wrapper, RecordConstructorArgs):
 
     def _extend(self, observation: Any, start: bool) -> dict[str, Any]:
         elapsed = self._done / self.episodes
-        added = {"episode_start": np.array([start], np.float32), "life_elapsed": np.array([elapsed], np.float32)}
+        added = {"episode_start": np.array([start], np.float32), "trial_elapsed": np.array([elapsed], np.float32)}
         return as_dict(observation) | added
 
 
-class VectorLives(VectorWrapper):
-    """`Lives` for a vector environment: copy i seeded s has the lives of `Lives` seeded s + i.
+class VectorTrials(VectorWrapper):
+    """`Trials` for a vector environment: copy i seeded s has the trials of `Trials` seeded s + i.
 
     Args:
         env: in the autoreset mode DISABLED (this wrapper resets it), whose `reset` takes one seed a copy.
-        episodes: in a life, at least 1.
-        autoreset_mode: of lives: SAME_STEP or DISABLED.
+        episodes: in a trial, at least 1.
+        autoreset_mode: of trials: SAME_STEP or DISABLED.
 
     Raises:
         ValueError: another mode, there or here; `episodes` less than 1.
@@ -110,7 +122,7 @@ class VectorLives(VectorWrapper):
         self._start = np.zeros(env.num_envs, bool)
 
     def reset(self, *, seed: Seeds = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Begin lives in all copies, or where `options["reset_mask"]` says."""
+        """Begin trials in all copies, or where `options["reset_mask"]` says."""
         copies = range(self.num_envs)
         seeds = [seed + i for i in copies] if isinstance(seed, (int, np.integer)) else seed or [None] * self.num_envs
         if len(seeds) != self.num_envs:
@@ -122,14 +134,14 @@ class VectorLives(VectorWrapper):
             self._rngs = [
                 seeding.np_random(s)[0] if s is not None and begun[i] else self._rngs[i] for i, s in enumerate(seeds)
             ]
-        observations, infos = self._begin_lives(begun)
+        observations, infos = self._begin_trials(begun)
         self._start = self._start | begun  # what the others observe has not changed
         return self._extend(observations, self._start), infos
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
-        """Take one step; where an episode ends within a life, return the first observation of the next one."""
+        """Take one step; where an episode ends within a trial, return the first observation of the next one."""
         observations, rewards, terminated, truncated, infos = self.env.step(actions)
-        ended = terminated | truncated
+        ended = np.logical_or(terminated, truncated)
         self._done += ended
         over = self._done >= self.episodes
         start = ended & ~over
@@ -138,17 +150,34 @@ class VectorLives(VectorWrapper):
             infos = _replace(infos, begun_infos, start)
         if over.any() and self.autoreset_mode is AutoresetMode.SAME_STEP:
             infos = self._finish(observations, infos, over)
-            observations, begun_infos = self._begin_lives(over)
+            observations, begun_infos = self._begin_trials(over)
             infos = _replace(infos, begun_infos, over)
             start = start | over
         self._start = start
         return self._extend(observations, start), rewards, over, np.zeros_like(over), infos
 
+    def state(self) -> dict[str, Any]:
+        """Return all that changes while trials run, without what the environment inside keeps."""
+        arrays = {"seeds": self._seeds.copy(), "done": self._done.copy(), "start": self._start.copy()}
+        return {**arrays, "generators": [rng.bit_generator.state for rng in self._rngs]}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` returned.
+
+        Raises:
+            ValueError: the state is of another number of copies.
+        """
+        if len(state["seeds"]) != self.num_envs:
+            raise ValueError(f"state must be of {self.num_envs} copies, got one of {len(state['seeds'])}")
+        self._seeds, self._done = (np.array(state[name], np.int64) for name in ("seeds", "done"))
+        self._start = np.array(state["start"], bool)
+        self._rngs = [generator_in_state(generator) for generator in state["generators"]]
+
     def reference_returns(self) -> ReferenceReturns | None:
         """Return those of one episode, times the number of episodes; None where there are none."""
         return _times(reference_returns(self.env), self.episodes)
 
-    def _begin_lives(self, mask: np.ndarray) -> tuple[Any, dict[str, Any]]:
+    def _begin_trials(self, mask: np.ndarray) -> tuple[Any, dict[str, Any]]:
         for copy in np.flatnonzero(mask):
             self._seeds[copy] = _draw_seed(self._rngs[copy])
         self._done[mask] = 0
@@ -160,10 +189,10 @@ class VectorLives(VectorWrapper):
         return self.env.reset(seed=seeds, options=options)  # type: ignore[arg-type]
 
     def _finish(self, observations: Any, infos: dict[str, Any], over: np.ndarray) -> dict[str, Any]:
-        last = self._extend(observations, np.zeros_like(over))
+        last = list(iterate(self.observation_space, self._extend(observations, np.zeros_like(over))))
         final_obs = np.full(self.num_envs, None, dtype=object)
         for copy in np.flatnonzero(over):
-            final_obs[copy] = {key: value[copy] for key, value in last.items()}
+            final_obs[copy] = deepcopy(last[copy])  # the environment may use its arrays again
         final_info = {key: _only(value, over) for key, value in infos.items() if isinstance(value, np.ndarray)}
         return infos | {
             "final_obs": final_obs,
@@ -174,7 +203,7 @@ class VectorLives(VectorWrapper):
 
     def _extend(self, observations: Any, start: np.ndarray) -> dict[str, Any]:
         elapsed = (self._done / self.episodes).astype(np.float32)
-        added = {"episode_start": start.astype(np.float32)[:, None], "life_elapsed": elapsed[:, None]}
+        added = {"episode_start": start.astype(np.float32)[:, None], "trial_elapsed": elapsed[:, None]}
         return as_dict(observations) | added
 
 
