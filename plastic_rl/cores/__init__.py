@@ -8,12 +8,14 @@ from plastic_rl.cores.loop import LoopCore
 from plastic_rl.cores.plastic import PlasticCore
 from plastic_rl.cores.plastic_layer import PlasticLayer
 from plastic_rl.cores.plastic_lstm import PlasticLSTM
+from plastic_rl.cores.plastic_memory import PlasticMemory
 from plastic_rl.cores.prototypical import PrototypicalCore
 from plastic_rl.cores.registry import core_arguments, core_defaults, make_core, register_core, registered_cores
 from plastic_rl.cores.repeated import RepeatedCore
 from plastic_rl.cores.stacked import StackedCore
 from plastic_rl.cores.stpn import STPNCore
 
+register_core("plastic_memory", PlasticMemory)
 register_core("plastic", PlasticCore)
 register_core("homogeneous", PlasticCore, alpha="shared")
 register_core("rnn", PlasticCore, alpha="none")
@@ -40,6 +42,7 @@ __all__ = [
     "PlasticCore",
     "PlasticLSTM",
     "PlasticLayer",
+    "PlasticMemory",
     "PrototypicalCore",
     "RecurrentCore",
     "RepeatedCore",

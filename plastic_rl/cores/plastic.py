@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from plastic_rl.arguments import check_choice, check_integer, check_number
 from plastic_rl.cores.base import MOST_UNITS, RecurrentCore, State
 from plastic_rl.ops import Rule, get_rule, plastic_scan, plastic_step
-from plastic_rl.ops.dispatch import check_backend
 from plastic_rl.ops.rules import modulation
+from plastic_rl.ops.scan import check_backend
 
 
 class PlasticCore(RecurrentCore):
@@ -84,23 +84,14 @@ class PlasticCore(RecurrentCore):
         )
         if self.rule.uses_eta:
             self.eta = nn.Parameter(torch.full((hidden_size,) if eta == "per_neuron" else (), float(eta_init)))
-        self._make_rule_parameters(fan_out, fan_out_init, bound)
-
-    def _make_rule_parameters(self, fan_out: bool, fan_out_init: float, bound: float) -> None:
-        initial = {
-            "modulation_weight": lambda: torch.empty(self.output_size).uniform_(-bound, bound),
-            "modulation_bias": lambda: torch.zeros(()),
-            "fan_out": lambda: torch.full((self.output_size,), float(fan_out_init)),
-        }
-        names = [*self.rule.parameters, *(["fan_out"] if fan_out else [])]
-        for name in names:
-            if name not in {*self.rule.parameters, *self.rule.optional_parameters}:
+        names = self.rule.parameters
+        if fan_out:
+            if "fan_out" not in self.rule.optional_parameters:
                 raise ValueError(f"fan_out needs a modulated rule, not {self.rule.name!r}")
-            if name not in initial:
-                raise ValueError(
-                    f"rule {self.rule.name!r} has a parameter {name!r}, which a core of one's own must make"
-                )
-            self.rule_parameters[name] = nn.Parameter(initial[name]())
+            names += ("fan_out",)
+        self.rule_parameters.update(self.rule.make_parameters(hidden_size, names))
+        if fan_out:
+            nn.init.constant_(self.rule_parameters["fan_out"], float(fan_out_init))
 
     @property
     def rate(self) -> Tensor | None:

@@ -62,15 +62,7 @@ class PlasticLSTM(LoopCore):
         self.weight = nn.Parameter(torch.empty(hidden_size, hidden_size).uniform_(-bound, bound))
         self.alpha = nn.Parameter(alpha_init * torch.randn(hidden_size, hidden_size))
         self.eta = nn.Parameter(torch.tensor(float(eta_init))) if self.rule.uses_eta else None
-        initial = {
-            "modulation_weight": torch.empty(hidden_size).uniform_(-bound, bound),
-            "modulation_bias": torch.zeros(()),
-        }
-        if unknown := [name for name in self.rule.parameters if name not in initial]:
-            raise ValueError(
-                f"rule {self.rule.name!r} has a parameter {unknown[0]!r}, which a core of one's own must make"
-            )
-        self.rule_parameters = nn.ParameterDict({name: initial[name] for name in self.rule.parameters})
+        self.rule_parameters = nn.ParameterDict(self.rule.make_parameters(hidden_size))
         self.norm = nn.GroupNorm(4, 4 * hidden_size) if layer_norm else nn.Identity()
         biased: Any = self.norm if layer_norm else self.input_map  # what all neurons share is normalised away
         with torch.no_grad():

@@ -1,7 +1,8 @@
-"""What a scan is asked to do, checked once at the door so that no backend has to."""
+"""The arguments of a scan, checked once at the door so that no backend has to."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from plastic_rl.ops.rules import RULES, Rule
 
 LOW_PRECISION = (torch.bfloat16, torch.float16)
 NORM = ("layer_norm[0] (gain)", "layer_norm[1] (bias)")
+State = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -18,54 +20,70 @@ class ScanArguments:
 
     Attributes:
         drive: (T, B, N).
-        weight: (N, N).
-        alpha: (N, N), (), or None.
+        weight: (K, N); K is N in a recurrent layer.
+        alpha: (K, N), (), or None.
         eta: (), (N,), or None; None wherever the rule or the layer has no use for it.
-        state: activity (B, N), then a (B, N, N) for each of the rule's traces unless alpha is None.
+        state: activity (B, N) in a recurrent layer, then a (B, K, N) for each of the rule's traces unless alpha is None.
         episode_starts: (T, B) bool.
         rule: the rule.
         parameters: the rule's tensors by name; empty where alpha is None.
-        gain: (N,), of layer normalisation, or None.
-        bias: (N,), of layer normalisation, or None.
+        gain: (N,), of layer normalization, or None.
+        bias: (N,), of layer normalization, or None.
+        query: (T, B, K) presynaptic activity that reads, or None in a recurrent layer.
+        key: (T, B, K) presynaptic activity that is written; None in a recurrent layer.
+        modulation: (T, B) the signal M(t) of a modulated rule, or None where the layer computes it.
     """
 
     drive: Tensor
     weight: Tensor
     alpha: Tensor | None
     eta: Tensor | None
-    state: tuple[Tensor, ...]
+    state: State
     episode_starts: Tensor
     rule: Rule
     parameters: Mapping[str, Tensor]
     gain: Tensor | None
     bias: Tensor | None
+    query: Tensor | None = None
+    key: Tensor | None = None
+    modulation: Tensor | None = None
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether the layer's presynaptic neurons are its own, one step before."""
+        return self.query is None
+
+    @property
+    def traces(self) -> State:
+        """The traces of the state."""
+        return self.state[1:] if self.recurrent else self.state
+
+    def names_of_state(self) -> tuple[str, ...]:
+        """Return what the tensors of the state are called."""
+        traces = self.rule.traces if self.alpha is not None else ()
+        return ("activity", *traces) if self.recurrent else traces
 
     def tensors(self) -> dict[str, Tensor]:
         """Return every floating-point tensor by its name."""
-        named = {"drive": self.drive, "weight": self.weight, "alpha": self.alpha, "eta": self.eta}
+        named = {name: getattr(self, name) for name in ("drive", "weight", "alpha", "eta")}
         named |= {NORM[0]: self.gain, NORM[1]: self.bias}
-        names = ("activity", *self.rule.traces)
-        named |= {f"state[{i}] ({name})": s for i, (name, s) in enumerate(zip(names, self.state, strict=False))}
+        named |= {name: getattr(self, name) for name in ("query", "key", "modulation")}
+        states = zip(self.names_of_state(), self.state, strict=False)
+        named |= {f"state[{i}] ({name})": s for i, (name, s) in enumerate(states)}
         named |= {f"parameters[{name!r}]": p for name, p in self.parameters.items()}
         return {name: tensor for name, tensor in named.items() if tensor is not None}
 
     def cast(self, dtype: torch.dtype) -> "ScanArguments":
         """Return the same arguments in another floating-point dtype; what has it already is not copied."""
 
-        def to(tensor: Tensor | None) -> Tensor | None:
-            return None if tensor is None else tensor.to(dtype)
+        def to(value: Any) -> Any:
+            if isinstance(value, Tensor):
+                return value.to(dtype) if value.is_floating_point() else value
+            if isinstance(value, tuple):
+                return tuple(map(to, value))
+            return {name: to(v) for name, v in value.items()} if isinstance(value, dict) else value
 
-        return replace(
-            self,
-            drive=self.drive.to(dtype),
-            weight=self.weight.to(dtype),
-            alpha=to(self.alpha),
-            eta=to(self.eta),
-            state=tuple(s.to(dtype) for s in self.state),
-            parameters={name: p.to(dtype) for name, p in self.parameters.items()},
-            gain=to(self.gain),
-            bias=to(self.bias),
-        )
+        return replace(self, **{field.name: to(getattr(self, field.name)) for field in fields(self)})
 
 
 def checked_arguments(
@@ -73,11 +91,14 @@ def checked_arguments(
     weight: Tensor,
     alpha: Tensor | None,
     eta: Tensor | None,
-    state: tuple[Tensor, ...],
+    state: State,
     episode_starts: Tensor,
     rule: Rule,
     parameters: Mapping[str, Tensor] | None,
     layer_norm: tuple[Tensor, Tensor] | None,
+    query: Tensor | None,
+    key: Tensor | None,
+    modulation: Tensor | None,
 ) -> ScanArguments:
     """Return the arguments of a scan, or raise an error that names the one that is wrong.
 
@@ -95,6 +116,9 @@ def checked_arguments(
     plastic = alpha is not None
     if plastic and rule.uses_eta and eta is None:
         raise ValueError(f"eta must be a tensor of shape () or (N,) for rule {rule.name!r}, not None")
+    for name, value in (("key", key), ("modulation", modulation)):
+        if query is None and value is not None:
+            raise ValueError(f"{name} must be None without query: a recurrent layer makes its own")
     arguments = ScanArguments(
         drive,
         weight,
@@ -105,6 +129,9 @@ def checked_arguments(
         rule,
         dict(parameters or {}) if plastic else {},
         *_checked_norm(layer_norm),
+        query,
+        query if key is None else key,
+        modulation if plastic else None,
     )
     _check_names(arguments)
     _check_shapes(arguments)
@@ -132,29 +159,42 @@ def _checked_norm(layer_norm: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Ten
 def _check_names(arguments: ScanArguments) -> None:
     rule, given = arguments.rule, arguments.parameters
     if arguments.alpha is not None:
-        missing = [name for name in rule.parameters if name not in given]
-        unknown = [name for name in given if name not in (*rule.parameters, *rule.optional_parameters)]
+        required = rule.parameters
+        if not arguments.recurrent and rule.is_modulated and arguments.modulation is not None:
+            required = tuple(name for name in required if not name.startswith("modulation_"))  # M(t) is given
+        takes = (*required, *rule.optional_parameters)
+        missing = [name for name in required if name not in given]
+        unknown = [name for name in given if name not in takes]
         if missing or unknown:
-            takes = ", ".join((*rule.parameters, *rule.optional_parameters)) or "none"
             complaint = f"{missing[0]!r} is missing" if missing else f"{unknown[0]!r} is unknown"
-            raise ValueError(f"parameters of rule {rule.name!r} are {takes}: {complaint}")
-    expected = ("activity", *(rule.traces if arguments.alpha is not None else ()))
+            raise ValueError(f"parameters of rule {rule.name!r} are {', '.join(takes) or 'none'}: {complaint}")
+    expected = arguments.names_of_state()
     if len(arguments.state) != len(expected):
         why = f"rule {rule.name!r}" if arguments.alpha is not None else "alpha=None, which has no trace"
-        raise ValueError(
-            f"state must be a tuple of {len(expected)} ({', '.join(expected)}) for {why}, not of {len(arguments.state)}"
-        )
+        names = ", ".join(expected) or "nothing"
+        raise ValueError(f"state must be a tuple of {len(expected)} ({names}) for {why}, not of {len(arguments.state)}")
 
 
 def _check_shapes(arguments: ScanArguments) -> None:
     n_steps, batch, n = arguments.drive.shape
     if n == 0:
         raise ValueError(f"drive must have at least one neuron, not shape {tuple(arguments.drive.shape)}")
+    k = n
+    if arguments.query is not None:
+        _check_tensor("query", arguments.query)
+        if arguments.query.dim() != 3 or arguments.query.shape[:2] != (n_steps, batch) or not arguments.query.shape[2]:
+            raise ValueError(
+                f"query must have shape ({n_steps}, {batch}, K) for a drive of shape {tuple(arguments.drive.shape)}, "
+                f"not {tuple(arguments.query.shape)}"
+            )
+        k = arguments.query.shape[2]
     allowed: dict[str, list[tuple[int, ...]]] = {
         "drive": [(n_steps, batch, n)],
-        "weight": [(n, n)],
-        "alpha": [(n, n), ()],
+        "weight": [(k, n)],
+        "alpha": [(k, n), ()],
         "eta": [(), (n,)],
+        "key": [(n_steps, batch, k)],
+        "modulation": [(n_steps, batch)],
         NORM[0]: [(n,)],
         NORM[1]: [(n,)],
     }
@@ -167,7 +207,7 @@ def _check_shapes(arguments: ScanArguments) -> None:
     for name, tensor in arguments.tensors().items():
         _check_tensor(name, tensor)
         if name.startswith("state["):
-            shapes: list[tuple[int, ...]] = [(batch, n) if name.startswith("state[0]") else (batch, n, n)]
+            shapes: list[tuple[int, ...]] = [(batch, n) if name.endswith("(activity)") else (batch, k, n)]
         else:
             shapes = allowed.get(name, [tuple(tensor.shape)])
         _check_shape(name, tensor, shapes, arguments.drive)

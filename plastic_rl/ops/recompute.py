@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from plastic_rl.ops.arguments import ScanArguments
-from plastic_rl.ops.reference import State, scan_steps
+from plastic_rl.ops.arguments import ScanArguments, State
+from plastic_rl.ops.reference import scan_steps
 
 
 def scan(arguments: ScanArguments) -> tuple[Tensor, State]:
     """Run the layer over a sequence with the state kept every ~sqrt(T) steps and recomputed between in the backward.
 
-    The tensors alive take O(sqrt(T) * B * N^2), the time is a third to a half more than the reference's. On the CPU,
+    The tensors alive take O(sqrt(T) * B * K * N), the time is a third to a half more than the reference's. On the CPU,
     some versions of glibc do not reuse what is freed here and the process grows with T all the same; to start it with
     MALLOC_MMAP_THRESHOLD_=1048576 in the environment helps.
 

@@ -4,8 +4,9 @@ A rule is a value. The four of the literature are in `RULES`; one of your own is
 every device and dtype runs it.
 """
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 import torch
@@ -29,6 +30,9 @@ class Rule:
         parameters: names of the tensors it cannot do without.
         optional_parameters: names of the tensors it takes as well.
         uses_eta: whether it reads `eta`.
+        limit: the first trace stays in [-limit, limit]; None for a rule that does not clip.
+        code: the rule's number in the fused kernels; None for a rule that they do not know.
+        initial: for each parameter, a function from N to its initial value.
     """
 
     name: str
@@ -37,6 +41,28 @@ class Rule:
     parameters: tuple[str, ...] = ()
     optional_parameters: tuple[str, ...] = ()
     uses_eta: bool = True
+    limit: float | None = None
+    code: int | None = None
+    initial: Mapping[str, Callable[[int], Tensor]] = field(default_factory=dict, hash=False)
+
+    @property
+    def is_modulated(self) -> bool:
+        """Whether the rule reads a neuromodulatory signal M(t)."""
+        return "modulation_weight" in self.parameters
+
+    def make_parameters(self, n: int, names: tuple[str, ...] | None = None) -> dict[str, torch.nn.Parameter]:
+        """Return new parameters of the rule for n postsynaptic neurons, by default those that it cannot do without.
+
+        Raises:
+            ValueError: the rule does not say how one of them begins.
+        """
+        names = self.parameters if names is None else names
+        if missing := [name for name in names if name not in self.initial]:
+            raise ValueError(
+                f"initial of rule {self.name!r} must say how its parameter {missing[0]!r} begins: a function from the "
+                "number of neurons to a tensor"
+            )
+        return {name: torch.nn.Parameter(self.initial[name](n)) for name in names}
 
     def __post_init__(self) -> None:
         if not self.traces:
@@ -97,12 +123,16 @@ def modulation(post: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
 
     Args:
         post: (B, J) activity of this step.
-        parameters: `modulation_weight` (J,), `modulation_bias` () and, if given, `fan_out` (J,).
+        parameters: `modulation_weight` (J,) and `modulation_bias` (), or in their place the signal itself, `modulation`
+            (B,); and, if given, `fan_out` (J,).
 
     Returns:
         (B, J), or (B, 1) where there is no `fan_out`.
     """
-    signal = torch.tanh(post @ parameters["modulation_weight"] + parameters["modulation_bias"]).unsqueeze(1)
+    signal = parameters.get("modulation")
+    if signal is None:
+        signal = torch.tanh(post @ parameters["modulation_weight"] + parameters["modulation_bias"])
+    signal = signal.unsqueeze(1)
     fan_out = parameters.get("fan_out")
     return signal if fan_out is None else signal * fan_out
 
@@ -158,15 +188,25 @@ def retroactive_step(
     return (written, *decay_step((eligibility,), pre, post, eta, {}))
 
 
-_PARAMETERS, _OPTIONAL = ("modulation_weight", "modulation_bias"), ("fan_out",)
+def _uniform(n: int) -> Tensor:
+    return torch.empty(n).uniform_(-1 / math.sqrt(n), 1 / math.sqrt(n))
+
+
+_MODULATED: dict = {
+    "parameters": ("modulation_weight", "modulation_bias"),
+    "optional_parameters": ("fan_out",),
+    "limit": 1.0,
+    "initial": {"modulation_weight": _uniform, "modulation_bias": lambda n: torch.zeros(()), "fan_out": torch.ones},
+}
+DECAY, OJA, NEUROMODULATED, RETROACTIVE = range(4)
 
 RULES: dict[str, Rule] = {
     rule.name: rule
     for rule in (
-        Rule("decay", decay_step),
-        Rule("oja", oja_step),
-        Rule("neuromodulated", neuromodulated_step, ("trace",), _PARAMETERS, _OPTIONAL, uses_eta=False),
-        Rule("retroactive", retroactive_step, ("trace", "eligibility"), _PARAMETERS, _OPTIONAL),
+        Rule("decay", decay_step, code=DECAY),
+        Rule("oja", oja_step, code=OJA),
+        Rule("neuromodulated", neuromodulated_step, uses_eta=False, code=NEUROMODULATED, **_MODULATED),
+        Rule("retroactive", retroactive_step, ("trace", "eligibility"), code=RETROACTIVE, **_MODULATED),
     )
 }
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plastic_rl.ops import RULES, plastic_scan
-from plastic_rl.ops.dispatch import BACKENDS
+from plastic_rl.ops.scan import BACKENDS
 
 FUSED = ["recompute", "numba"]
 ALPHAS = ["per_connection", "shared", "none"]

@@ -5,7 +5,8 @@ import os
 import pytest
 import torch
 
-from plastic_rl.ops import RULES, plastic_scan, triton_backend
+from plastic_rl.ops import RULES, plastic_scan
+from plastic_rl.ops.cuda import backend as triton_backend
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 if DEVICE == "cpu":

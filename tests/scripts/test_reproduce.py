@@ -42,7 +42,8 @@ def test_kept_agents_are_tried_in_all_tests_of_their_claim(tmp_path, monkeypatch
     (tmp_path / "agents" / "omniglot-20").mkdir(parents=True)
     run = SimpleNamespace(load=lambda device: None)
     monkeypatch.setattr("plastic_rl.scripts.runs.folder.open_run", lambda folder: run)
-    monkeypatch.setattr("plastic_rl.scripts.experiments.outcome.fresh_lives", lambda _, __, test, *___: test.get("n_way", 20))
+    fresh_lives = "plastic_rl.scripts.experiments.outcome.fresh_lives"
+    monkeypatch.setattr(fresh_lives, lambda _, __, test, *___: test.get("n_way", 20))
     reproduce.main(["omniglot-20", "--evaluate", "--results", str(tmp_path)])
     agent = CLAIMS["omniglot-20"].agent
     assert capsys.readouterr().out.splitlines() == [

@@ -119,6 +119,40 @@ def total(typingctx, vector):
 
 
 @intrinsic
+def add_totals(typingctx, array, offset, a, b, c, d):
+    """Add the sums of four vectors' numbers to four numbers of a flat array, from an element on.
+
+    Vectors are folded to four lanes and then added across, which takes a third less instructions than four sums do.
+    """
+    kind = Vector(array.dtype)
+
+    def codegen(context, builder, signature, args):
+        def shuffle(x, y, places):
+            places = list(places)
+            mask = ir.Constant(ir.VectorType(ir.IntType(32), len(places)), places)
+            return builder.shuffle_vector(x, y, mask)
+
+        def fold(x, lanes):
+            while lanes > 4:
+                lanes //= 2
+                x = builder.fadd(shuffle(x, x, range(lanes)), shuffle(x, x, range(lanes, 2 * lanes)))
+            return x
+
+        x, y, z, w = (fold(value, kind.lanes) for value in args[2:])
+        even, odd = [0, 4, 2, 6], [1, 5, 3, 7]
+        s = builder.fadd(shuffle(x, y, even), shuffle(x, y, odd))
+        t = builder.fadd(shuffle(z, w, even), shuffle(z, w, odd))
+        sums = builder.fadd(shuffle(s, t, [0, 1, 4, 5]), shuffle(s, t, [2, 3, 6, 7]))
+        data = cgutils.create_struct_proxy(signature.args[0])(context, builder, args[0]).data
+        address = builder.bitcast(builder.gep(data, [args[1]]), sums.type.as_pointer())
+        align = array.dtype.bitwidth // 8
+        builder.store(builder.fadd(builder.load(address, align=align), sums), address, align=align)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, kind, kind, kind, kind), codegen
+
+
+@intrinsic
 def least(typingctx, vector):
     """Return the smallest of a vector's numbers; NaN is passed over."""
 

@@ -1,16 +1,16 @@
 """The fused scan of the rules with one trace: one sample or two, time inside, the trace in the core's own cache.
 
 Each kernel takes the samples `job`, `job + n_jobs`, ... of a batch. Vectors of N numbers are padded with zeros
-to `columns`; matrices are packed to `size` (`sweeps`). A leading dimension of one stands for the one trace.
+to `columns`; matrices are packed to `size` (`tiles`). A leading dimension of one stands for the one trace.
 """
 
 import numpy as np
 
-from plastic_rl.ops.compiled import inner, kernel
-from plastic_rl.ops.layer import coefficients, coefficients_backward, gradients_of, through_tanh
-from plastic_rl.ops.normalisation import normalise, normalise_backward
-from plastic_rl.ops.simd import fill, lanes_of, least, load, lower, store
-from plastic_rl.ops.sweeps import (
+from plastic_rl.ops.cpu.compiled import inner, kernel
+from plastic_rl.ops.cpu.layer import gradients_of, layer_coefficients, layer_coefficients_backward, through_tanh
+from plastic_rl.ops.cpu.normalization import normalize, normalize_backward
+from plastic_rl.ops.cpu.simd import fill, lanes_of, least, load, lower, store
+from plastic_rl.ops.cpu.tiles import (
     KEEP,
     POST,
     PRE,
@@ -44,10 +44,10 @@ def forward(
         initial: the traces before, (B, N * N) each.
         final: the traces after, written.
         layer: a `Layer`.
-        rule: DECAY, OJA or MODULATED.
+        rule: the rule's code.
         limit: where the trace is clipped, or None.
         activity: (T, B, N), written.
-        received: (T, B, N), written with what a layer that normalises has received; empty for one that does not.
+        received: (T, B, N), written with what a layer that normalizes has received; empty for one that does not.
         checkpoints: (1, T / every + 1, B, size), written, the last with the final trace, or none.
         every: steps of a segment.
         packed: (n_threads, 2, size) to work in.
@@ -57,23 +57,23 @@ def forward(
         thread: whose space to work in.
     """
     n_steps, batch, n = drive.shape
-    traces, lives = packed[thread], vectors[thread]
+    traces, work = packed[thread], vectors[thread]
     columns = vectors.shape[3]
     for b in range(job, batch, 2 * n_jobs):
         samples = 1 if b + n_jobs >= batch else 2
         for s in range(samples):
             pack(initial[0][b + s * n_jobs], n, traces[s], columns)
-            lives[s, PRE] = 0
-            lives[s, PRE, :n] = first[b + s * n_jobs]
-            lives[s, POST] = lives[s, PRE]
-            lives[s, KEEP] = 1
-            lives[s, WRITE] = 0
+            work[s, PRE] = 0
+            work[s, PRE, :n] = first[b + s * n_jobs]
+            work[s, POST] = work[s, PRE]
+            work[s, KEEP] = 1
+            work[s, WRITE] = 0
         old_limit = np.inf
-        advance(traces, lives, samples, layer.weight, layer.alpha, old_limit, None)
+        advance(traces, work, samples, layer.weight, layer.alpha, old_limit, None)
         for t in range(n_steps):
             for s in range(samples):
                 sample, trace = b + s * n_jobs, traces[s]
-                pre, post, read = lives[s, PRE], lives[s, POST], lives[s, READ]
+                pre, post, read = work[s, PRE], work[s, POST], work[s, READ]
                 if checkpoints.shape[1] and t % every == 0:
                     checkpoints[0, t // every, sample] = trace
                 pre[:] = post
@@ -86,12 +86,12 @@ def forward(
                 if len(received):
                     for j in range(n):
                         received[t, sample, j] = read[j]
-                    normalise(read[:n], layer.gain, layer.bias)
+                    normalize(read[:n], layer.gain, layer.bias)
                 squash(read, post)
                 for j in range(n):
                     activity[t, sample, j] = post[j]
-                coefficients(rule, layer, post, lives[s, KEEP], lives[s, WRITE])
-            advance(traces, lives, samples, layer.weight, layer.alpha, old_limit, limit)
+                layer_coefficients(rule, layer, post, work[s, KEEP], work[s, WRITE], work[s, KEEP])
+            advance(traces, work, samples, layer.weight, layer.alpha, old_limit, limit)
             if limit is not None:  # known when compiling
                 old_limit = limit
         for s in range(samples):
@@ -104,7 +104,7 @@ def forward(
 
 
 @inner
-def load_segment(rule, layer, activity, first, starts, b, begin, pre, post, keep, write):
+def load_segment(rule, layer, activity, first, starts, b, begin, pre, post, keep, write, gate):
     """Fill the rows of a segment: `post[k]` the activity of step begin + k, `pre[k]` what that step reads.
 
     `pre` has a row more in front: that of the step before the segment.
@@ -121,7 +121,7 @@ def load_segment(rule, layer, activity, first, starts, b, begin, pre, post, keep
         post[k] = 0
         for j in range(n):
             post[k, j] = activity[begin + k, b, j]
-        coefficients(rule, layer, post[k], keep[k], write[k])
+        layer_coefficients(rule, layer, post[k], keep[k], write[k], gate[k])
 
 
 @inner
@@ -220,7 +220,7 @@ def backward(
         checkpoints: what `forward` saved.
         every: steps of a segment.
         layer: a `Layer`.
-        rule: DECAY, OJA or MODULATED.
+        rule: the rule's code.
         limit: where the trace is clipped, or None.
         final_gradients: of the final traces, (B, N * N) each, or empty for zeros.
         initial_gradients: of the initial traces, written unless empty.
@@ -249,7 +249,7 @@ def backward(
             start = starts[begin : begin + length, b]
             pre, post = rows[thread, 0, : length + 1], rows[thread, 1, :length]
             keep, write, delta = rows[thread, 2, :length], rows[thread, 3, :length], rows[thread, 4, :length]
-            load_segment(rule, layer, activity, first, starts, b, begin, pre, post, keep, write)
+            load_segment(rule, layer, activity, first, starts, b, begin, pre, post, keep, write, write)
             reach = choose_slots(keep, start, limit is not None, slots[:length])
             old_limit = np.inf if begin == 0 else 1.0
             rebuild(checkpoints[0, segment, b], traces, slots, reach, pre[1:], keep, write, start, old_limit, limit)
@@ -267,10 +267,10 @@ def backward(
                     gradient[j] += activity_gradient[t, b, j]
                 if limit is None:
                     gradient_of_keep(trace, adjoint, start[k], keep[k], write[k], write_sum, trace_sum, keep_sum)
-                coefficients_backward(rule, layer, post[k], write_sum, keep_sum, gradient, own)
+                layer_coefficients_backward(rule, layer, post[k], keep_sum, write_sum, write_sum, gradient, own)
                 through_tanh(gradient, post[k], delta[k])
                 if len(received):
-                    normalise_backward(received[t, b], layer.gain, delta[k, :n], standard, own.gain, own.bias)
+                    normalize_backward(received[t, b], layer.gain, delta[k, :n], standard, own.gain, own.bias)
                 for j in range(n):
                     drive_gradient[t, b, j] = delta[k, j]
                 if start[k]:

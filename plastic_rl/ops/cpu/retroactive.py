@@ -1,4 +1,4 @@
-"""The fused scan of the retroactive rule, which keeps two traces: what `kernels` and `sweeps` are to the others.
+"""The fused scan of the retroactive rule, which keeps two traces: what `kernels` and `tiles` are to the others.
 
     trace <- clip(trace) + gate[j] * eligibility        eligibility <- keep[j] * eligibility + pre[i] * write[j]
 
@@ -8,17 +8,17 @@ eligibility of before the step.
 
 import numpy as np
 
-from plastic_rl.ops.compiled import inner, kernel
-from plastic_rl.ops.kernels import load_adjoint, load_segment
-from plastic_rl.ops.layer import DECAY, coefficients, gradients_of, modulation, modulation_backward, through_tanh
-from plastic_rl.ops.normalisation import normalise, normalise_backward
-from plastic_rl.ops.simd import clip, fill, fma, lanes_of, load, store, total, where_within
-from plastic_rl.ops.sweeps import ROWS, add_products, clip_all, pack, squash, store_tile, tile, unpack
+from plastic_rl.ops.cpu.compiled import inner, kernel
+from plastic_rl.ops.cpu.kernels import load_adjoint, load_segment
+from plastic_rl.ops.cpu.layer import gradients_of, layer_coefficients, layer_coefficients_backward, through_tanh
+from plastic_rl.ops.cpu.normalization import normalize, normalize_backward
+from plastic_rl.ops.cpu.simd import clip, fill, fma, lanes_of, load, store, total, where_within
+from plastic_rl.ops.cpu.tiles import ROWS, add_products, clip_all, pack, squash, store_tile, tile, unpack
 
 
 @inner
 def advance(trace, eligibility, layer, pre, post, keep, write, gate, read, old_limit, limit):
-    """Write both traces of a step, and read the first for the next step in the same sweep; see `sweeps.advance`."""
+    """Write both traces of a step, and read the first for the next step in the same sweep; see `tiles.advance`."""
     lanes = lanes_of(trace)
     read[:] = 0
     old, new = fill(trace, old_limit), fill(trace, limit)
@@ -39,7 +39,7 @@ def advance(trace, eligibility, layer, pre, post, keep, write, gate, read, old_l
 
 @inner
 def rebuild(traces, eligibilities, pre, keep, write, gate, starts, old_limit, limit):
-    """Compute both traces of a segment again from the first of each; see `sweeps.rebuild`."""
+    """Compute both traces of a segment again from the first of each; see `tiles.rebuild`."""
     lanes = lanes_of(traces)
     o = 0
     for i in range(0, traces.shape[1] // keep.shape[1], ROWS):
@@ -86,7 +86,7 @@ def gather(adjoint, eligibility_adjoint, eligibility, pre, gate_sum, write_sum, 
 def retreat(
     adjoint, eligibility_adjoint, trace, layer, alpha_gradient, pre, keep, write, gate, delta, pre_gradient, limit
 ):  # fmt: skip
-    """Take both adjoints back over one step; see `sweeps.retreat`."""
+    """Take both adjoints back over one step; see `tiles.retreat`."""
     lanes = lanes_of(trace)
     bound = fill(trace, limit)
     for i in range(trace.size // keep.size):
@@ -110,24 +110,6 @@ def cut(adjoint, trace, limit):
     bound = fill(trace, limit)
     for o in range(0, trace.size, lanes_of(trace)):
         store(adjoint, o, where_within(load(adjoint, o), load(trace, o), bound))
-
-
-@inner
-def gates(layer, post, gate):
-    """Write gate[j] = M(t) * fan_out[j]."""
-    signal = modulation(layer, post)
-    for j in range(post.size):
-        gate[j] = signal * layer.fan_out[j]
-
-
-@inner
-def gates_backward(layer, post, gate_sum, gradient, gradients):
-    """Add to `gradient`, that of the activity, and to the layer's, given that of the gates."""
-    signal, signal_gradient = modulation(layer, post), post.dtype.type(0)
-    for j in range(post.size):
-        signal_gradient += gate_sum[j] * layer.fan_out[j]
-        gradients.fan_out[j] += gate_sum[j] * signal
-    modulation_backward(layer, post, signal, signal_gradient, gradient, gradients)
 
 
 @kernel
@@ -162,11 +144,10 @@ def forward(
                 read[j] += drive[t, b, j]
             if len(received):
                 received[t, b] = read[:n]
-                normalise(read[:n], layer.gain, layer.bias)
+                normalize(read[:n], layer.gain, layer.bias)
             squash(read, post)
             activity[t, b] = post[:n]
-            coefficients(DECAY, layer, post, keep, write)
-            gates(layer, post, gate)
+            layer_coefficients(rule, layer, post, keep, write, gate)
             old_limit = np.inf if t == 0 else limit
             advance(trace, eligibility, layer, pre, post, keep, write, gate, read, old_limit, limit)
             pre, post = post, pre
@@ -196,9 +177,7 @@ def backward(
             pre, post = rows[thread, 0, : length + 1], rows[thread, 1, :length]
             keep, write, delta = rows[thread, 2, :length], rows[thread, 3, :length], rows[thread, 4, :length]
             gate = rows[thread, 5, :length]
-            load_segment(DECAY, layer, activity, first, starts, b, begin, pre, post, keep, write)
-            for k in range(length):
-                gates(layer, post[k], gate[k])
+            load_segment(rule, layer, activity, first, starts, b, begin, pre, post, keep, write, gate)
             traces[0], eligibilities[0] = checkpoints[0, segment, b], checkpoints[1, segment, b]
             rebuild(
                 traces[: length + 1], eligibilities[: length + 1], pre[1:], keep, write, gate,
@@ -213,13 +192,10 @@ def backward(
                 if starts[t, b]:
                     eligibilities[k] = 0
                 gather(adjoint, eligibility_adjoint, eligibilities[k], pre[k + 1], gate_sum, write_sum, keep_sum)
-                for j in range(gradient.size):
-                    gradient[j] += layer.eta[j] * write_sum[j]
-                    own.eta[j] += post[k, j] * write_sum[j] - keep_sum[j]
-                gates_backward(layer, post[k], gate_sum, gradient, own)
+                layer_coefficients_backward(rule, layer, post[k], keep_sum, write_sum, gate_sum, gradient, own)
                 through_tanh(gradient, post[k], delta[k])
                 if len(received):
-                    normalise_backward(received[t, b], layer.gain, delta[k, :n], standard, own.gain, own.bias)
+                    normalize_backward(received[t, b], layer.gain, delta[k, :n], standard, own.gain, own.bias)
                 drive_gradient[t, b] = delta[k, :n]
                 if starts[t, b]:
                     adjoint[:] = 0

@@ -8,9 +8,11 @@ import math
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from plastic_rl.ops.simd import BYTES
-from plastic_rl.ops.sweeps import ROWS
+from plastic_rl.ops.cpu import memory
+from plastic_rl.ops.cpu.simd import BYTES
+from plastic_rl.ops.cpu.tiles import ROWS
 
 _ALIGNMENT = 64
 
@@ -60,9 +62,28 @@ def _tiles(matrix: np.ndarray, columns: int, dtype: torch.dtype) -> np.ndarray:
     return matrix.reshape(-1, ROWS, columns // lanes, lanes)
 
 
-def padded(vector: Tensor | None, like: Tensor) -> Tensor:
-    """Return (N,) or a number as a vector of whole registers, zeros if None; `like` (..., N) gives N and dtype."""
-    result = like.new_zeros(columns_of(like))
+def padded(vector: Tensor | None, like: Tensor, size: int) -> Tensor:
+    """Return (N,) or a number as a vector of `size` numbers, zeros if None; `like` (..., N) gives N and dtype."""
+    result = like.new_zeros(size)
     if vector is not None:
         result[: like.shape[-1]] = vector.detach()
     return result
+
+
+def in_blocks(like: Tensor) -> int:
+    """Return how many columns a block of the memory kernels has."""
+    return memory.VECTORS * BYTES // like.dtype.itemsize
+
+
+def blocked(matrix: Tensor) -> Tensor:
+    """Return (K, N) as (blocks, K * width): columns in blocks, rows padded to whole groups, both with zeros."""
+    width = in_blocks(matrix)
+    k, n = matrix.shape
+    whole = functional.pad(matrix.detach(), (0, -n % width, 0, -k % memory.ROWS))
+    return whole.view(len(whole), -1, width).transpose(0, 1).reshape(whole.shape[1] // width, -1)
+
+
+def unblocked(blocks: Tensor, k: int, n: int) -> Tensor:
+    """Return (blocks, K * width) as (K, N)."""
+    width = in_blocks(blocks)
+    return blocks.view(len(blocks), -1, width).transpose(0, 1).reshape(-1, len(blocks) * width)[:k, :n]

@@ -11,8 +11,8 @@ trace, and what `keep` would need is left out.
 
 import math
 
-from plastic_rl.ops.compiled import inner
-from plastic_rl.ops.simd import clip, fill, fma, lanes_of, load, store, total, where_within
+from plastic_rl.ops.cpu.compiled import inner
+from plastic_rl.ops.cpu.simd import clip, fill, fma, lanes_of, load, store, total, where_within
 
 ROWS = 4
 

@@ -1,4 +1,4 @@
-"""Which backend runs a scan. The one place in the project that knows backends exist."""
+"""`plastic_scan` and `plastic_step`, and which backend runs them. The one place that knows backends exist."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -7,11 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from plastic_rl.ops import numba_backend, recompute, reference, stepping, triton_backend
-from plastic_rl.ops.arguments import ScanArguments, checked_arguments, compute_dtype
+from plastic_rl.ops import cpu, cuda, recompute, reference
+from plastic_rl.ops.arguments import ScanArguments, State, checked_arguments, compute_dtype
 from plastic_rl.ops.rules import Rule, get_rule
 
-State = tuple[Tensor, ...]
 ENVIRONMENT_VARIABLE = "PLASTIC_RL_BACKEND"
 
 
@@ -33,8 +32,8 @@ def _none(arguments: ScanArguments) -> str | None:
 
 # In order of preference: the first without an obstacle is chosen. The reference is chosen by name only.
 BACKENDS: dict[str, Backend] = {
-    "numba": Backend(numba_backend.scan, numba_backend.obstacle, stepping.step),
-    "triton": Backend(triton_backend.scan, triton_backend.obstacle, reference.scan),
+    "numba": Backend(cpu.scan, cpu.obstacle, cpu.step),
+    "triton": Backend(cuda.scan, cuda.obstacle, reference.scan),
     "recompute": Backend(recompute.scan, _none),
     "reference": Backend(reference.scan, _none),
 }
@@ -84,37 +83,46 @@ def plastic_scan(
     parameters: Mapping[str, Tensor] | None = None,
     backend: str | None = None,
     layer_norm: tuple[Tensor, Tensor] | None = None,
+    *,
+    query: Tensor | None = None,
+    key: Tensor | None = None,
+    modulation: Tensor | None = None,
 ) -> tuple[Tensor, State]:
     """Run a plastic layer over a whole sequence.
 
-    At each step the state is zeroed where an episode starts; then, with `pre` the activity of the step before,
+    At each step the state is zeroed where an episode starts. Then the presynaptic neurons are read, and the rule writes
+    the traces from `key` and `post`:
 
-        received[b, j] = drive[t, b, j] + sum_i pre[b, i] * (weight[i, j] + alpha[i, j] * trace[b, i, j])
+        received[b, j] = drive[t, b, j] + sum_i query[t, b, i] * (weight[i, j] + alpha[i, j] * trace[b, i, j])
         post[b, j] = tanh(received[b, j])
 
-    and the rule writes the traces from `pre` and `post`. With `layer_norm`, and mean and variance over the sample's N
-    neurons at the step,
+    Without `query` the layer is recurrent, as in the paper: query and key are both the layer's own activity one step
+    before. With `query` it reads and writes with neurons that are given for the same step. With `layer_norm`, and mean
+    and variance over the sample's N neurons at the step,
 
         post[b, j] = tanh(gain[j] * (received[b, j] - mean[b]) / sqrt(variance[b] + 1e-5) + bias[j])
 
-    Differentiable in every floating-point argument, from the
-    activity and from the final state.
+    Differentiable in every floating-point argument, from the activity and from the final state.
 
     Args:
         drive: (T, B, N) input to the neurons, floating point. With bfloat16 or float16 the scan computes in float32 and
             returns a float32 state.
-        weight: (N, N) from presynaptic row to postsynaptic column.
-        alpha: (N, N) plasticity of each connection, () one for all, or None for a layer that is not plastic.
+        weight: (K, N) from presynaptic row to postsynaptic column; K = N in a recurrent layer.
+        alpha: (K, N) plasticity of each connection, () one for all, or None for a layer that is not plastic.
         eta: () or (N,) plasticity rate of each postsynaptic neuron, meant to lie in [0, 1]; None for a rule without.
-        state: before the first step: activity (B, N), then a (B, N, N) tensor for each of the rule's traces. With
-            `alpha=None` the activity alone.
+        state: before the first step: in a recurrent layer the activity (B, N), then a (B, K, N) tensor for each of the
+            rule's traces unless `alpha` is None.
         episode_starts: (T, B) bool.
         rule: `"decay"`, `"oja"`, `"neuromodulated"`, `"retroactive"`, or a `Rule` of one's own.
-        parameters: the rule's tensors by name. `neuromodulated` and `retroactive` take `modulation_weight` (N,),
-            `modulation_bias` () and optionally `fan_out` (N,).
+        parameters: the rule's tensors by name. `neuromodulated` and `retroactive` take `modulation_weight` (N,) and
+            `modulation_bias` (), unless `modulation` is given, and optionally `fan_out` (N,).
         backend: a name to force one; by default PLASTIC_RL_BACKEND, and without it the fastest that can.
-        layer_norm: gain and bias, (N,) each, of a layer that normalises what its neurons receive; None for one that
+        layer_norm: gain and bias, (N,) each, of a layer that normalizes what its neurons receive; None for one that
             does not.
+        query: (T, B, K) presynaptic activity that reads the connections; None for a recurrent layer.
+        key: (T, B, K) presynaptic activity that the rule writes with; by default `query`.
+        modulation: (T, B) the neuromodulatory signal M(t), for a layer with `query` and a modulated rule; by default
+            it is computed from the activity of the step.
 
     Returns:
         Activity (T, B, N), and the state after the last step in the form of `state`.
@@ -127,9 +135,8 @@ def plastic_scan(
     (2016), "Layer normalization", for `layer_norm`.
     """
     arguments = checked_arguments(
-        drive, weight, alpha, eta, state, episode_starts, get_rule(rule), parameters, layer_norm
-    )
-    arguments = arguments.cast(compute_dtype(drive.dtype))
+        drive, weight, alpha, eta, state, episode_starts, get_rule(rule), parameters, layer_norm, query, key, modulation
+    ).cast(compute_dtype(drive.dtype))
     chosen = choose_backend(arguments, backend)
     if drive.shape[0] == 0:
         return drive.clone(), tuple(s.clone() for s in arguments.state)
@@ -151,23 +158,19 @@ def plastic_step(
     parameters: Mapping[str, Tensor] | None = None,
     backend: str | None = None,
     layer_norm: tuple[Tensor, Tensor] | None = None,
+    *,
+    query: Tensor | None = None,
+    key: Tensor | None = None,
+    modulation: Tensor | None = None,
 ) -> tuple[Tensor, State]:
     """Advance a plastic layer by one step without gradients, as a rollout does.
 
-    Args:
-        drive: (B, N).
-        weight: (N, N).
-        alpha: (N, N), () or None.
-        eta: (), (N,) or None.
-        state: as in `plastic_scan`. Not to be used afterwards: its traces may have been updated in place.
-        episode_starts: (B,) bool.
-        rule: as in `plastic_scan`.
-        parameters: as in `plastic_scan`.
-        backend: as in `plastic_scan`.
-        layer_norm: as in `plastic_scan`.
+    Arguments are those of `plastic_scan` without the time dimension: `drive` (B, N), `query` and `key` (B, K),
+    `modulation` and `episode_starts` (B,).
 
     Returns:
-        Activity (B, N) and the state after the step.
+        Activity (B, N) and the state after the step. The state handed in must not be used afterwards: its traces may
+        have been updated in place.
 
     Raises:
         ValueError: as `plastic_scan`.
@@ -175,9 +178,14 @@ def plastic_step(
     """
     if isinstance(drive, Tensor) and drive.dim() != 2:
         raise ValueError(f"drive must have shape (B, N), not {tuple(drive.shape)}")
-    sequence, starts = (x.unsqueeze(0) if isinstance(x, Tensor) else x for x in (drive, episode_starts))
-    arguments = checked_arguments(sequence, weight, alpha, eta, state, starts, get_rule(rule), parameters, layer_norm)
-    arguments = arguments.cast(compute_dtype(drive.dtype))
+
+    def one(x: Tensor | None) -> Tensor | None:
+        return x.unsqueeze(0) if isinstance(x, Tensor) else x
+
+    arguments = checked_arguments(
+        one(drive), weight, alpha, eta, state, one(episode_starts),  # type: ignore[arg-type]
+        get_rule(rule), parameters, layer_norm, one(query), one(key), one(modulation),
+    ).cast(compute_dtype(drive.dtype))  # fmt: skip
     chosen = choose_backend(arguments, backend)
     with torch.autocast(drive.device.type, enabled=False):
         activity, state = (chosen.step or chosen.scan)(arguments)

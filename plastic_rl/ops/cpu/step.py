@@ -10,96 +10,104 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from plastic_rl.ops.arguments import ScanArguments
-from plastic_rl.ops.compiled import inner, kernel, run
-from plastic_rl.ops.layer import DECAY, MODULATED, OJA
-from plastic_rl.ops.normalisation import normalise
+from plastic_rl.ops.arguments import ScanArguments, State
+from plastic_rl.ops.cpu.compiled import inner, kernel, run
+from plastic_rl.ops.cpu.normalization import normalize
+from plastic_rl.ops.cpu.tiles import squash
 from plastic_rl.ops.reference import activate
-from plastic_rl.ops.sweeps import squash
+from plastic_rl.ops.rules import DECAY, NEUROMODULATED, OJA
 
-RETROACTIVE = 3
-CODES = {"decay": DECAY, "oja": OJA, "neuromodulated": MODULATED, "retroactive": RETROACTIVE}
 # Below this many trace elements for each, a second thread costs more than it saves.
 _ELEMENTS_OF_A_THREAD = 1_000_000
 
 
-def step(arguments: ScanArguments) -> tuple[Tensor, tuple[Tensor, ...]]:
+def step(arguments: ScanArguments) -> tuple[Tensor, State]:
     """Advance by one step, with drive (1, B, N), writing into the traces of the state where they are contiguous.
 
     Returns:
         Activity (1, B, N), and the state after the step.
     """
     a, p = arguments, arguments.parameters
-    pre = a.state[0].masked_fill(a.episode_starts[0].unsqueeze(1), 0)
-    received = torch.addmm(a.drive[0], pre, a.weight)
+    if a.query is None or a.key is None:
+        query = key = a.state[0].masked_fill(a.episode_starts[0].unsqueeze(1), 0)
+    else:
+        query, key = a.query[0], a.key[0]
+    received = torch.addmm(a.drive[0], query, a.weight)
     if a.alpha is None:
         activity = activate(a, received)
-        return activity.unsqueeze(0), (activity,)
+        return activity.unsqueeze(0), (activity,) if a.recurrent else ()
     n = a.drive.shape[2]
-    traces = [trace.contiguous() for trace in a.state[1:]]
+    traces = [trace.contiguous() for trace in a.traces]
     eta = a.drive.new_zeros(n) if a.eta is None else a.eta.expand(n)
-    signal = [p.get(name, a.drive.new_zeros(n)) for name in ("modulation_weight", "fan_out")]
-    if "fan_out" not in p:
-        signal[1] = a.drive.new_ones(n)
+    fan_out = p["fan_out"] if "fan_out" in p else a.drive.new_ones(n)
+    nothing = a.drive.new_empty(0)
+    signals = nothing if a.modulation is None else a.modulation[0]
+    weight = p.get("modulation_weight", nothing)
     bias = p.get("modulation_bias", a.drive.new_zeros(())).reshape(1)
     activity = torch.empty_like(received)
-    n_threads = max(1, min(torch.get_num_threads(), len(pre), traces[0].numel() // _ELEMENTS_OF_A_THREAD))
-    sequences = (a.episode_starts[0], pre, received, activity, traces[0], traces[-1])
-    nothing = a.drive.new_empty(0)
-    normalisation = [nothing if x is None else x for x in (a.gain, a.bias)]
-    layer = (a.alpha.expand(n, n), eta, *signal, bias, *normalisation)
+    n_threads = max(1, min(torch.get_num_threads(), len(query), traces[0].numel() // _ELEMENTS_OF_A_THREAD))
+    sequences = (a.episode_starts[0], query, key, received, activity, signals, traces[0], traces[-1])
+    normalization = [nothing if x is None else x for x in (a.gain, a.bias)]
+    layer = (a.alpha.expand(a.weight.shape), eta, weight, fan_out, bias, *normalization)
     arrays: tuple[Any, ...] = tuple(x.contiguous().numpy() for x in (*sequences, *layer))
-    run(_step, n_threads, n_threads, lambda job, _: (CODES[a.rule.name], *arrays, job, n_threads))
+    run(_step, n_threads, n_threads, lambda job, _: (a.rule.code, *arrays, job, n_threads))
     for trace in traces:
         if not trace.is_inference():
             torch.autograd.graph.increment_version(trace)
-    return activity.unsqueeze(0), (activity.clone(), *traces)
+    return activity.unsqueeze(0), (activity.clone(), *traces) if a.recurrent else tuple(traces)
 
 
 @kernel
 def _step(
-    rule, starts, pre, received, activity, traces, eligibilities, alpha, eta, modulation_weight, fan_out,
-    modulation_bias, gain, bias, job, n_jobs,
+    rule, starts, query, key, received, activity, signals, traces, eligibilities, alpha, eta, modulation_weight,
+    fan_out, modulation_bias, gain, bias, job, n_jobs,
 ):  # fmt: skip
-    for b in range(job, len(pre), n_jobs):
+    for b in range(job, len(query), n_jobs):
         trace, eligibility, post, total = traces[b], eligibilities[b], activity[b], received[b]
         if starts[b]:
             trace[:] = 0
             eligibility[:] = 0
         else:
-            _read(trace, alpha, pre[b], total)
+            _read(trace, alpha, query[b], total)
         if len(gain):
-            normalise(total, gain, bias)
+            normalize(total, gain, bias)
         squash(total, post)
         if rule == DECAY:
-            for i in range(post.size):
-                _decay(trace[i], pre[b, i], post, eta)
+            for i in range(key.shape[1]):
+                _decay(trace[i], key[b, i], post, eta)
         elif rule == OJA:
-            for i in range(post.size):
-                _oja(trace[i], pre[b, i], post, eta)
+            for i in range(key.shape[1]):
+                _oja(trace[i], key[b, i], post, eta)
         else:
-            signal = modulation_bias[0]
-            for j in range(post.size):
-                signal += post[j] * modulation_weight[j]
-            signal = post.dtype.type(math.tanh(signal))
-            for i in range(post.size):
-                if rule == MODULATED:
-                    _modulated(trace[i], pre[b, i], post, signal, fan_out)
+            signal = _signal(signals, b, modulation_weight, modulation_bias, post)
+            for i in range(key.shape[1]):
+                if rule == NEUROMODULATED:
+                    _modulated(trace[i], key[b, i], post, signal, fan_out)
                 else:
                     _retroactive(trace[i], eligibility[i], signal, fan_out)
-                    _decay(eligibility[i], pre[b, i], post, eta)
+                    _decay(eligibility[i], key[b, i], post, eta)
+
+
+@inner
+def _signal(signals, b, modulation_weight, modulation_bias, post):
+    if len(signals):
+        return signals[b]
+    signal = modulation_bias[0]
+    for j in range(post.size):
+        signal += post[j] * modulation_weight[j]
+    return post.dtype.type(math.tanh(signal))
 
 
 @inner
 def _read(trace, alpha, pre, received):
-    n = pre.size
-    for i in range(0, n // 4 * 4, 4):
-        for j in range(n):
+    k = pre.size
+    for i in range(0, k // 4 * 4, 4):
+        for j in range(received.size):
             r = pre[i] * alpha[i, j] * trace[i, j] + pre[i + 1] * alpha[i + 1, j] * trace[i + 1, j]
             r += pre[i + 2] * alpha[i + 2, j] * trace[i + 2, j] + pre[i + 3] * alpha[i + 3, j] * trace[i + 3, j]
             received[j] += r
-    for i in range(n // 4 * 4, n):
-        for j in range(n):
+    for i in range(k // 4 * 4, k):
+        for j in range(received.size):
             received[j] += pre[i] * alpha[i, j] * trace[i, j]
 
 

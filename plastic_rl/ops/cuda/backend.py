@@ -1,0 +1,181 @@
+"""The fused scan on CUDA: what the Triton kernels are given, and what becomes of their results.
+
+With TRITON_INTERPRET=1 the kernels run on the CPU, slowly, for tests.
+"""
+
+import math
+import os
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from plastic_rl.ops import autograd
+from plastic_rl.ops.arguments import ScanArguments, State
+from plastic_rl.ops.autograd import Inputs
+from plastic_rl.ops.rules import Rule
+
+# Elements of the tile that a program works on at a time, and of each of its warps: the fastest of some on an H100. A
+# larger tile does not fit in the registers of a multiprocessor.
+TILE_ELEMENTS, WARP_ELEMENTS = 64 * 64, 512
+
+
+@cache
+def _missing() -> str | None:
+    if find_spec("triton") is None:
+        return "the package triton is not installed"
+    import triton
+
+    if tuple(map(int, triton.__version__.split(".")[:2])) < (3, 3):
+        return f"it needs triton 3.3 or later, not {triton.__version__}"
+    return None
+
+
+def obstacle(arguments: ScanArguments) -> str | None:
+    """Say why these arguments cannot be run here, or return None."""
+    device, dtype = arguments.drive.device.type, arguments.drive.dtype
+    if device != "cuda" and not (device == "cpu" and os.environ.get("TRITON_INTERPRET") == "1"):
+        return f"it runs on CUDA, and the tensors are on {arguments.drive.device}"
+    if (missing := _missing()) is not None:
+        return missing
+    if dtype not in (torch.float32, torch.float64):
+        return f"it computes in float32 or float64, not {dtype}"
+    if not arguments.recurrent:
+        return "it knows recurrent layers only, not a query"
+    return autograd.obstacle(arguments)
+
+
+def scan(arguments: ScanArguments) -> tuple[Tensor, State]:
+    """Run the layer over a sequence; see `autograd.scan`."""
+    return autograd.scan(KERNELS, arguments)
+
+
+def _tiling(n: int, batch: int, device: torch.device) -> dict[str, int]:
+    """Return the tiles' rows and columns, how many a program has, and the number of programs of each sample."""
+    rows = 1 << (n - 1).bit_length()
+    cols = max(1, min(rows, TILE_ELEMENTS // rows))
+    n_tiles = -(-n // cols)
+    tiles = -(-n_tiles // min(n_tiles, _programs(batch, device)))
+    return {"ROWS": rows, "COLS": cols, "TILES": tiles, "PROGRAMS": -(-n_tiles // tiles)}
+
+
+def _programs(batch: int, device: torch.device) -> int:
+    """Return how many programs each sample may have, so that all run at once and can wait for one another."""
+    if device.type != "cuda":
+        return 1
+    return max(1, torch.cuda.get_device_properties(device).multi_processor_count // max(1, batch))
+
+
+def _options(tiling: dict[str, int]) -> dict[str, Any]:
+    """Return what Triton is told of a launch; a cooperative one fails where not all its programs run at once."""
+    options: dict[str, Any] = {"num_warps": max(1, min(8, tiling["ROWS"] * tiling["COLS"] // WARP_ELEMENTS))}
+    if tiling.get("PROGRAMS", 1) > 1:
+        options["launch_cooperative_grid"] = True
+    return options
+
+
+def _forward(rule: Rule, starts: Tensor, x: Inputs, trains: bool) -> tuple[Tensor, State, State]:
+    from plastic_rl.ops.cuda import kernels
+
+    n_steps, batch, n = x.drive.shape
+    every = _segment(n_steps)
+    n_segments = -(-n_steps // every) if trains else 0
+    initial = [trace for trace in (x.trace, x.eligibility) if trace is not None]
+    traces = torch.stack(initial).contiguous()
+    sequences = [tensor.contiguous() for tensor in (x.drive, starts.to(torch.int8), x.activity)]
+    activity, signals = torch.empty_like(sequences[0]), x.drive.new_empty(n_steps, batch)
+    received = activity if x.gain is None else torch.empty_like(activity)
+    checkpoints = x.drive.new_empty(len(initial), n_segments, batch, n, n)
+    tiling = _tiling(n, batch, x.drive.device)
+    counters = torch.zeros(batch, dtype=torch.int32, device=x.drive.device)
+    with torch.cuda.device_of(x.drive):
+        kernels.forward[(batch, tiling["PROGRAMS"])](
+            *sequences, traces, *_layer(x), activity, received, signals, checkpoints, counters,
+            n_steps, batch, n, every, n_segments,
+            RULE=rule.code, NORM=x.gain is not None, **tiling, **_options(tiling),
+        )  # fmt: skip
+    unclipped = traces[0] if rule.limit is not None else traces[0, :0]
+    finals = [trace.clone() for trace in traces]
+    if rule.limit is not None:
+        finals[0].clamp_(-rule.limit, rule.limit)
+    return activity, tuple(finals), (received, signals, checkpoints, unclipped)
+
+
+def _segment(n_steps: int) -> int:
+    return math.isqrt(n_steps - 1) + 1
+
+
+def _backward(
+    rule: Rule,
+    starts: Tensor,
+    x: Inputs,
+    saved: tuple[Tensor, ...],
+    activity: Tensor,
+    activity_gradient: Tensor,
+    trace_gradients: tuple[Tensor | None, ...],
+) -> Inputs:
+    """Run the segments from the last to the first."""
+    from plastic_rl.ops.cuda import kernels
+
+    received, signals, checkpoints, unclipped = saved
+    n_steps, batch, n = activity.shape
+    every = _segment(n_steps)
+    adjoints = torch.stack([activity.new_zeros(batch, n, n) if g is None else g for g in trace_gradients])
+    if rule.limit is not None:
+        adjoints[0].masked_fill_(~(unclipped.abs() <= rule.limit), 0)
+    flags, first = starts.to(torch.int8).contiguous(), x.activity.contiguous()
+    carried, drive_gradient = torch.zeros_like(first), torch.empty_like(activity)
+    weight, alpha, eta, modulation_weight, _, fan_out, gain, _ = _layer(x)
+    gradients = tuple(activity.new_zeros(batch, *shape) for shape in ((n, n), (n,), (n,), (), (n,), (n,), (n,)))
+    traces = activity.new_empty(len(adjoints), every, batch, n, n)
+    tiling = _tiling(n, batch, activity.device)
+    tile = {"ROWS": tiling["ROWS"], "COLS": tiling["COLS"]}
+    sums, parts = activity.new_empty(batch, 3, n), activity.new_empty(batch, tiling["PROGRAMS"], n)
+    counters = torch.zeros(checkpoints.shape[1], batch, dtype=torch.int32, device=activity.device)
+    with torch.cuda.device_of(activity):
+        for segment in range(checkpoints.shape[1] - 1, -1, -1):
+            begin = segment * every
+            span = (begin, min(every, n_steps - begin), every, batch, n)
+            kernels.rebuild[(batch, tiling["TILES"] * tiling["PROGRAMS"])](
+                checkpoints[0, segment], checkpoints[-1, segment], traces, activity, first, flags, eta, fan_out,
+                signals, *span, RULE=rule.code, **tile, **_options(tile),
+            )  # fmt: skip
+            kernels.backward[(batch, tiling["PROGRAMS"])](
+                activity, received, flags, first, signals, traces, adjoints, activity_gradient.contiguous(),
+                drive_gradient, carried, sums, weight, alpha, eta, modulation_weight, fan_out, gain, *gradients, parts,
+                counters[segment], *span, RULE=rule.code, NORM=x.gain is not None, **tiling, **_options(tiling),
+            )  # fmt: skip
+    alpha, eta, modulation_weight, modulation_bias, fan_out, gain, bias = (g.sum(0) for g in gradients)
+    return Inputs(
+        drive_gradient, _weight_gradient(activity, starts, first, drive_gradient), alpha, eta, modulation_weight,
+        modulation_bias, fan_out, gain, bias, activity=carried,
+        **dict(zip(("trace", "eligibility"), adjoints, strict=False)),
+    )  # fmt: skip
+
+
+KERNELS = autograd.Kernels(_forward, _backward)
+
+
+def _layer(x: Inputs) -> tuple[Tensor, ...]:
+    drive, n = x.drive, x.drive.shape[2]
+
+    def vector(tensor: Tensor | None, missing: float = 0.0) -> Tensor:
+        return drive.new_full((n,), missing) if tensor is None else tensor.expand(n).contiguous()
+
+    return (
+        x.weight.contiguous(),
+        x.alpha.expand(n, n).contiguous(),
+        vector(x.eta),
+        vector(x.modulation_weight),
+        drive.new_zeros(()) if x.modulation_bias is None else x.modulation_bias,
+        vector(x.fan_out, 1.0),
+        vector(x.gain),
+        vector(x.bias),
+    )
+
+
+def _weight_gradient(activity: Tensor, starts: Tensor, first: Tensor, drive_gradient: Tensor) -> Tensor:
+    pre = torch.cat([first.unsqueeze(0), activity[:-1]]).masked_fill_(starts.unsqueeze(2), 0)
+    return pre.flatten(0, 1).T @ drive_gradient.flatten(0, 1)
