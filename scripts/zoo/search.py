@@ -20,7 +20,7 @@ def sample_hyperparams(
         n_actions: not used.
         n_envs: environments of a rollout.
         additional_args: not used.
-        settings: the hyperparameters that the trial is a variant of.
+        settings: the hyperparameters that the trial is a variant of; without them the core's are not drawn.
     """
     settings = settings or {}
     drawn: dict[str, Any] = {
@@ -34,7 +34,9 @@ def sample_hyperparams(
         drawn["n_epochs"] = trial.suggest_categorical("n_epochs", [2, 4, 8])
         parts = trial.suggest_categorical("minibatches", [2, 4, 8])
         drawn["batch_size"] = settings["n_steps"] * max(1, n_envs // parts)
-    policy_kwargs = settings.get("policy_kwargs", {})
+    if "policy_kwargs" not in settings:  # the Zoo's own search, which does not say what it is a variant of
+        return drawn
+    policy_kwargs = settings["policy_kwargs"]
     known = core_arguments(policy_kwargs.get("core", "plastic"))
     ranges = {"alpha_init": (1e-3, 0.3), "eta_init": (1e-2, 0.5)}
     own = {name: trial.suggest_float(name, *ranges[name], log=True) for name in ranges if name in known}

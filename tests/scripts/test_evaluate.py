@@ -9,7 +9,7 @@ import pytest
 
 from plastic_rl.scripts import evaluate, train
 from plastic_rl.scripts.runs.folder import open_run
-from plastic_rl.scripts.runs.play import Lives, bootstrap_interval
+from plastic_rl.scripts.runs.play import Episodes, bootstrap_interval
 
 NAME = "plastic_rl-Maze-v0"
 SMALL = ["--env-kwargs", "size:5", "episode_steps:20", "-params", "n_envs:4", "n_steps:20", "batch_size:40"]
@@ -47,10 +47,10 @@ def test_an_interval_covers_the_mean_as_often_as_it_says():
 
 
 def test_short_episodes_count_only_while_they_last():
-    lives = Lives(np.array([[1.0, 2.0, 3.0], [3.0, np.nan, np.nan]]))
-    assert lives.returns.tolist() == [6, 3]
-    assert lives.reward_by_time.tolist() == [2, 2, 3]
-    low, high = lives.interval_by_time()
+    played = Episodes(np.array([[1.0, 2.0, 3.0], [3.0, np.nan, np.nan]]))
+    assert played.returns.tolist() == [6, 3]
+    assert played.reward_by_time.tolist() == [2, 2, 3]
+    low, high = played.interval_by_time()
     assert low.tolist() == [1, 2, 3]
     assert high.tolist() == [3, 2, 3]
 

@@ -10,7 +10,7 @@ from gymnasium import spaces
 from rich.console import Console
 
 from plastic_rl.scripts import train, watch
-from plastic_rl.scripts.figures.episode import LifeFigure
+from plastic_rl.scripts.figures.episode import EpisodeFigure
 from plastic_rl.scripts.figures.recording import Moment, choice_names, record
 from plastic_rl.scripts.figures.terminal import Scene, bar_of, shrink
 from plastic_rl.scripts.runs.folder import open_run
@@ -115,7 +115,7 @@ def test_any_algorithm_core_and_environment(env, arguments, tmp_path):
 def test_many_choices_are_drawn_as_cells():
     picture, activity = np.zeros((10, 10, 3), np.uint8), np.zeros(3)
     moments = [Moment(picture, 0.0, {}, activity, None, np.full(30, p), np.zeros(30), None) for p in (0.1, 0.9)]
-    figure = LifeFigure(moments, spaces.MultiBinary(30), "title")
+    figure = EpisodeFigure(moments, spaces.MultiBinary(30), "title")
     assert not np.array_equal(figure.frame(0), figure.frame(1))
 
 
