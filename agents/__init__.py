@@ -4,6 +4,7 @@ from plastic_rl.agents.a2c import PlasticA2C
 from plastic_rl.agents.bptt import PlasticBPTT
 from plastic_rl.agents.export import SingleStep, export_policy
 from plastic_rl.agents.extractors import SmallImageExtractor
+from plastic_rl.agents.hyperparams import hyperparameters
 from plastic_rl.agents.muon import Muon
 from plastic_rl.agents.policy import CnnPolicy, MlpPolicy, MultiInputPolicy, PlasticActorCriticPolicy
 from plastic_rl.agents.ppo import PlasticPPO
@@ -22,5 +23,6 @@ __all__ = [
     "SingleStep",
     "SmallImageExtractor",
     "export_policy",
+    "hyperparameters",
     "make_vec_env",
 ]

@@ -23,8 +23,8 @@ class AveragedGradients(BaseCallback):
     steps of all processes.
 
     With `PlasticBPTT`, n processes of B/n environments learn as one of B does. With A2C and PPO each process normalizes
-    advantages over its own minibatch. The statistics of `VecNormalize` are put together before every rollout; those of
-    batch normalization become process 0's.
+    advantages over its own minibatch. The statistics of rewards and of `VecNormalize` are put together before every
+    rollout; those of batch normalization become process 0's.
 
     Put it first among the callbacks; other callbacks must not end the training of one process alone.
 
@@ -86,8 +86,12 @@ class AveragedGradients(BaseCallback):
             )
         for buffer in self.model.policy.buffers():
             distributed.broadcast(buffer)
+        statistics = []
         if (normalization := self.model.get_vec_normalize_env()) is not None:
-            self._merge([*observation_statistics(normalization), normalization.ret_rms])
+            statistics += [*observation_statistics(normalization), normalization.ret_rms]
+        if (scale := getattr(self.model, "return_scale", None)) is not None:
+            statistics.append(scale.statistics)
+        self._merge(statistics)
 
     def _merge(self, statistics: list[RunningMeanStd]) -> None:
         """Give all processes the statistics of what all of them have seen."""

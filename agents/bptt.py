@@ -11,7 +11,8 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from plastic_rl.agents import distributed
-from plastic_rl.agents.hyperparameters import check_hyperparameters
+from plastic_rl.agents.checks import check_hyperparameters
+from plastic_rl.agents.hyperparams import fill_in
 from plastic_rl.agents.policy import PlasticActorCriticPolicy
 from plastic_rl.agents.rollouts import PolicyName, RecurrentRollouts
 from plastic_rl.agents.sequence_buffer import SequenceBuffer
@@ -32,23 +33,30 @@ class PlasticBPTT(RecurrentRollouts):
     Logs `train/loss`, `train/accuracy` (of the most probable answer, or of its bits; not for `Box`) and
     `train/grad_norm`.
 
+    An argument that is None has the value that `plastic_rl.hyperparameters` gives: that of the environment's row, if
+    `env` is an id that has one, else the default named below.
+
     Args:
         policy: `"MlpPolicy"`, `"CnnPolicy"`, `"MultiInputPolicy"`, or a policy class.
-        env: an environment id, a Gymnasium `Env` or `VectorEnv`, or an SB3 `VecEnv`, whose infos hold `target`.
-        learning_rate: of Adam, a number or a schedule of the remaining progress (1 to 0).
-        n_steps: length of a rollout, a multiple of an episode's; by default that of this package's tasks.
-        max_grad_norm: where the norm of the gradient is cut.
+        env: a Gymnasium `Env` or `VectorEnv`, or an SB3 `VecEnv`, whose infos hold `target`; or an environment id, of
+            which as many copies are made as its row says: 32 where it has none.
+        learning_rate: of Adam, a number or a schedule of the remaining progress (1 to 0). Default: from 1e-3 linearly
+            to 0.
+        n_steps: length of a rollout, a multiple of an episode's. Default: the length of an episode, which the tasks of
+            this package say.
+        max_grad_norm: where the norm of the gradient is cut. Default: 1.
         rollout_buffer_class: `SequenceBuffer` or a subclass.
         rollout_buffer_kwargs: its further arguments.
         stats_window_size: episodes over which logged returns are averaged.
         tensorboard_log: folder for TensorBoard; None writes nothing.
-        policy_kwargs: beside SB3's, `core` and `core_kwargs`; see `PlasticActorCriticPolicy`.
+        policy_kwargs: beside SB3's, `core` and `core_kwargs`; see `PlasticActorCriticPolicy`. Default: the plastic core
+            with 64 units and Oja's rule, whose traces cannot grow without bound.
         verbose: 0 prints nothing, 1 a table for each rollout, 2 more.
         seed: of parameters, actions and environments.
         device: `"auto"`, `"cpu"`, `"cuda"`, ....
         acting: who acts while observations are collected: the `"policy"`, by sampling, which then learns what would
             have been right where it came itself (as DAgger does), or the `"oracle"`: the returns of training, in
-            monitor files and `rollout/ep_rew_mean`, are then the oracle's.
+            monitor files and `rollout/ep_rew_mean`, are then the oracle's. Default: the policy.
 
     Raises:
         TypeError, ValueError: an argument is of another type, or out of its range; the message names it.
@@ -58,13 +66,15 @@ class PlasticBPTT(RecurrentRollouts):
     Source: Miconi, Clune & Stanley (2018), section 4; Ross, Gordon & Bagnell (2011) for acting by the learner's policy.
     """
 
+    name = "plastic_bptt"
+
     def __init__(
         self,
         policy: PolicyName | str | type[PlasticActorCriticPolicy],
         env: GymEnv | str,
-        learning_rate: float | Schedule = 1e-3,
+        learning_rate: float | Schedule | None = None,
         n_steps: int | None = None,
-        max_grad_norm: float = 1.0,
+        max_grad_norm: float | None = None,
         rollout_buffer_class: type[RolloutBuffer] | None = None,
         rollout_buffer_kwargs: dict[str, Any] | None = None,
         stats_window_size: int = 100,
@@ -75,12 +85,11 @@ class PlasticBPTT(RecurrentRollouts):
         device: torch.device | str = "auto",
         _init_setup_model: bool = True,
         *,
-        acting: Literal["policy", "oracle"] = "policy",
+        acting: Literal["policy", "oracle"] | None = None,
     ) -> None:
-        check_choice("acting", acting, ACTING)
         arguments: dict[str, Any] = {
             "learning_rate": learning_rate,
-            "n_steps": 1 if n_steps is None else n_steps,
+            "n_steps": n_steps,
             "max_grad_norm": max_grad_norm,
             "rollout_buffer_class": rollout_buffer_class,
             "rollout_buffer_kwargs": rollout_buffer_kwargs,
@@ -90,12 +99,17 @@ class PlasticBPTT(RecurrentRollouts):
             "verbose": verbose,
             "seed": seed,
             "device": device,
+            "acting": acting,
         }
+        arguments = fill_in(self.name, env, arguments)
+        self.acting = check_choice("acting", arguments.pop("acting"), ACTING)  # type: ignore[assignment]
+        finds_length = arguments["n_steps"] is None
+        if finds_length:
+            arguments["n_steps"] = 1  # until the environment is known
         check_hyperparameters(**arguments)
-        self.acting = acting
         super().__init__(
             policy,
-            env,
+            self._make_env(env),
             gamma=1.0,
             gae_lambda=1.0,
             ent_coef=0.0,
@@ -106,7 +120,7 @@ class PlasticBPTT(RecurrentRollouts):
             _init_setup_model=False,
             **arguments,
         )
-        if n_steps is None and self.env is not None:
+        if finds_length and _init_setup_model and self.env is not None:
             self.n_steps = _episode_length(self.env)
         if _init_setup_model:
             self._setup_model()
@@ -114,6 +128,7 @@ class PlasticBPTT(RecurrentRollouts):
     _last_answers: tuple[np.ndarray, np.ndarray]
 
     def _begin_episodes(self) -> None:
+        super()._begin_episodes()
         assert self.env is not None
         self._last_answers = _answers(self.env)
 
@@ -147,8 +162,8 @@ class PlasticBPTT(RecurrentRollouts):
         assert self.env is not None
         self._last_answers = _answers(self.env, infos, dones)
 
-    def _bootstrap_truncated(self, rewards: np.ndarray, *_: Any) -> np.ndarray:
-        return rewards  # which nothing is learned from
+    def _remember_truncated(self, *_: Any) -> None:
+        """Keep nothing: rewards play no part."""
 
     def _finish_rollout(self, rollout_buffer: SequenceBuffer, state: State) -> None:
         targets, queries = zip(*self._asked, strict=True)

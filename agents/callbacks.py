@@ -17,6 +17,30 @@ if TYPE_CHECKING:
     from plastic_rl.agents.rollouts import RecurrentRollouts
 
 NOT_TEXT = ("stdout", "log", "json", "csv")
+BINS = 50  # of the within-episode curve
+EARLIER = 8  # curves in grey
+
+# TensorBoard's CUSTOM SCALARS: what each chart shows, as patterns of tags.
+LAYOUT = {
+    "Learning": {
+        "return of an episode, mean over the last 100": ["Multiline", ["rollout/ep_rew_mean"]],
+        "score: 0 a random policy, 1 the oracle": ["Multiline", ["episode/score"]],
+        "accuracy of the answers (PlasticBPTT)": ["Multiline", ["train/accuracy"]],
+        "length of an episode, steps": ["Multiline", ["rollout/ep_len_mean"]],
+    },
+    "Plasticity": {
+        "eta, how fast traces change": ["Multiline", ["plasticity/.*eta"]],
+        "alpha, mean size of the plasticity coefficients": ["Multiline", ["plasticity/.*alpha_abs_mean"]],
+        "norm of the traces": ["Multiline", ["plasticity/.*_norm"]],
+    },
+    "Optimizer": {
+        "loss": ["Multiline", ["train/(policy_gradient_|policy_|value_|)loss"]],
+        "entropy loss": ["Multiline", ["train/entropy_loss"]],
+        "norm of the gradients before clipping": ["Multiline", ["gradients/.*", "train/grad_norm"]],
+        "learning rate": ["Multiline", ["train/learning_rate"]],
+        "change of the policy in an update": ["Multiline", ["train/approx_kl", "train/clip_fraction"]],
+    },
+}
 
 
 class PlasticityCallback(BaseCallback):
@@ -35,11 +59,12 @@ class PlasticityCallback(BaseCallback):
     - histograms of alpha and of the weights;
     - `matrices/...`: pictures of the weights, of alpha, and of the traces of one environment at the end of an episode;
     - `episode/reward_by_time`, the within-episode learning curve: mean reward by time since the start of the episode,
-      over the episodes since the last one;
+      over the episodes since the last one, in at most 50 bins, with earlier curves in grey;
     - `episode/modulation`, for neuromodulated cores: M(t) in the course of the first environment's last episode.
 
-    Once: `run/about`, a text with the command, the versions and the git commit; and what the HPARAMS page compares,
-    with `final/return` and `final/score`, the means over the last 100 episodes of the training.
+    Once: the pages "Learning", "Plasticity" and "Optimizer" of TensorBoard's CUSTOM SCALARS; `run/about`, a text with
+    the command, the versions and the git commit; and what the HPARAMS page compares, with `final/return` and
+    `final/score`, the means over the last 100 episodes of the training.
 
     Where `PlasticBPTT` lets the oracle act, the returns are not the policy's: no `final/...` and no score are logged,
     and what is compared is `train/accuracy`.
@@ -80,6 +105,7 @@ class PlasticityCallback(BaseCallback):
         self._time = np.zeros(0, np.int64)
         self._reward_sums = np.zeros(0)
         self._counts = np.zeros(0)
+        self._earlier: list[tuple[np.ndarray, np.ndarray]] = []
         self._traces: dict[str, torch.Tensor] = {}
         self._wants_traces = True
         self._signals: list[torch.Tensor] = []
@@ -102,6 +128,9 @@ class PlasticityCallback(BaseCallback):
             metrics = dict.fromkeys(names, 0.0)
             self.logger.record("hparams", HParam(hyperparameters(self.model), metrics), exclude=NOT_TEXT)
             self.logger.record("run/about", describe_run(), exclude=NOT_TEXT)
+            for output in self.logger.output_formats:
+                if isinstance(output, TensorBoardOutputFormat):
+                    output.writer.add_custom_scalars(LAYOUT)
 
     def _on_training_end(self) -> None:
         if self._gradients is not None:
@@ -216,21 +245,47 @@ class PlasticityCallback(BaseCallback):
     def _log_figures(self) -> None:
         if self._counts.any():
             title = f"within-episode learning after {self.n_episodes:,} episodes"
-            rewards = self._reward_sums / np.maximum(self._counts, 1)
-            self._log_line("episode/reward_by_time", title, "mean reward per step", rewards)
+            curve = _binned(self._reward_sums, self._counts)
+            self._log_line("episode/reward_by_time", title, "mean reward per step", curve, self._earlier)
+            self._earlier = [*self._earlier, curve][-EARLIER:]
             self._reward_sums[:] = 0
             self._counts[:] = 0
         if self._last_signal is not None:
             signal = self._last_signal.cpu().numpy()
-            self._log_line("episode/modulation", "neuromodulation in one episode", "M(t)", signal)
+            curve = (np.arange(1, len(signal) + 1), signal)
+            self._log_line("episode/modulation", "neuromodulation in one episode", "M(t)", curve, [])
 
-    def _log_line(self, tag: str, title: str, ylabel: str, values: np.ndarray) -> None:
+    def _log_line(
+        self,
+        tag: str,
+        title: str,
+        ylabel: str,
+        curve: tuple[np.ndarray, np.ndarray],
+        earlier: list[tuple[np.ndarray, np.ndarray]],
+    ) -> None:
         # matplotlib takes a second to import, and users of the policy alone do not need it.
         from matplotlib.figure import Figure as Canvas
         from matplotlib.ticker import MaxNLocator
 
         canvas = Canvas(figsize=(6, 3.5), layout="constrained")
         axes = canvas.add_subplot(xlabel="time in the episode (steps)", ylabel=ylabel, title=title)
-        axes.plot(np.arange(1, len(values) + 1), values, linewidth=1)
+        for number, (times, values) in enumerate(earlier):
+            label = "earlier" if number == 0 else None
+            axes.plot(times, values, linewidth=1, color="0.8", label=label)
+        axes.plot(*curve, linewidth=1.5, label="now" if earlier else None)
+        if earlier:
+            axes.legend(frameon=False)
+        low, high = axes.get_ylim()
+        axes.set_ylim(min(low, 0) if curve[1].min() < 0 else 0, max(high, 0))
         axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
         self.logger.record(tag, Figure(canvas, close=False), exclude=NOT_TEXT)
+
+
+def _binned(sums: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return times (from 1) and mean rewards, in at most `BINS` bins; those without a visit are left out."""
+    width = -(-len(sums) // BINS)
+    begins = np.arange(0, len(sums), width)
+    totals, visits = np.add.reduceat(sums, begins), np.add.reduceat(counts, begins)
+    ends = np.minimum(begins + width, len(sums))
+    seen = visits > 0
+    return ((begins + 1 + ends) / 2)[seen], totals[seen] / visits[seen]

@@ -13,7 +13,7 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, Combine
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import Tensor, nn
 
-from plastic_rl.agents.hyperparameters import check_dict
+from plastic_rl.agents.checks import check_dict
 from plastic_rl.arguments import LARGEST, check_flag, check_integer
 from plastic_rl.cores import RecurrentCore, State, make_core
 from plastic_rl.cores.base import MOST_UNITS

@@ -8,7 +8,8 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
 
-from plastic_rl.agents.hyperparameters import check_hyperparameters
+from plastic_rl.agents.checks import check_hyperparameters
+from plastic_rl.agents.hyperparams import fill_in
 from plastic_rl.agents.policy import PlasticActorCriticPolicy
 from plastic_rl.agents.rollouts import PolicyName, RecurrentRollouts
 
@@ -18,22 +19,30 @@ MINIBATCHES = 4
 class PlasticPPO(RecurrentRollouts, PPO):
     """SB3's `PPO` with a recurrent policy; a minibatch is the whole rollout of some environments.
 
+    An argument that is None has the value that `plastic_rl.hyperparameters` gives: that of the environment's row, if
+    `env` is an id that has one, else the default named below.
+
     Args:
         policy: `"MlpPolicy"`, `"CnnPolicy"`, `"MultiInputPolicy"`, or a policy class.
-        env: an environment id, a Gymnasium `Env` or `VectorEnv`, or an SB3 `VecEnv`.
-        learning_rate: of Adam, a number or a schedule of the remaining progress (1 to 0).
-        n_steps: length of a rollout; best a multiple of the length of an episode.
-        batch_size: steps in a minibatch, a multiple of `n_steps`; by default a quarter of the environments, however
+        env: a Gymnasium `Env` or `VectorEnv`, an SB3 `VecEnv`, or an environment id, of which as many copies are made
+            as its row says: 32 where it has none.
+        learning_rate: of Adam, a number or a schedule of the remaining progress (1 to 0). Default: from 1e-3 linearly
+            to 0, because recurrent policies start faster with more than SB3's 3e-4, and end better with less.
+        n_steps: length of a rollout; best a multiple of the length of an episode, through which gradients then reach
+            back to its start. Default: 128.
+        batch_size: steps in a minibatch, a multiple of `n_steps`. Default: a quarter of the environments, however
             many there are when training starts.
-        n_epochs: passes over a rollout.
-        gamma: discount of rewards per step.
-        gae_lambda: trades bias against variance in the estimate of advantages; 1 is the discounted return.
+        n_epochs: passes over a rollout. Default: 4, because a pass over whole sequences costs more than SB3's.
+        gamma: discount of rewards per step. Default: 0.99.
+        gae_lambda: trades bias against variance in the estimate of advantages; 1 is the discounted return. Default:
+            0.95.
         clip_range: how far the probability of an action may move in an update; a number or a schedule.
         clip_range_vf: the same for values; None leaves them free.
         normalize_advantage: whether advantages are normalized over a minibatch.
-        ent_coef: weight of the entropy in the loss.
+        ent_coef: weight of the entropy in the loss. Default: 0.01, because a policy that explores too little early
+            never finds what its memory is good for.
         vf_coef: weight of the values' error in the loss.
-        max_grad_norm: where the norm of the gradient is cut.
+        max_grad_norm: where the norm of the gradient is cut. Default: 0.5.
         use_sde: whether to explore with noise that depends on the state (gSDE, `Box` actions).
         sde_sample_freq: steps between two draws of that noise; -1 draws once a rollout.
         rollout_buffer_class: `SequenceBuffer` or a subclass.
@@ -41,33 +50,39 @@ class PlasticPPO(RecurrentRollouts, PPO):
         target_kl: if given, the epochs of an update end where the divergence from the old policy exceeds it.
         stats_window_size: episodes over which logged returns are averaged.
         tensorboard_log: folder for TensorBoard; None writes nothing.
-        policy_kwargs: beside SB3's, `core` and `core_kwargs`; see `PlasticActorCriticPolicy`.
+        policy_kwargs: beside SB3's, `core` and `core_kwargs`; see `PlasticActorCriticPolicy`. Default: the plastic core
+            with 64 units and Oja's rule, whose traces cannot grow without bound.
         verbose: 0 prints nothing, 1 a table for each rollout, 2 more.
         seed: of parameters, actions, minibatches and environments.
         device: `"auto"`, `"cpu"`, `"cuda"`, ....
         ent_coef_final: if given, the entropy coefficient goes linearly from `ent_coef` to this at the end of training.
+        normalize_reward: whether rewards are divided by the running standard deviation of the discounted return, as
+            with SB3's `VecNormalize`; the deviation is saved with the model. Default: True, because learning rates and
+            `ent_coef` then suit rewards of any size. A `VecNormalize` around `env` that does so takes its place.
 
     Raises:
         TypeError, ValueError: an argument is of another type, or out of its range; the message names it.
         ValueError: `batch_size` is no whole number of environments; the message says which values would do.
     """
 
+    name = "plastic_ppo"
+
     def __init__(
         self,
         policy: PolicyName | str | type[PlasticActorCriticPolicy],
         env: GymEnv | str,
-        learning_rate: float | Schedule = 3e-4,
-        n_steps: int = 128,
+        learning_rate: float | Schedule | None = None,
+        n_steps: int | None = None,
         batch_size: int | None = None,
-        n_epochs: int = 4,
-        gamma: float = 0.99,
-        gae_lambda: float = 0.95,
+        n_epochs: int | None = None,
+        gamma: float | None = None,
+        gae_lambda: float | None = None,
         clip_range: float | Schedule = 0.2,
         clip_range_vf: float | Schedule | None = None,
         normalize_advantage: bool = True,
-        ent_coef: float = 0.0,
+        ent_coef: float | None = None,
         vf_coef: float = 0.5,
-        max_grad_norm: float = 0.5,
+        max_grad_norm: float | None = None,
         use_sde: bool = False,
         sde_sample_freq: int = -1,
         rollout_buffer_class: type[RolloutBuffer] | None = None,
@@ -82,10 +97,12 @@ class PlasticPPO(RecurrentRollouts, PPO):
         _init_setup_model: bool = True,
         *,
         ent_coef_final: float | None = None,
+        normalize_reward: bool | None = None,
     ) -> None:
         arguments: dict[str, Any] = {
             "learning_rate": learning_rate,
             "n_steps": n_steps,
+            "batch_size": batch_size,
             "n_epochs": n_epochs,
             "gamma": gamma,
             "gae_lambda": gae_lambda,
@@ -106,18 +123,29 @@ class PlasticPPO(RecurrentRollouts, PPO):
             "verbose": verbose,
             "seed": seed,
             "device": device,
+            "ent_coef_final": ent_coef_final,
+            "normalize_reward": normalize_reward,
         }
-        check_hyperparameters(batch_size=batch_size, ent_coef_final=ent_coef_final, **arguments)
-        self.ent_coef_final = ent_coef_final
+        arguments = fill_in(self.name, env, arguments)
+        check_hyperparameters(**arguments)
+        self.ent_coef_final = arguments.pop("ent_coef_final")
+        self.normalize_reward = arguments.pop("normalize_reward")
+        batch_size = arguments.pop("batch_size")
         self.default_batch_size = batch_size is None
         with warnings.catch_warnings():
             # SB3 wants a batch size before the environments are known, and warns of that one.
             warnings.filterwarnings("ignore", "You have specified a mini-batch size")
-            super().__init__(policy, env, batch_size=max(n_steps, 2), _init_setup_model=False, **arguments)
+            super().__init__(
+                policy,
+                self._make_env(env),
+                batch_size=max(arguments["n_steps"], 2),
+                _init_setup_model=False,
+                **arguments,
+            )
         if batch_size is not None:
             self.batch_size = batch_size
             if self.env is not None:
-                _check_batch_size(batch_size, n_steps, self.n_envs)
+                _check_batch_size(batch_size, self.n_steps, self.n_envs)
         if _init_setup_model:
             self._setup_model()
 

@@ -9,14 +9,18 @@ from gymnasium.vector import VectorEnv
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.type_aliases import MaybeCallback
 from stable_baselines3.common.utils import obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
+from typing_extensions import Self
 
+from plastic_rl.agents.hyperparams import row
 from plastic_rl.agents.policy import CnnPolicy, MlpPolicy, MultiInputPolicy, PlasticActorCriticPolicy
+from plastic_rl.agents.return_scale import ReturnScale
 from plastic_rl.agents.sequence_buffer import SequenceBuffer, map_arrays
 from plastic_rl.agents.spaces import check_spaces
-from plastic_rl.agents.vec_env import wrap_vector_env
+from plastic_rl.agents.vec_env import make_vec_env, wrap_vector_env
 from plastic_rl.cores import State
 
 PolicyName = Literal["MlpPolicy", "CnnPolicy", "MultiInputPolicy"]
@@ -35,13 +39,24 @@ class RecurrentRollouts(OnPolicyAlgorithm):
         "CnnPolicy": CnnPolicy,
         "MultiInputPolicy": MultiInputPolicy,
     }
+    name: ClassVar[str]  # of the file in `hyperparams`
     policy: PlasticActorCriticPolicy
     rollout_buffer: SequenceBuffer
     ent_coef_final: float | None = None
+    normalize_reward: bool = False
+    return_scale: ReturnScale | None = None
     acting: Literal["policy", "oracle"] = "policy"
     _ent_coef_start: float | None = None
     _last_states: State | None = None
     _callback: BaseCallback | None = None
+
+    @classmethod
+    def _make_env(cls, env: Any) -> Any:
+        """Make the native vector environment of an id, with as many copies as its hyperparameters say."""
+        if not isinstance(env, str):
+            return env
+        tuned = row(cls.name, env)
+        return make_vec_env(env, tuned["n_envs"], env_kwargs=tuned.get("env_kwargs"))
 
     @staticmethod
     def _wrap_env(env: Any, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
@@ -71,6 +86,8 @@ class RecurrentRollouts(OnPolicyAlgorithm):
         self.rollout_buffer_class = self.rollout_buffer_class or SequenceBuffer
         super()._setup_model()
         self._last_states = None
+        if self.normalize_reward and self.return_scale is None:
+            self.return_scale = ReturnScale(self.n_envs)
 
     @property
     def last_states(self) -> State:
@@ -78,11 +95,12 @@ class RecurrentRollouts(OnPolicyAlgorithm):
         return self._last_states or self.policy.initial_state(self.n_envs)
 
     def rollout_state(self) -> dict[str, Any]:
-        """Return what the next rollout starts from: last observations, episode starts and recurrent states."""
+        """Return what the next rollout starts from: last observations, episode starts, recurrent states, returns."""
         return {
             "observations": self._last_obs,
             "starts": self._last_episode_starts,
             "states": self._last_states,
+            "returns": None if self.return_scale is None else self.return_scale.returns,
         }
 
     def set_rollout_state(self, state: dict[str, Any]) -> None:
@@ -90,12 +108,14 @@ class RecurrentRollouts(OnPolicyAlgorithm):
         self._last_obs, self._last_episode_starts = state["observations"], state["starts"]
         states = state["states"]
         self._last_states = None if states is None else tuple(torch.as_tensor(s, device=self.device) for s in states)
+        if self.return_scale is not None and state["returns"] is not None:
+            self.return_scale.returns = state["returns"]
 
     def _maybe_recommend_cpu(self, mlp_class_name: str = "ActorCriticPolicy") -> None:
         """Say nothing: a plastic core profits from a GPU even without convolutions."""
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_last_states", "_callback"]
+        return [*super()._excluded_save_params(), "_last_states", "_callback", "_truncated"]
 
     def _setup_learn(
         self,
@@ -115,23 +135,43 @@ class RecurrentRollouts(OnPolicyAlgorithm):
 
     def _begin_episodes(self) -> None:
         """Called after the environments were reset."""
+        if self.return_scale is not None:
+            self.return_scale.returns = np.zeros(self.n_envs)
 
-    def learn(self, *args: Any, **kwargs: Any) -> Any:
+    def learn(  # type: ignore[override]
+        self,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        log_interval: int = 1,
+        tb_log_name: str | None = None,
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> Self:
         """Learn as SB3's method of this name does; callbacks see the end of the training also after Ctrl-C.
 
         Args:
-            args: as in SB3: `total_timesteps`, `callback`, `log_interval`, `tb_log_name`, `reset_num_timesteps`,
-                `progress_bar`.
-            kwargs: the same.
+            total_timesteps: environment steps to take, all copies together.
+            callback: one, a list of them, or a function that is called at every step.
+            log_interval: rollouts between two tables and two points in TensorBoard.
+            tb_log_name: of the run in TensorBoard, before its number. Default: algorithm, core and seed, such as
+                `PlasticPPO_plastic_s1`.
+            reset_num_timesteps: whether the count of steps and the episodes begin anew.
+            progress_bar: whether to show one.
         """
+        name = self._run_name() if tb_log_name is None else tb_log_name
         try:
-            return super().learn(*args, **kwargs)
+            return super().learn(total_timesteps, callback, log_interval, name, reset_num_timesteps, progress_bar)
         except KeyboardInterrupt:
             if self._callback is not None:
                 self._callback.on_training_end()
             raise
         finally:
             self._callback = None
+
+    def _run_name(self) -> str:
+        core = self.policy.core_name
+        core = core.rpartition(":")[2] if isinstance(core, str) else getattr(core, "__name__", "core")
+        return f"{type(self).__name__}_{core}" + ("" if self.seed is None else f"_s{self.seed}")
 
     def _update_current_progress_remaining(self, num_timesteps: int, total_timesteps: int) -> None:
         super()._update_current_progress_remaining(num_timesteps, total_timesteps)
@@ -172,8 +212,8 @@ class RecurrentRollouts(OnPolicyAlgorithm):
                 self._move_on(new_obs, dones, infos)  # type: ignore[arg-type]
                 return False
             self._update_info_buffer(infos, dones)
+            self._remember_truncated(n_steps, dones, infos, state)
             n_steps += 1
-            rewards = self._bootstrap_truncated(rewards, dones, infos, state)
             assert self._last_obs is not None
             assert self._last_episode_starts is not None
             rollout_buffer.add(self._last_obs, actions, rewards, self._last_episode_starts, values, log_probs)
@@ -194,8 +234,13 @@ class RecurrentRollouts(OnPolicyAlgorithm):
         self._last_obs, self._last_episode_starts = new_obs, dones
 
     def _finish_rollout(self, rollout_buffer: SequenceBuffer, state: State) -> None:
-        """Compute returns and advantages, with the values of the last observations."""
+        """Scale rewards, then compute returns and advantages with the values of the last observations."""
         assert self._last_episode_starts is not None
+        if self.return_scale is not None and not self._is_scaled():
+            dones = np.concatenate([rollout_buffer.episode_starts[1:] > 0, self._last_episode_starts[None]])
+            rollout_buffer.rewards[:] = self.return_scale.scale(rollout_buffer.rewards, dones, self.gamma)
+        for step, cut, last_values in self._truncated:
+            rollout_buffer.rewards[step, cut] += self.gamma * last_values
         with torch.no_grad():
             obs_tensor = obs_as_tensor(self._last_obs, self.device)  # type: ignore[arg-type]
             values = self.policy.predict_values(obs_tensor, state, self._flags(self._last_episode_starts))
@@ -220,6 +265,7 @@ class RecurrentRollouts(OnPolicyAlgorithm):
                 )
 
     def _begin_rollout(self, n_envs: int) -> State:
+        self._truncated: list[tuple[int, list[int], np.ndarray]] = []
         if self._last_states is None or len(self._last_states[0]) != n_envs:
             self._last_states = self.policy.initial_state(n_envs)
         return self._last_states
@@ -234,20 +280,20 @@ class RecurrentRollouts(OnPolicyAlgorithm):
             return self.policy.unscale_action(actions)
         return np.clip(actions, self.action_space.low, self.action_space.high)
 
-    def _bootstrap_truncated(
-        self, rewards: np.ndarray, dones: np.ndarray, infos: list[dict[str, Any]], state: State
-    ) -> np.ndarray:
-        """Return rewards with the discounted value of a last observation that a time limit cut off, in its own state.
+    def _is_scaled(self) -> bool:
+        """Say whether a `VecNormalize` around the environment scales rewards already."""
+        normalize = self.get_vec_normalize_env()
+        return normalize is not None and normalize.norm_reward
 
-        What comes in is left as it is: it may be read-only, or of integers.
-        """
+    def _remember_truncated(self, step: int, dones: np.ndarray, infos: list[dict[str, Any]], state: State) -> None:
+        """Keep the value of a last observation that a time limit cut off, in its own state."""
         cut = [
             int(i)
             for i in np.flatnonzero(dones)
             if infos[i].get("TimeLimit.truncated", False) and infos[i].get("terminal_observation") is not None
         ]
         if not cut:
-            return rewards
+            return
         last = [infos[i]["terminal_observation"] for i in cut]
         stacked = {k: np.stack([o[k] for o in last]) for k in last[0]} if isinstance(last[0], dict) else np.stack(last)
         observations = map_arrays(lambda array: torch.as_tensor(array, device=self.device), stacked)
@@ -255,6 +301,4 @@ class RecurrentRollouts(OnPolicyAlgorithm):
         nowhere = torch.zeros(len(cut), dtype=torch.bool, device=self.device)
         with torch.no_grad():
             values = self.policy.predict_values(observations, tuple(s[index] for s in state), nowhere)
-        rewards = np.array(rewards, np.result_type(rewards, np.float32))
-        rewards[cut] += self.gamma * values.cpu().numpy().flatten()
-        return rewards
+        self._truncated.append((step, cut, values.cpu().numpy().flatten()))

@@ -1,6 +1,7 @@
 """Recall of images: complete one that was seen before from its upper or lower half."""
 
 import os
+import warnings
 
 import numpy as np
 from gymnasium import spaces
@@ -8,7 +9,7 @@ from gymnasium import spaces
 from plastic_rl.arguments import check_choice, check_integer
 from plastic_rl.envs.data.cifar10 import load_cifar10
 from plastic_rl.envs.data.dead_leaves import dead_leaves
-from plastic_rl.envs.data.folder import load_folder
+from plastic_rl.envs.data.folder import image_files, load_images
 from plastic_rl.envs.pattern_recall import presentations
 from plastic_rl.envs.rendering import Canvas
 from plastic_rl.envs.task import ReferenceReturns, Task
@@ -67,7 +68,8 @@ class ImageRecall(Task):
     * `blank_steps` (2): at least 0.
     * `settling_steps` (0): of the query steps, the first ones whose answers do not count yet: a network that answers
       with its own neurons needs a step to complete an image.
-    * `source` (`"dead_leaves"`): `"dead_leaves"`, 2,000 generated images; `"cifar10"`; or `"folder:PATH"`, one's own.
+    * `source` (`"dead_leaves"`): `"dead_leaves"`, 2,000 generated images; `"cifar10"`; or `"folder:PATH"`, one's own,
+      of any mode that Pillow reads.
     * `size` (32): side in pixels, even, 4 to 256; 32 for CIFAR-10.
     * `split` (`"train"`): `"train"` or `"test"`, without an image in common; every fifth of a folder is for tests.
     * `root` (None): the folder of the data sets; see `plastic_rl.envs.data.archives.data_root`.
@@ -224,10 +226,17 @@ def _load(source: str, size: int, split: str, root: str | os.PathLike | None) ->
             raise ValueError(f"size must be 32 for source 'cifar10', got {size}")
         return load_cifar10(split, root)
     if source.startswith("folder:"):
-        images = load_folder(source.removeprefix("folder:"), size)
-        test = np.arange(len(images)) % 5 == 4
-        return images[test if split == "test" else ~test]
+        return _load_folder(source.removeprefix("folder:"), size, split)
     raise ValueError(f"source must be 'dead_leaves', 'cifar10' or 'folder:PATH', got {source!r}")
+
+
+def _load_folder(folder: str, size: int, split: str) -> np.ndarray:
+    files = [file for k, file in enumerate(image_files(folder)) if (k % 5 == 4) == (split == "test")]
+    images = load_images(files, size)
+    flat = [str(file) for file, image in zip(files, images, strict=True) if not len(normalize(image[None]))]
+    if flat:
+        warnings.warn(f"left out, since their upper or lower half has one grey: {', '.join(flat)}", stacklevel=2)
+    return images
 
 
 def _text(image: np.ndarray) -> list[str]:

@@ -37,8 +37,6 @@ def command(main: Callable[[Sequence[str] | None], None]) -> Callable[..., None]
 
 def _prepare_process() -> None:
     """Set what libraries read when they are first imported, and make every stream accept every character."""
-    # Idle OpenMP threads sleep: by default they spin, on the cores that `plastic_scan`'s own threads want next.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ["MPLBACKEND"] = "Agg"  # commands draw into files; a notebook's backend may be missing here
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -26,7 +26,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("claims", nargs="*", metavar="NAME", help=f"all, or some of: {', '.join(claim_names())}")
     parser.add_argument("--arms", nargs="+", metavar="ARM", help="run these arms only")
     parser.add_argument("--seeds", nargs="+", type=int, metavar="SEED", help="run these seeds only")
-    quick = "a small version of the first arm, in a folder of its own"
+    quick = "a small version of the first arm, or of --arms, in a folder of its own"
     parser.add_argument("--quick", action="store_true", help=quick)
     parser.add_argument("--evaluate", action="store_true", help="only try the agents that are kept, on fresh episodes")
     parser.add_argument("--report", action="store_true", help="only write the report of the results on file")
@@ -50,7 +50,8 @@ def main(argv: Sequence[str]) -> None:
 
     errors: dict[str, str] = {}
     if not args.report:
-        runs = [run for run in chosen(claims, args.quick, args.arms, args.seeds) if not result_of(run, results)]
+        wanted = [run for claim in claims.values() for run in chosen(claim, args.quick, args.arms, args.seeds)]
+        runs = [run for run in wanted if not (results / f"{run.result}.json").exists()]
         errors = reproduce(claims, runs, results, args.quick, args.jobs, args.address)
     print(write_report(results, results.parent / "RESULTS.md"))
     for name, error in errors.items():
@@ -59,21 +60,21 @@ def main(argv: Sequence[str]) -> None:
         raise SystemExit(1)
 
 
-def chosen(claims: dict[str, Claim], quick: bool, arms: list[str] | None, seeds: list[int] | None) -> list[Run]:
-    """Return the runs of some claims, or those of them that have one of these arms and seeds."""
-    runs = [run for claim in claims.values() for run in claim.runs(quick)]
+def chosen(claim: Claim, quick: bool, arms: list[str] | None, seeds: list[int] | None) -> list[Run]:
+    """Return the runs of a claim, or those of them that have one of these arms and seeds.
+
+    The small version has its first arm alone, in its first task, unless arms are named.
+    """
+    runs = claim.runs(quick)
+    if quick and arms is None:
+        return runs[:1]
     for arm in arms or []:
-        check_name("arm", arm, {run.values["arm"] for run in runs})
-    runs = [run for run in runs if arms is None or run.values["arm"] in arms]
-    found = [run for run in runs if seeds is None or run.values["seed"] in seeds]
-    if not found:
-        refuse(f"--seeds must be some of {', '.join(sorted({str(run.values['seed']) for run in runs}))}, not {seeds}")
-    return found
-
-
-def result_of(run: Run, results: Path) -> bool:
-    """Return whether a run's result is on file."""
-    return (results / f"{run.result}.json").exists()
+        check_name(f"arm of claim {claim.name!r}", arm, {*claim.grid["arms"], *claim.arms})
+    wanted = {f"{arm}, {task}" for arm in arms or [] for task in claim.tasks} | set(arms or claim.arms)
+    runs = [run for run in runs if run.values["arm"] in wanted]
+    if unknown := set(seeds or []) - {run.values["seed"] for run in runs}:
+        refuse(f"--seeds must be those of claim {claim.name!r}, which has none of {sorted(unknown)}")
+    return [run for run in runs if seeds is None or run.values["seed"] in seeds]
 
 
 def reproduce(

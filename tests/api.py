@@ -7,6 +7,7 @@ environments and cores by name; the options of commands. Annotations are left ou
 import inspect
 import pkgutil
 import re
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ def _members(cls: type, listed: list[type]) -> list[str]:
 
 def _signature(value: Any, without: tuple[str, ...] = ("self",), **defaults: Any) -> str:
     """Return a signature without annotations and private parameters, with some defaults replaced."""
-    if not (inspect.isclass(value) or inspect.isroutine(value)):
+    if not (inspect.isclass(value) or inspect.isroutine(value)) or isinstance(value, cached_property):
         return ""
     parameters = [
         parameter.replace(annotation=parameter.empty, default=defaults.get(name, parameter.default))

@@ -49,6 +49,19 @@ def test_making_an_environment_loads_no_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_a_checkout_without_symbolic_links_says_what_to_do(tmp_path):
+    """As git leaves it where it may make none: a file with the link's target in it."""
+    package = tmp_path / "plastic_rl"
+    package.mkdir()
+    (package / "__init__.py").write_bytes((ROOT / "plastic_rl" / "__init__.py").read_bytes())
+    for name in ("agents", "envs", "scripts"):
+        (package / name).write_text(f"../{name}")
+    command = [sys.executable, "-S", "-c", "import plastic_rl"]  # without the hook of an editable install
+    done = subprocess.run(command, cwd=tmp_path, env={}, capture_output=True, text=True, check=False)
+    assert "ImportError: plastic_rl/envs" in done.stderr
+    assert "git config core.symlinks true" in done.stderr
+
+
 def test_every_package_on_disk_is_listed():
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")

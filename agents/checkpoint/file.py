@@ -93,8 +93,10 @@ def plain(value: Any) -> Any:
         return value.detach().cpu()  # another process may have no GPU of that number
     if isinstance(value, np.ndarray | np.generic):
         array = np.asarray(value)
-        if array.dtype.kind not in _KINDS or array.dtype.itemsize > 8 * (1 + (array.dtype.kind == "c")):
-            return plain(array.astype(str).tolist() if array.dtype.kind in "mM" else array.tolist())
+        if array.dtype.kind in "OSU":
+            return plain(array.tolist())
+        if array.dtype.kind not in _KINDS or array.dtype in (np.longdouble, np.clongdouble):
+            return array.astype(str).tolist() if array.dtype.kind != "V" else str(value)
         return torch.from_numpy(array.astype(array.dtype.newbyteorder("=")))
     if isinstance(value, dict):
         return {key if type(key) in (str, int) else str(key): plain(entry) for key, entry in value.items()}

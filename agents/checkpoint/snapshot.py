@@ -24,6 +24,7 @@ def capture(model: RecurrentRollouts) -> dict[str, Any]:
         "logger": Path(model.logger.dir).name if model.logger.dir else None,
         "counters": {name: getattr(model, name) for name in _COUNTERS if hasattr(model, name)},
         "episodes": list(model.ep_info_buffer or []),
+        "return_scale": None if model.return_scale is None else vars(model.return_scale.statistics),
         **process_state(model),
     }
 
@@ -65,6 +66,8 @@ def restore(
         setattr(model, name, value)
     model._num_timesteps_at_start = model.num_timesteps  # for steps per second
     model.ep_info_buffer = deque(arrays(state["episodes"]), maxlen=model._stats_window_size)
+    if model.return_scale is not None and state["return_scale"] is not None:
+        vars(model.return_scale.statistics).update(arrays(state["return_scale"]))
     layers = arrays((own or state)["environment"])
     goes_on = set_environment_state(model.env, layers, monitors, goes_on=own is not None)
     if own is None:

@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import NamedTemporaryFile, gettempdir
 
 import numpy as np
 
@@ -17,17 +17,34 @@ ROOT_VARIABLE = "PLASTIC_RL_DATA"
 def data_root(root: str | os.PathLike | None = None) -> Path:
     """Return the folder of the data sets: `root`, else the environment variable PLASTIC_RL_DATA, else the user's cache.
 
-    The user's cache is `$XDG_CACHE_HOME/plastic_rl`, by default `~/.cache/plastic_rl`.
+    The user's cache is `$XDG_CACHE_HOME/plastic_rl`, by default `~/.cache/plastic_rl`; for a user without a home
+    directory, as in some containers, it is `plastic_rl` in the folder for temporary files.
 
     Raises:
         TypeError: `root` is no path.
+        ValueError: it begins with `~`, and there is no home directory.
     """
     if root is not None and not isinstance(root, str | os.PathLike):
         raise TypeError(f"root must be the path of a folder or None, got {root!r}")
     chosen = root or os.environ.get(ROOT_VARIABLE)
     if chosen:
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "plastic_rl"
+        return expanded(chosen)
+    try:
+        return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "plastic_rl"
+    except ValueError:
+        return Path(gettempdir()) / "plastic_rl"
+
+
+def expanded(path: str | os.PathLike) -> Path:
+    """Return a path with the home directory for `~`.
+
+    Raises:
+        ValueError: there is no home directory.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{path!s} needs a home directory, and this user has none: give the whole path") from error
 
 
 def missing(data_set: str, looked_for: list[str], root: Path) -> FileNotFoundError:

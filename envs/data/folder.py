@@ -5,33 +5,50 @@ from pathlib import Path
 
 import numpy as np
 
+from plastic_rl.envs.data.archives import expanded
 from plastic_rl.envs.data.grey import read_grey
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 
 
-def load_folder(folder: str | os.PathLike, size: int) -> np.ndarray:
-    """Return the images in a folder and those below, in the order of their names: grey, cut to a square, resized.
+def image_files(folder: str | os.PathLike) -> list[Path]:
+    """Return the image files in a folder and those below, in the order of their names.
+
+    Files and folders whose name begins with a dot, or `__MACOSX`, are what programs leave beside images, and are
+    passed over.
 
     Args:
         folder: where the images are (PNG, JPEG, BMP, WebP or TIFF).
-        size: side of the result, in pixels.
-
-    Returns:
-        (n_images, size, size) uint8.
 
     Raises:
-        ValueError: no such folder, no image in it, or one that cannot be read.
+        ValueError: no such folder, no image in it, or a link to an image that is not there.
+    """
+    path = expanded(folder)
+    if not folder or not path.is_dir():
+        raise ValueError(f"source 'folder:{folder}' must name a folder, and there is none at {path}")
+    named = sorted(file for file in path.rglob("*") if file.suffix.lower() in ENDINGS and not file.is_dir())
+    files = [file for file in named if not any(map(_left_by_a_program, file.relative_to(path).parts))]
+    if not files:
+        raise ValueError(f"source 'folder:{folder}' has no image ({', '.join(ENDINGS)})")
+    broken = [str(file) for file in files if not file.exists()]
+    if broken:
+        raise ValueError(f"source 'folder:{folder}' has links to images that are not there: {', '.join(broken)}")
+    return files
+
+
+def load_images(files: list[Path], size: int) -> np.ndarray:
+    """Return images as (n, size, size) uint8: grey, cut to a square, resized.
+
+    Raises:
+        ValueError: one of them cannot be read; the message names it.
     """
     from PIL import ImageOps
 
-    path = Path(folder).expanduser()
-    if not folder or not path.is_dir():
-        raise ValueError(f"source 'folder:{folder}' must name a folder, and there is none at {path}")
-    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in ENDINGS)
-    if not files:
-        raise ValueError(f"source 'folder:{folder}' has no image ({', '.join(ENDINGS)})")
     images = np.empty((len(files), size, size), np.uint8)
     for k, file in enumerate(files):
         images[k] = np.asarray(ImageOps.fit(read_grey(file, str(file)), (size, size)))
     return images
+
+
+def _left_by_a_program(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"

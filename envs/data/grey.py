@@ -1,14 +1,24 @@
-"""Image files as grey pictures."""
+"""Image files as grey pictures, whatever mode they are saved in."""
 
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+# What white may be in a picture of numbers; the least one that no pixel is above.
+_WHITE = (255, 4095, 65535)
+_PHOTOMETRIC = 262  # a tag of TIFF
+
 
 def read_grey(file: Path | IO[bytes], name: str) -> "Image":
-    """Return an image file as a picture of grey values (Pillow's mode `L`).
+    """Return an image file as a picture of grey values (Pillow's mode `L`), upright.
+
+    Numbers of more than 8 bits are scaled: white is 1 for floats up to 1, else the least of 255, 4,095 and 65,535 that
+    no pixel is above; other numbers are stretched from the least to the greatest. What is transparent shows a white
+    ground, or a black one where nothing can be seen on white.
 
     Args:
         file: where it is, or its content.
@@ -17,11 +27,52 @@ def read_grey(file: Path | IO[bytes], name: str) -> "Image":
     Raises:
         ValueError: it is no image, or damaged, or larger than Pillow thinks safe.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(file) as image:
-            return image.convert("L")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # Pillow raises all of these
+            white_is_zero = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0
+            image.load()
+            return _grey(ImageOps.exif_transpose(image), white_is_zero)
+    except Exception as error:  # a damaged file makes Pillow stumble in many ways
         reason = "no kind that is known" if isinstance(error, UnidentifiedImageError) else error
         raise ValueError(f"{name} cannot be read as an image: {reason}") from error
+
+
+def _grey(image: "Image", white_is_zero: bool) -> "Image":
+    from PIL import Image, ImageCms
+
+    if image.mode == "F" or image.mode.startswith("I"):
+        grey = _scaled(np.asarray(image))
+        return Image.fromarray(255 - grey if white_is_zero else grey)  # Pillow does so for 8 bits only
+    if image.mode == "LAB":
+        profiles = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        image = ImageCms.applyTransform(image, ImageCms.buildTransform(*profiles, "LAB", "RGB"))
+    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        return _on_a_ground(image.convert("RGBA"))
+    return image.convert("L")
+
+
+def _scaled(numbers: np.ndarray) -> np.ndarray:
+    """Return whole or floating-point numbers as grey values, uint8."""
+    values = numbers.astype(np.float64)
+    if not np.isfinite(values).all():
+        raise ValueError("it has pixels that are NaN or infinite")
+    least, greatest = values.min(), values.max()
+    known = (1, *_WHITE) if numbers.dtype.kind == "f" else _WHITE
+    white = next((white for white in known if least >= 0 and greatest <= white), None)
+    if white is None:
+        values, white = values - least, greatest - least
+    return np.rint(values * (255 / white)).astype(np.uint8)
+
+
+def _on_a_ground(image: "Image") -> "Image":
+    from PIL import Image
+
+    for white in (255, 0):
+        ground = Image.new("RGBA", image.size, (white, white, white, 255))
+        grey = Image.alpha_composite(ground, image).convert("L")
+        least, greatest = grey.getextrema()
+        if least != greatest:
+            break
+    return grey

@@ -23,7 +23,18 @@ class RecurrentCore(nn.Module, ABC):
 
     Attributes:
         state_shapes: the shape of each tensor of the state without its batch dimension.
+        batch_first: whether a call takes and returns sequences as (B, T, ...), as in `torch.nn.LSTM`.
+
+    Example:
+        >>> import torch
+        >>> from plastic_rl import make_core
+        >>> core = make_core("gru", 20, hidden_size=64)
+        >>> outputs, state = core(torch.zeros(10, 3, 20))
+        >>> outputs.shape
+        torch.Size([10, 3, 64])
     """
+
+    batch_first = False
 
     def __init__(self, input_size: int, output_size: int) -> None:
         super().__init__()
@@ -34,6 +45,41 @@ class RecurrentCore(nn.Module, ABC):
         self.output_size = output_size
         self.state_shapes: tuple[tuple[int, ...], ...] = ()
 
+    def __call__(
+        self, inputs: Tensor, state: State | None = None, episode_starts: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Run the core over a sequence; what is left out is the state of new episodes, and no further starts.
+
+        Args:
+            inputs: (T, B, I), or (B, T, I) with `batch_first`.
+            state: the state before the first step, a tuple of (B, ...) tensors; zeros by default.
+            episode_starts: (T, B) bool, or (B, T) with `batch_first`; where true, the state is zeroed before that step.
+
+        Returns:
+            Outputs (T, B, O), or (B, T, O) with `batch_first`, and the state after the last step.
+
+        Raises:
+            ValueError: `inputs` or `episode_starts` has another shape.
+        """
+        layout = "(B, T, I)" if self.batch_first else "(T, B, I)"
+        if inputs.dim() != 3 or inputs.shape[2] != self.input_size:
+            raise ValueError(f"inputs must have shape {layout} with I = {self.input_size}, not {tuple(inputs.shape)}")
+        if episode_starts is None:
+            episode_starts = torch.zeros(inputs.shape[:2], dtype=torch.bool, device=inputs.device)
+        elif episode_starts.shape != inputs.shape[:2]:
+            wanted, given = tuple(inputs.shape[:2]), tuple(episode_starts.shape)
+            raise ValueError(f"episode_starts must have shape {wanted}, as inputs has in front, not {given}")
+        if self.batch_first:
+            inputs, episode_starts = inputs.transpose(0, 1), episode_starts.transpose(0, 1)
+        if state is None:
+            state = self.initial_state(inputs.shape[1])
+        outputs, state = super().__call__(inputs, state, episode_starts)
+        return (outputs.transpose(0, 1) if self.batch_first else outputs), state
+
+    def extra_repr(self) -> str:
+        """Return sizes for `repr`."""
+        return f"input_size={self.input_size}, output_size={self.output_size}"
+
     def initial_state(self, batch_size: int) -> State:
         """Return the state at the start of an episode: zeros, (B, ...) each, on the module's device and dtype."""
         parameter = next(self.parameters())
@@ -41,7 +87,7 @@ class RecurrentCore(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, inputs: Tensor, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
-        """Run the core over a sequence.
+        """Run the core over a sequence. A subclass writes this; a user calls the core (`__call__`).
 
         Args:
             inputs: (T, B, I).

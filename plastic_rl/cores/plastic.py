@@ -93,6 +93,11 @@ class PlasticCore(RecurrentCore):
         if fan_out:
             nn.init.constant_(self.rule_parameters["fan_out"], float(fan_out_init))
 
+    def extra_repr(self) -> str:
+        """Return sizes, rule and alpha for `repr`."""
+        alpha = None if self.alpha is None else tuple(self.alpha.shape)
+        return f"{super().extra_repr()}, rule={self.rule.name!r}, alpha={alpha}"
+
     @property
     def rate(self) -> Tensor | None:
         """The plasticity rate kept in [0, 1], beyond which traces grow without bound; its gradient is eta's own."""

@@ -101,6 +101,11 @@ class PlasticMemory(RecurrentCore):
             self.rule_parameters.update(self.rule.make_parameters(n))
         self.state_shapes += ((1,),) * self.sizes["modulation"] + ((k, n),) * len(self.rule.traces)
 
+    def extra_repr(self) -> str:
+        """Return sizes, rule and alpha for `repr`."""
+        alpha = None if self.alpha is None else tuple(self.alpha.shape)
+        return f"{super().extra_repr()}, key_size={self.sizes['query']}, rule={self.rule.name!r}, alpha={alpha}"
+
     @property
     def rate(self) -> Tensor | None:
         """The plasticity rate kept in [0, 1]; its gradient is eta's own."""
@@ -120,7 +125,7 @@ class PlasticMemory(RecurrentCore):
 
         def scan_one(drive: Tensor, *args: Any, query: Tensor, **how: Any) -> tuple[Tensor, State]:
             *layer, starts = args
-            how = {name: None if x is None else x.unsqueeze(0) if isinstance(x, Tensor) else x for name, x in how.items()}
+            how = {name: x.unsqueeze(0) if isinstance(x, Tensor) else x for name, x in how.items()}
             outputs, state = plastic_scan(
                 drive.unsqueeze(0), *layer, starts.unsqueeze(0), query=query.unsqueeze(0), **how
             )

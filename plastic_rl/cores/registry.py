@@ -35,12 +35,13 @@ def registered_cores() -> list[str]:
     return sorted(_CORES)
 
 
-def make_core(core: str | CoreFactory, input_size: int, **kwargs: Any) -> RecurrentCore:
+def make_core(core: str | CoreFactory, input_size: int, *, batch_first: bool = False, **kwargs: Any) -> RecurrentCore:
     """Build a core.
 
     Args:
         core: a registered name (`"plastic"`), `"module:Class"` for a core in one's own module, or the class itself.
         input_size: I, the number of features a step reads.
+        batch_first: whether a call of the core takes and returns sequences as (B, T, ...).
         kwargs: the core's own arguments, such as `hidden_size=100`.
 
     Raises:
@@ -61,6 +62,7 @@ def make_core(core: str | CoreFactory, input_size: int, **kwargs: Any) -> Recurr
     built = factory(input_size, **{**defaults, **kwargs})
     if not isinstance(built, RecurrentCore):
         raise TypeError(f"core {core!r} must be a RecurrentCore, not {type(built).__name__}")
+    built.batch_first = check_flag("batch_first", batch_first)
     return built
 
 

@@ -23,7 +23,8 @@ class ScanArguments:
         weight: (K, N); K is N in a recurrent layer.
         alpha: (K, N), (), or None.
         eta: (), (N,), or None; None wherever the rule or the layer has no use for it.
-        state: activity (B, N) in a recurrent layer, then a (B, K, N) for each of the rule's traces unless alpha is None.
+        state: activity (B, N) in a recurrent layer, then a (B, K, N) for each of the rule's traces unless alpha is
+            None.
         episode_starts: (T, B) bool.
         rule: the rule.
         parameters: the rule's tensors by name; empty where alpha is None.

@@ -24,8 +24,8 @@ class Claim:
         grid: the settings of its runs, with `arms` and perhaps `tasks`; see `expand`.
         protocol: what all arms have in common, in words.
         differences: from the paper's experiment, in words.
-        measure: `"score"` (random 0, oracle 1), `"wrong bits"` (part of the hidden bits), `"wrong answers"` (part of the
-            queries), `"error"` (squared, relative to that of answering zero), `"return"` (the mean return), all in
+        measure: `"score"` (random 0, oracle 1), `"wrong bits"` (part of the hidden bits), `"wrong answers"` (part of
+            the queries), `"error"` (squared, relative to that of answering zero), `"return"` (the mean return), all in
             `episodes` episodes of fresh seeds; or `"best return"` (POPGym's: the best mean return in training).
         expect: what the claim comes to: mappings of `arm` and `beats`, another arm or a number. With several tasks an
             arm without a task is its mean over them.
@@ -33,12 +33,12 @@ class Claim:
         tests: further evaluations with arguments of their own, by name.
         episodes: how many an evaluation plays.
         last_states: whether the checkpoints that a run has left are evaluated as well, for a mean over its last states.
-        curve: what the learning curve is of: the `"returns"` of episodes, whose actions are sampled, or the
-            `"accuracy"` of the most probable answers in each of PlasticBPTT's updates, for runs in which the oracle acts.
+        curve: what the learning curve is of: the `"returns"` of episodes, whose actions are sampled, or, where the
+            oracle acts, the `"accuracy"` of the most probable answers in each of PlasticBPTT's updates.
         thresholds: values of the measure: the report says after how many episodes they are reached.
         pictures: whether the answers and the memory of its runs are drawn, which recall images.
         agent: the arm whose first seed is kept as a trained agent, if one is small enough.
-        quick: settings over those of `grid` for a small version of the first arm.
+        quick: settings over those of `grid` for a small version.
         order: where it stands in the report: lower ones come first.
     """
 
@@ -82,14 +82,12 @@ class Claim:
         """Return its runs, seed by seed, so that all arms are seen once before any is twice.
 
         Args:
-            quick: whether it is the small version: the first arm, once.
+            quick: whether they are the small versions, one seed of each arm.
         """
-        grid = self.grid
+        grid = dict(self.grid)
         if quick:
-            first = {key: dict([next(iter(grid[key].items()))]) for key in ("arms", "tasks") if key in grid}
-            grid = {**grid, **first}
-            (arm,) = grid["arms"]
-            grid["arms"] = {arm: merged(grid["arms"][arm], {**self.quick, "seeds": 1})}
+            small = {**self.quick, "seeds": 1}
+            grid["arms"] = {arm: merged(settings, small) for arm, settings in grid["arms"].items()}
         return sorted(expand(grid, self.name), key=lambda run: run.values["seed"])
 
 

@@ -23,9 +23,10 @@ UNITS = {
 MOST_ROWS = 10  # of a table in RESULTS.md
 HEAD = """# Results
 
-`plastic-rl reproduce NAME` trains what a claim compares and writes this page from the files in `results/`. A value is the
-mean over seeds with a 95% bootstrap interval over them, in episodes with seeds not trained on, with the most probable
-actions. Learning curves are of training, whose actions are sampled. Every run uses one thread; times are CPU minutes.
+`plastic-rl reproduce NAME` trains what a claim compares and writes this page from the files in `results/`. A value is
+the mean over seeds with a 95% bootstrap interval over them, in episodes with seeds not trained on, with the most
+probable actions. Learning curves are of training, whose actions are sampled. Every run uses one thread; times are CPU
+minutes.
 
 A claim is *reproduced* where all that it comes to holds: an arm is better than another one, with intervals that do not
 overlap, or better than a number. It is *partly* reproduced where some of it holds, and *open* while arms are missing.
@@ -70,10 +71,10 @@ def read_results(claim: Claim, results: Path) -> Results:
 
 def _read(file: Path) -> Result:
     """Read a result, whose curve is (rows, 3): episodes, CPU seconds, value; also one of version 0.1."""
-    result = json.loads(file.read_text())
-    with file.with_suffix(".csv").open() as rows:
-        curve = [[row["episodes"], row.get("cpu_seconds", row.get("seconds")), row["value"]] for row in csv.DictReader(rows)]
-    return {**result, "cpu_seconds": result.get("cpu_seconds", result.get("seconds")), "curve": np.array(curve, float)}
+    result, rows = json.loads(file.read_text()), list(csv.DictReader(file.with_suffix(".csv").open()))
+    used = "cpu_seconds" if "cpu_seconds" in result else "seconds"
+    curve = [[row["episodes"], row[used], row["value"]] for row in rows]
+    return {**result, "cpu_seconds": result[used], "curve": np.array(curve, float)}
 
 
 def values_of(claim: Claim, arms: Results, arm: str) -> list[float]:
@@ -142,8 +143,8 @@ def _section(claim: Claim, arms: Results, folder: Path) -> list[str]:
         *("", f"## {claim.title}", "", f"**Question.** {claim.question}", "", f"**Protocol.** {claim.protocol}", ""),
         *(_markdown(rows[:MOST_ROWS]), "", f"![{claim.title}]({folder / claim.name}.png)", ""),
         *([f"**Differences.** {claim.differences}", ""] if claim.differences else []),
-        f"`plastic-rl reproduce {claim.name}` on {first['machine']}, torch {first['torch']}, plastic_rl {first['version']};",
-        f"{', '.join(links)}.",
+        f"`plastic-rl reproduce {claim.name}` on {first['machine']}, torch {first['torch']}, plastic_rl"
+        f" {first['version']}; {', '.join(links)}.",
     ]
 
 
@@ -210,9 +211,7 @@ def _number(claim: Claim, value: float) -> str:
 
 
 def draw(claim: Claim, arms: Results, path: Path) -> None:
-    """Draw a claim's learning curves over episodes and over CPU minutes, of each task: the mean over seeds, and an
-    interval where there are some.
-    """
+    """Draw learning curves over episodes and CPU minutes: the mean over seeds, and an interval where there are some."""
     from matplotlib.figure import Figure
 
     tasks = claim.tasks or [""]

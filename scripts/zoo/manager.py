@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import ExitStack, redirect_stdout, suppress
 from functools import partial
-from importlib.resources import as_file, files
+from importlib.resources import as_file
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,10 +27,11 @@ from stable_baselines3.common.logger import configure
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from plastic_rl.agents import distributed
+from plastic_rl.agents import distributed, hyperparams
 from plastic_rl.agents.averaged_gradients import AveragedGradients
 from plastic_rl.agents.callbacks import PlasticityCallback
 from plastic_rl.agents.checkpoint import CheckpointCallback, OtherFormatError
+from plastic_rl.agents.rollouts import RecurrentRollouts
 from plastic_rl.agents.vec_env import has_vector_form, make_vec_env
 from plastic_rl.scripts import refuse
 from plastic_rl.scripts.runs.file import write_run_file, write_statistics
@@ -96,7 +97,7 @@ class PlasticExperimentManager(ExperimentManager):
         **kwargs: Any,
     ) -> None:
         if algo in OURS and config is None:
-            config = str(_FILES.enter_context(as_file(files("plastic_rl.scripts") / "hyperparams" / f"{algo}.yml")))
+            config = str(_FILES.enter_context(as_file(hyperparams.FOLDER / f"{algo}.yml")))
         super().__init__(args, algo, *more, config=config, **kwargs)  # type: ignore[misc]
         self.begin, self.seconds = begin, 0.0
         self.plasticity: PlasticityCallback | None = None
@@ -252,13 +253,12 @@ class PlasticExperimentManager(ExperimentManager):
         """The checkpoint that training goes on from, if it does."""
         return self.checkpoints.found if self.checkpoints else None
 
-    def _events(self, folder: str) -> str:
+    def _events(self, model: BaseAlgorithm) -> str:
         """Return the folder of this run's TensorBoard events, which says what it is."""
+        folder = str(model.tensorboard_log)
         if self._found and self.checkpoints and self.checkpoints.log_folder:
             return f"{folder}/{self.checkpoints.log_folder}"
-        core = self._hyperparams["policy_kwargs"].get("core") if self.algo in OURS else None
-        words = (self.algo, str(core).rpartition(":")[2] if core else None, f"seed{self.args.seed}")
-        return _next(folder, "-".join(filter(None, words)))
+        return _next(folder, model._run_name() if isinstance(model, RecurrentRollouts) else self.algo)
 
     def learn(self, model: BaseAlgorithm) -> None:
         """Train, and remember for how long; what stops it is told in one line, and exit code 1."""
@@ -275,7 +275,7 @@ class PlasticExperimentManager(ExperimentManager):
         try:
             if model.tensorboard_log:
                 formats = ["stdout", "tensorboard"] if model.verbose else ["tensorboard"]
-                model.set_logger(configure(self._events(model.tensorboard_log), formats))
+                model.set_logger(configure(self._events(model), formats))
             super().learn(model)
         except Exception as error:
             if isinstance(error, distributed.LostProcessError) and distributed.rank() > 0:

@@ -28,7 +28,7 @@ def test_the_update_computes_what_the_rollout_computed(algorithm, core):
     _, callback = model._setup_learn(100)
     model.collect_rollouts(model.env, callback, model.rollout_buffer, 7)
     data = model.rollout_buffer.sequences(np.arange(4))
-    values, log_probs, _ = model.policy.evaluate_actions(data.observations, data.actions)
+    values, log_probs, _ = model.policy.evaluate_actions(data.observations, data.actions.flatten())
     torch.testing.assert_close(values.flatten(), data.old_values, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(log_probs, data.old_log_prob, atol=1e-5, rtol=1e-4)
 
@@ -37,7 +37,8 @@ def test_neither_head_teaches_the_other_core():
     model = make_model()
     _, callback = model._setup_learn(100)
     model.collect_rollouts(model.env, callback, model.rollout_buffer, 7)
-    values, log_probs, _ = model.policy.evaluate_actions(*model.rollout_buffer.sequences(np.arange(4))[:2])
+    data = model.rollout_buffer.sequences(np.arange(4))
+    values, log_probs, _ = model.policy.evaluate_actions(data.observations, data.actions.flatten())
     core, critic = (list(part.parameters()) for part in (model.policy.core, model.policy.critic_core))
     assert all(g is None for g in torch.autograd.grad(values.sum(), core, retain_graph=True, allow_unused=True))
     assert all(g is None for g in torch.autograd.grad(log_probs.sum(), critic, allow_unused=True))

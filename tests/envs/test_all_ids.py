@@ -182,6 +182,11 @@ def test_bad_calls_are_refused(env_id):
         type(env)(color="blue")
 
 
+def test_names_of_actions_are_as_many_as_actions(env_id):
+    task = gym.make(env_id).unwrapped.task
+    assert len(task.action_names) in (0, getattr(task.action_space, "n", 0))
+
+
 def test_registering_twice_does_nothing():
     with warnings.catch_warnings():
         warnings.simplefilter("error")

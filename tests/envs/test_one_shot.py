@@ -1,4 +1,4 @@
-"""One-shot classification: the course of an episode, nearest neighbor in pixels, and labels that hold for one episode."""
+"""One-shot classification: the course of an episode, nearest neighbor in pixels, labels that hold for it alone."""
 
 import gymnasium as gym
 import numpy as np

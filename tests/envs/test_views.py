@@ -183,3 +183,118 @@ def test_other_environments_have_no_score():
     assert score("CartPole-v1", 100.0) is None
     assert score(SyncVectorEnv([lambda: gym.make("CartPole-v1")]), 100.0) is None
     assert score(gym.make("CartPole-v1"), 100.0) is None
+
+
+@pytest.mark.parametrize("mode", AutoresetMode)
+@pytest.mark.parametrize("limit", [None, -1, 1, 3, 5, 9])
+def test_a_time_limit_is_that_of_gymnasium(mode, limit):
+    """Also at the very end of an episode, where `terminated` and `truncated` come together."""
+    spec = gym.spec("plastic_rl/ColourBandit-v0")
+    limited = {} if limit is None else {"max_episode_steps": limit}
+    vector = gym.make_vec(spec, 3, autoreset_mode=mode, episode_steps=5, **limited)
+    sync = SyncVectorEnv([lambda: gym.make(spec, episode_steps=5, **limited)] * 3, autoreset_mode=mode)
+    assert same(vector.reset(seed=1), sync.reset(seed=1))
+    vector.action_space.seed(0)
+    for _ in range(14):
+        actions = vector.action_space.sample()
+        result = vector.step(actions)
+        assert same(result, sync.step(actions))
+        over = result[2] | result[3]
+        if mode is AutoresetMode.DISABLED and over.any():
+            assert same(*(env.reset(options={"reset_mask": over.copy()}) for env in (vector, sync)))
+    assert score(vector, 5.0) == 1
+
+
+@pytest.mark.parametrize("mode", AutoresetMode)
+@pytest.mark.parametrize("render_mode", ["ansi_list", "rgb_array_list"])
+def test_lists_of_pictures_are_those_of_gymnasium(mode, render_mode):
+    spec = gym.spec("plastic_rl/ColourBandit-v0")
+    vector = gym.make_vec(spec, 2, autoreset_mode=mode, episode_steps=3, render_mode=render_mode)
+    singles = [lambda: gym.make(spec, episode_steps=3, render_mode=render_mode)] * 2
+    sync = SyncVectorEnv(singles, autoreset_mode=mode)
+    for env in (vector, sync):
+        env.reset(seed=0)
+    for step in range(9):
+        over = vector.step([0, 1])[2]
+        sync.step([0, 1])
+        if mode is AutoresetMode.DISABLED and over.any():
+            for env in (vector, sync):
+                env.reset(options={"reset_mask": over.copy()})
+        if step % 5 in (1, 4):
+            drawn, right = vector.render(), sync.render()
+            assert [len(pictures) for pictures in drawn] == [len(pictures) for pictures in right]
+            assert same(drawn, tuple(right))
+
+
+def test_a_task_that_draws_nothing_says_so_and_runs():
+    assert EchoEnv.metadata["render_modes"] == EchoVectorEnv.metadata["render_modes"] == []
+    env = EchoEnv(render_mode="rgb_array")  # as Stable-Baselines3 makes every environment
+    env.reset(seed=0)
+    with pytest.raises(NotImplementedError, match="Echo does not render frames"):
+        env.render()
+
+    class Told(Echo):
+        def render_text(self, copy):
+            return str(self.target()[copy])
+
+    class ToldEnv(TaskEnv):
+        task_class = Told
+
+    assert ToldEnv.metadata["render_modes"] == ["ansi"]
+
+
+def test_rewards_may_be_whole_numbers_and_read_only():
+    class Whole(Echo):
+        def step(self, actions):
+            rewards = (actions == self.target()).astype(np.int32)
+            rewards.setflags(write=False)
+            return rewards
+
+    class WholeVectorEnv(TaskVectorEnv):
+        task_class = Whole
+
+    whole, plain = WholeVectorEnv(3, episode_steps=2), EchoVectorEnv(3, episode_steps=2)
+    assert same(whole.reset(seed=0), plain.reset(seed=0))
+    for _ in range(7):
+        assert same(whole.step(np.ones(3, int)), plain.step(np.ones(3, int)))
+
+
+@pytest.mark.parametrize("view", [EchoEnv, lambda: EchoVectorEnv(2)])
+def test_a_state_is_taken_and_given_before_any_reset(view):
+    first, second = view(), view()
+    second.set_state(first.state())
+    with pytest.raises(gym.error.ResetNeeded):
+        second.step(second.action_space.sample())
+    first.reset(seed=4)
+    second.set_state(first.state())
+    for _ in range(5):
+        actions = first.action_space.sample()
+        assert same(first.step(actions), second.step(actions))
+    assert same(first.reset(), second.reset())
+
+
+@pytest.mark.parametrize("start", [0, 5])
+def test_the_past_is_the_previous_action_and_reward_and_time(start):
+    class Past(Echo):
+        def __init__(self, num_envs=1):
+            super().__init__(num_envs, 4)
+            self.observation_space = spaces.Box(-np.inf, np.inf, (5,), np.float32)
+            self.action_space = spaces.Discrete(3, start=start)
+
+        def step(self, actions):
+            return 10.0 * (actions - start)
+
+        def observe(self):
+            return self.past()
+
+        def target(self):
+            return super().target() + start
+
+    class PastVectorEnv(TaskVectorEnv):
+        task_class = Past
+
+    env = PastVectorEnv(2, "Disabled")
+    assert env.reset(seed=0)[0].tolist() == [[0, 0, 0, 0, 0]] * 2
+    assert env.step([start + 1, start + 2])[0].tolist() == [[0, 1, 0, 10, 0.25], [0, 0, 1, 20, 0.25]]
+    observation, _ = env.reset(options={"reset_mask": np.array([True, False])})
+    assert observation.tolist() == [[0, 0, 0, 0, 0], [0, 0, 1, 20, 0.25]]

@@ -1,5 +1,7 @@
 """The wrappers that make a learning-to-learn task of any environment, single and vector."""
 
+import pickle
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -188,3 +190,88 @@ def test_wrappers_of_a_made_environment_are_in_its_spec():
 def test_bad_arguments(make, error, name):
     with pytest.raises(error, match=name):
         make()
+
+
+class Foreign(SyncVectorEnv):
+    """Uses its observation array again, as `copy=False` allows, and gives whole, read-only rewards and flags."""
+
+    def __init__(self, **arguments):
+        super().__init__([Line] * 2, copy=False, **arguments)
+
+    def step(self, actions):
+        observations, *arrays, infos = super().step(actions)
+        rewards, terminated, truncated = (np.asarray(array, np.int64) for array in arrays)
+        for array in (rewards, terminated, truncated):
+            array.setflags(write=False)
+        return observations, rewards, terminated, truncated, infos
+
+
+@pytest.mark.parametrize("wrap", [VectorTrials, VectorPreviousActionReward])
+def test_whole_read_only_and_reused_arrays_of_other_environments(wrap):
+    foreign, plain = (
+        wrap(make(autoreset_mode="Disabled" if wrap is VectorTrials else "SameStep"))
+        for make in (Foreign, lambda **arguments: SyncVectorEnv([Line] * 2, **arguments))
+    )
+    assert same(foreign.reset(seed=0), plain.reset(seed=0))
+    for _ in range(20):
+        one, other = foreign.step(np.zeros(2, int)), plain.step(np.zeros(2, int))
+        assert data_equivalence(one[0], other[0])
+        for first, second in zip(one[1:4], other[1:4], strict=True):
+            assert (first == second).all()
+        for kept, right in zip(one[4].get("final_obs", []), other[4].get("final_obs", []), strict=True):
+            assert data_equivalence(kept, right)
+
+
+def bandit():
+    return gym.make("plastic_rl/ColourBandit-v0", episode_steps=3)
+
+
+def bandits(mode):
+    return ColourBanditVectorEnv(3, mode, episode_steps=3)
+
+
+STACKS = {
+    "trials": lambda: Trials(bandit(), episodes=2),
+    "previous": lambda: PreviousActionReward(bandit()),
+    "previous trials": lambda: PreviousActionReward(Trials(bandit(), episodes=2)),
+    "vector trials": lambda: VectorTrials(bandits("Disabled"), episodes=2),
+    "vector previous": lambda: VectorPreviousActionReward(bandits("NextStep")),
+    "vector previous trials": lambda: VectorPreviousActionReward(VectorTrials(bandits("Disabled"), episodes=2)),
+}
+
+
+def ours(env):
+    """Return the layers of ours, from outside in."""
+    layers = [env]
+    while hasattr(layers[-1], "env"):
+        layers.append(layers[-1].env)
+    return [layer for layer in layers if type(layer).__module__.startswith("plastic_rl")]
+
+
+@pytest.mark.parametrize("steps", [0, 1, 3, 7])
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_stack_of_layers_goes_on_from_their_states(stack, steps):
+    def step(env):
+        result = env.step(env.action_space.sample())
+        return (result, env.reset()) if isinstance(env, gym.Env) and result[2] else result
+
+    first, second = STACKS[stack](), STACKS[stack]()
+    first.reset(seed=1)
+    first.action_space.seed(2)
+    for _ in range(steps):
+        step(first)
+    second.reset(seed=9)
+    for own, other in zip(ours(first), ours(second), strict=True):
+        other.set_state(pickle.loads(pickle.dumps(own.state())))
+    second.action_space.seed(3)
+    first.action_space.seed(3)
+    for _ in range(20):
+        assert same(step(first), step(second))
+
+
+@pytest.mark.parametrize("wrap", [VectorTrials, VectorPreviousActionReward])
+def test_the_state_of_another_number_of_copies_is_refused(wrap):
+    few, many = (wrap(ColourBanditVectorEnv(n, "Disabled")) for n in (2, 3))
+    few.reset(seed=0)
+    with pytest.raises(ValueError, match="state must"):
+        many.set_state(few.state())

@@ -87,7 +87,7 @@ def test_a_worker_process_that_is_killed_or_raises(fault, tmp_path):
 @pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
 @pytest.mark.parametrize(("reward", "vf_coef"), [("1e34", "1e6"), ("3e38", "0.5")])  # infinite; NaN, as advantages are
 def test_a_loss_that_becomes_infinite_or_nan(reward, vf_coef, stopped, tmp_path):
-    plain = [*FAULTY, "normalize:False", f"vf_coef:{vf_coef}"]
+    plain = [*FAULTY, "normalize_reward:False", f"vf_coef:{vf_coef}"]
     said = stopped(plain, tmp_path, "-n", "1000", "--env-kwargs", f"reward:{reward}")
     assert "a gradient became NaN or infinite; the parameters are those from before" in said
     whole = whole_checkpoint(tmp_path)

@@ -179,8 +179,7 @@ def _memory_backward(
     sums = [activity.new_zeros(n_jobs, *shape) for shape in ((n_blocks, block), (n_blocks * width,))]
     sums.append(torch.zeros_like(sums[1]))
     space = (
-        fresh(activity, n_threads, 2, block),
-        fresh(activity, n_threads, 4, every, width),
+        fresh(activity, n_threads, 5, every, width),
         fresh(activity, n_threads, memory.GATE_SUM + 1, width),
     )
     finals, initials = _flat(final), _flat(initial)
@@ -188,7 +187,8 @@ def _memory_backward(
         *_arrays(activity, query, key, _signals(x), starts, activity_gradient, checkpoints), every,
         *_arrays(alpha, *_rates(x, n_blocks)), rule.code, rule.limit, finals[0], None if one else finals[1],
         initials[0], None if one else initials[1], *_arrays(drive, query_gradient, key_gradient, signal, *sums),
-        *_space(not one, fresh(activity, 2, n_threads, every, block)), *_arrays(*space),
+        *_space(not one, fresh(activity, 2, n_threads, every, block)),
+        *_space(not one, fresh(activity, 2, n_threads, block)), *_arrays(*space),
     )  # fmt: skip
     run(memory.backward, n_threads, n_jobs, lambda job, thread: (*arguments, job, n_jobs, thread))
     alpha_gradient, eta_gradient, fan_out_gradient = (g.sum(0) for g in sums)

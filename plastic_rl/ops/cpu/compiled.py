@@ -24,6 +24,14 @@ def inner(function: Callable) -> Callable:
     return numba.njit(nogil=True, error_model="numpy", forceinline=True)(function)
 
 
+def called(function: Callable) -> Callable:
+    """Compile a function that kernels call without inlining it: a pass that is long enough to be worth a call.
+
+    LLVM's time grows faster than the size of a function. A kernel with all of its passes inside takes minutes.
+    """
+    return numba.njit(nogil=True, error_model="numpy")(function)
+
+
 def summing(function: Callable) -> Callable:
     """Compile as `inner` does, with leave to add up in any order, without which LLVM makes no vectors of a sum."""
     return numba.njit(nogil=True, error_model="numpy", forceinline=True, fastmath={"reassoc"})(function)

@@ -42,7 +42,7 @@ class Gradients(NamedTuple):
 def modulation(rule, layer, post):
     """Return M(t) = tanh(post . modulation_weight + modulation_bias), or 0 for a rule without."""
     received = layer.modulation_bias[0]
-    if rule != NEUROMODULATED and rule != RETROACTIVE:
+    if rule not in (NEUROMODULATED, RETROACTIVE):
         return post.dtype.type(0)
     for j in range(post.size):
         received += post[j] * layer.modulation_weight[j]
@@ -123,7 +123,7 @@ def layer_coefficients_backward(rule, layer, post, keep_sum, write_sum, gate_sum
         rule, layer.eta, layer.fan_out, signal, post, keep_sum, write_sum, gate_sum, gradient, gradients.eta,
         gradients.fan_out,
     )  # fmt: skip
-    if rule == NEUROMODULATED or rule == RETROACTIVE:
+    if rule in (NEUROMODULATED, RETROACTIVE):
         modulation_backward(layer, post, signal, signal_gradient, gradient, gradients)
 
 

@@ -13,19 +13,31 @@ gradient needs it. `eligibility`, `limit` and `before` may be None, which is kno
 then left out.
 """
 
+import numpy as np
 from numba import types
 from numba.extending import overload
 
-from plastic_rl.ops.cpu.compiled import inner, kernel
+from plastic_rl.ops.cpu.compiled import called, inner, kernel
 from plastic_rl.ops.cpu.layer import coefficients, coefficients_backward, through_tanh
-from plastic_rl.ops.cpu.simd import add_totals, clip, fill, fma, lanes_of, load, store, where_within
+from plastic_rl.ops.cpu.simd import (
+    add_totals,
+    clip,
+    fill,
+    fma,
+    greatest,
+    lanes_of,
+    larger_magnitude,
+    load,
+    store,
+    where_within,
+)
 from plastic_rl.ops.cpu.tiles import squash
 
 VECTORS = 2  # of a block's columns: enough sums that do not wait for one another, and few enough for the registers
 ROWS = 4  # done at a time in the backward, so that their sums over columns come out as one vector
 
 # The rows of a block's vectors.
-POST, KEEP, WRITE, GATE, READ, GRADIENT, DELTA, KEEP_SUM, WRITE_SUM, GATE_SUM = range(10)
+POST, KEEP, WRITE, GATE, READ, GRADIENT, KEEP_SUM, WRITE_SUM, GATE_SUM = range(9)
 
 
 def part(arrays, i):
@@ -40,7 +52,7 @@ def _part(arrays, i):
     return lambda arrays, i: arrays[i]
 
 
-@inner
+@called
 def load_block(matrix, n_columns, first, block):
     """Copy columns from `first` on of a flat (K, n_columns) matrix into a block, whose padding becomes zero."""
     width = VECTORS * lanes_of(block)
@@ -50,7 +62,7 @@ def load_block(matrix, n_columns, first, block):
             block[i * width + j] = matrix[i * n_columns + first + j]
 
 
-@inner
+@called
 def store_block(block, n_columns, first, matrix):
     """Copy a block into columns from `first` on of a flat (K, n_columns) matrix."""
     width = VECTORS * lanes_of(block)
@@ -62,6 +74,10 @@ def store_block(block, n_columns, first, matrix):
 @inner
 def load_row(row, first, vector):
     """Copy a row's numbers from `first` on into a vector, padded with zeros."""
+    if first + vector.size <= row.size:
+        for j in range(0, vector.size, lanes_of(vector)):
+            store(vector, j, load(row, first + j))
+        return
     for j in range(vector.size):
         vector[j] = row[first + j] if first + j < row.size else 0
 
@@ -69,7 +85,11 @@ def load_row(row, first, vector):
 @inner
 def store_row(vector, first, row):
     """Copy a vector into a row from `first` on, without its padding."""
-    for j in range(min(vector.size, row.size - first)):
+    if first + vector.size <= row.size:
+        for j in range(0, vector.size, lanes_of(vector)):
+            store(row, first + j, load(vector, j))
+        return
+    for j in range(row.size - first):
         row[first + j] = vector[j]
 
 
@@ -78,10 +98,7 @@ def write_vector(trace, eligibility, o, p, c, u, g, limit):
     """Write one vector of the traces, at `o`, and return what the trace has become."""
     h = load(trace, o)
     if eligibility is None:
-        if limit is None:
-            h = fma(c, h, p * u)
-        else:
-            h = clip(fma(p, u, h), fill(trace, limit))
+        h = fma(c, h, p * u) if limit is None else clip(fma(p, u, h), fill(trace, limit))
     else:
         e = load(eligibility, o)
         h = clip(fma(g, e, h), fill(trace, limit))
@@ -90,7 +107,7 @@ def write_vector(trace, eligibility, o, p, c, u, g, limit):
     return h
 
 
-@inner
+@called
 def write_and_read(trace, eligibility, alpha, key, query, vectors, limit):
     """Write the traces with a step's key, and read the first with the next step's query: READ becomes the result."""
     lanes = lanes_of(trace)
@@ -116,19 +133,25 @@ def write_and_read(trace, eligibility, alpha, key, query, vectors, limit):
     store(vectors[READ], lanes, r1 + s1)
 
 
-@inner
+@called
 def write_only(trace, eligibility, key, keep, write, gate, limit):
-    """Write the traces with a step's key."""
+    """Write the traces with a step's key, and return whether the trace has reached its limit anywhere."""
     lanes = lanes_of(trace)
+    largest = fill(trace, 0.0)
     o = 0
     for i in range(key.size):
         p = fill(trace, key[i])
         for j in range(0, VECTORS * lanes, lanes):
-            write_vector(trace, eligibility, o, p, load(keep, j), load(write, j), load(gate, j), limit)
+            h = write_vector(trace, eligibility, o, p, load(keep, j), load(write, j), load(gate, j), limit)
+            if limit is not None:
+                largest = larger_magnitude(largest, h)
             o += lanes
+    if limit is None:
+        return False
+    return not greatest(largest) < limit
 
 
-@inner
+@called
 def read_only(trace, alpha, query, read):
     """Read a trace with a query."""
     lanes = lanes_of(trace)
@@ -167,7 +190,7 @@ def forward(
         every: steps of a segment.
         blocks: (n_threads, K * WIDTH) to work in.
         eligibility_blocks: the same, or None.
-        vectors: (n_threads, 10, WIDTH) to work in.
+        vectors: (n_threads, 9, WIDTH) to work in.
         job: the first sample.
         n_jobs: the distance between samples.
         thread: whose space to work in.
@@ -210,12 +233,12 @@ def forward(
 
 
 @inner
-def gather_vector(trace, eligibility, o, g, f, p, u, m, keep_sum, write_sum, gate_sum, limit):
+def gather_vector(before, eligibility_before, o, g, f, p, u, m, keep_sum, write_sum, gate_sum, limit):
     """Take the adjoints of one vector of the traces after a step through the clip, and add to the step's sums.
 
     Args:
-        trace: before the step, as is `eligibility`.
-        eligibility: or None.
+        before: the trace before the step, or None where only `write_sum` is wanted and the clip cut nothing.
+        eligibility_before: the eligibility before the step, or None.
         o: where the vector begins.
         g: adjoint of the trace after the step.
         f: adjoint of the eligibility after the step.
@@ -230,37 +253,35 @@ def gather_vector(trace, eligibility, o, g, f, p, u, m, keep_sum, write_sum, gat
     Returns:
         The adjoint of what the step wrote before the clip, and the three sums.
     """
-    h = load(trace, o)
-    if eligibility is None:
+    if before is None:
+        return g, keep_sum, fma(p, g, write_sum), gate_sum
+    h = load(before, o)
+    if eligibility_before is None:
         if limit is None:
             keep_sum = fma(h, g, keep_sum)
         else:
-            g = where_within(g, fma(p, u, h), fill(trace, limit))
-        write_sum = fma(p, g, write_sum)
-    else:
-        e = load(eligibility, o)
-        g = where_within(g, fma(m, e, h), fill(trace, limit))
-        gate_sum = fma(e, g, gate_sum)
-        keep_sum = fma(e, f, keep_sum)
-        write_sum = fma(p, f, write_sum)
-    return g, keep_sum, write_sum, gate_sum
+            g = where_within(g, fma(p, u, h), fill(before, limit))
+        return g, keep_sum, fma(p, g, write_sum), gate_sum
+    e = load(eligibility_before, o)
+    g = where_within(g, fma(m, e, h), fill(before, limit))
+    return g, fma(e, f, keep_sum), fma(p, f, write_sum), fma(e, g, gate_sum)
 
 
-@inner
-def gather(adjoint, eligibility_adjoint, trace, eligibility, key, write, gate, vectors, limit):
+@called
+def gather(adjoint, eligibility_adjoint, before, eligibility_before, key, write, gate, vectors, limit):
     """Do `gather_vector` for a whole block."""
-    lanes = lanes_of(trace)
+    lanes = lanes_of(adjoint)
     vectors[KEEP_SUM] = 0
     vectors[WRITE_SUM] = 0
     vectors[GATE_SUM] = 0
     o = 0
     for i in range(key.size):
-        p = fill(trace, key[i])
+        p = fill(adjoint, key[i])
         for j in range(0, VECTORS * lanes, lanes):
             g = load(adjoint, o)
-            f = g if eligibility is None else load(eligibility_adjoint, o)
+            f = g if eligibility_adjoint is None else load(eligibility_adjoint, o)
             g, c, u, m = gather_vector(
-                trace, eligibility, o, g, f, p, load(write, j), load(gate, j),
+                before, eligibility_before, o, g, f, p, load(write, j), load(gate, j),
                 load(vectors[KEEP_SUM], j), load(vectors[WRITE_SUM], j), load(vectors[GATE_SUM], j), limit,
             )  # fmt: skip
             store(adjoint, o, g)
@@ -272,92 +293,127 @@ def gather(adjoint, eligibility_adjoint, trace, eligibility, key, write, gate, v
 
 @inner
 def retreat_vector(
-    adjoint, eligibility_adjoint, trace, eligibility, alpha, alpha_gradient, o, q, d, c, u, m, query_sum, key_sum, limit
-):
-    """Take the adjoints of one vector back over a step.
+    adjoint, eligibility_adjoint, before, eligibility_before, alpha, o, j, query, key_before, d, c, u, m,
+    write_before, gate_before, key_sum, sums, limit,
+):  # fmt: skip
+    """Take the adjoints of one vector back over a step, and gather them for the step before.
 
     Returns:
-        The adjoints of trace and eligibility before the step, and the sums over columns for query and key.
+        The sums over columns for the key, and those of `gather_vector`.
     """
-    h, a, g = load(trace, o), load(alpha, o), load(adjoint, o)
-    query_sum = fma(d, a * h, query_sum)
-    s = q * d
-    store(alpha_gradient, o, fma(s, h, load(alpha_gradient, o)))
-    if eligibility is None:
+    g = load(adjoint, o)
+    if eligibility_adjoint is None:
+        f = g
         key_sum = fma(u, g, key_sum)
         if limit is None:
-            g = fma(a, s, c * g)
-        else:
-            g = fma(a, s, g)
-        return g, g, query_sum, key_sum
-    f = load(eligibility_adjoint, o)
-    key_sum = fma(u, f, key_sum)
-    return fma(a, s, g), fma(c, f, m * g), query_sum, key_sum
+            g = c * g
+    else:
+        f = load(eligibility_adjoint, o)
+        key_sum = fma(u, f, key_sum)
+        f = fma(c, f, m * g)
+        store(eligibility_adjoint, o, f)
+    g = fma(load(alpha, o), fill(adjoint, query) * d, g)
+    g, x, y, z = gather_vector(
+        before, eligibility_before, o, g, f, fill(adjoint, key_before), load(write_before, j), load(gate_before, j),
+        sums[0], sums[1], sums[2], limit,
+    )  # fmt: skip
+    store(adjoint, o, g)
+    return key_sum, (x, y, z)
 
 
-@inner
+@called
 def retreat(
-    adjoint, eligibility_adjoint, trace, eligibility, before, eligibility_before, alpha, alpha_gradient, query, key,
-    key_before, keep, write, gate, write_before, gate_before, vectors, query_gradient, key_gradient, limit,
+    adjoint, eligibility_adjoint, before, eligibility_before, alpha, query, key_before, keep, write, gate,
+    write_before, gate_before, delta, vectors, key_gradient, limit,
 ):  # fmt: skip
-    """Take the adjoints back over a step, and gather them for the step before, unless `before` is None."""
-    lanes = lanes_of(trace)
+    """Take the adjoints back over a step, and gather them for the step before in the same pass."""
+    lanes = lanes_of(adjoint)
     vectors[KEEP_SUM] = 0
     vectors[WRITE_SUM] = 0
     vectors[GATE_SUM] = 0
-    zero = fill(trace, 0.0)
-    for i in range(0, key.size, ROWS):
-        q0 = q1 = q2 = q3 = k0 = k1 = k2 = k3 = zero
+    zero = fill(adjoint, 0.0)
+    for i in range(0, query.size, ROWS):
+        k0 = k1 = k2 = k3 = zero
         for j in range(0, VECTORS * lanes, lanes):
             o = i * VECTORS * lanes + j
-            d, c, u, m = load(vectors[DELTA], j), load(keep, j), load(write, j), load(gate, j)
+            d, c, u, m = load(delta, j), load(keep, j), load(write, j), load(gate, j)
             sums = load(vectors[KEEP_SUM], j), load(vectors[WRITE_SUM], j), load(vectors[GATE_SUM], j)
-            q0, k0, sums = retreat_row(
-                adjoint, eligibility_adjoint, trace, eligibility, before, eligibility_before, alpha, alpha_gradient,
-                o, j, query[i], key_before[i], d, c, u, m, write_before, gate_before, q0, k0, sums, limit,
+            k0, sums = retreat_vector(
+                adjoint, eligibility_adjoint, before, eligibility_before, alpha, o, j, query[i], key_before[i],
+                d, c, u, m, write_before, gate_before, k0, sums, limit,
             )  # fmt: skip
-            q1, k1, sums = retreat_row(
-                adjoint, eligibility_adjoint, trace, eligibility, before, eligibility_before, alpha, alpha_gradient,
-                o + VECTORS * lanes, j, query[i + 1], key_before[i + 1], d, c, u, m, write_before, gate_before,
-                q1, k1, sums, limit,
+            k1, sums = retreat_vector(
+                adjoint, eligibility_adjoint, before, eligibility_before, alpha, o + VECTORS * lanes, j, query[i + 1],
+                key_before[i + 1], d, c, u, m, write_before, gate_before, k1, sums, limit,
             )  # fmt: skip
-            q2, k2, sums = retreat_row(
-                adjoint, eligibility_adjoint, trace, eligibility, before, eligibility_before, alpha, alpha_gradient,
-                o + 2 * VECTORS * lanes, j, query[i + 2], key_before[i + 2], d, c, u, m, write_before, gate_before,
-                q2, k2, sums, limit,
+            k2, sums = retreat_vector(
+                adjoint, eligibility_adjoint, before, eligibility_before, alpha, o + 2 * VECTORS * lanes, j,
+                query[i + 2], key_before[i + 2], d, c, u, m, write_before, gate_before, k2, sums, limit,
             )  # fmt: skip
-            q3, k3, sums = retreat_row(
-                adjoint, eligibility_adjoint, trace, eligibility, before, eligibility_before, alpha, alpha_gradient,
-                o + 3 * VECTORS * lanes, j, query[i + 3], key_before[i + 3], d, c, u, m, write_before, gate_before,
-                q3, k3, sums, limit,
+            k3, sums = retreat_vector(
+                adjoint, eligibility_adjoint, before, eligibility_before, alpha, o + 3 * VECTORS * lanes, j,
+                query[i + 3], key_before[i + 3], d, c, u, m, write_before, gate_before, k3, sums, limit,
             )  # fmt: skip
             store(vectors[KEEP_SUM], j, sums[0])
             store(vectors[WRITE_SUM], j, sums[1])
             store(vectors[GATE_SUM], j, sums[2])
-        add_totals(query_gradient, i, q0, q1, q2, q3)
         add_totals(key_gradient, i, k0, k1, k2, k3)
 
 
-@inner
-def retreat_row(
-    adjoint, eligibility_adjoint, trace, eligibility, before, eligibility_before, alpha, alpha_gradient, o, j, query,
-    key_before, d, c, u, m, write_before, gate_before, query_sum, key_sum, sums, limit,
-):  # fmt: skip
-    """Do one vector's share of `retreat`, before the next is read, as in `tiles.retreat_row`."""
-    g, f, query_sum, key_sum = retreat_vector(
-        adjoint, eligibility_adjoint, trace, eligibility, alpha, alpha_gradient, o, fill(trace, query), d, c, u, m,
-        query_sum, key_sum, limit,
-    )  # fmt: skip
-    if before is not None:
-        g, x, y, z = gather_vector(
-            before, eligibility_before, o, g, f, fill(trace, key_before), load(write_before, j), load(gate_before, j),
-            sums[0], sums[1], sums[2], limit,
+@called
+def read_backward(traces, delta, alpha, alpha_gradient, query, query_gradient):
+    """Add the gradients of what a segment has read: alpha's, and each step's query's.
+
+    All steps at once, because alpha's gradient of a few rows then stays in registers.
+
+    Args:
+        traces: (steps, K * WIDTH) before each step.
+        delta: (steps, WIDTH) gradient of what the neurons received.
+        alpha: (K * WIDTH,).
+        alpha_gradient: (K * WIDTH,), added to.
+        query: (steps, K).
+        query_gradient: (steps, K), added to.
+    """
+    lanes = lanes_of(alpha)
+    width = VECTORS * lanes
+    for i in range(0, query.shape[1], ROWS):
+        o = i * width
+        g0, g1, g2, g3 = (
+            load(alpha_gradient, o), load(alpha_gradient, o + width), load(alpha_gradient, o + 2 * width),
+            load(alpha_gradient, o + 3 * width),
         )  # fmt: skip
-        sums = x, y, z
-    store(adjoint, o, g)
-    if eligibility is not None:
-        store(eligibility_adjoint, o, f)
-    return query_sum, key_sum, sums
+        o += lanes
+        h0, h1, h2, h3 = (
+            load(alpha_gradient, o), load(alpha_gradient, o + width), load(alpha_gradient, o + 2 * width),
+            load(alpha_gradient, o + 3 * width),
+        )  # fmt: skip
+        o -= lanes
+        for k in range(len(delta)):
+            trace = traces[k]
+            d, e = load(delta[k], 0), load(delta[k], lanes)
+            q0, g0, h0 = read_row_backward(trace, alpha, o, d, e, query[k, i], g0, h0)
+            q1, g1, h1 = read_row_backward(trace, alpha, o + width, d, e, query[k, i + 1], g1, h1)
+            q2, g2, h2 = read_row_backward(trace, alpha, o + 2 * width, d, e, query[k, i + 2], g2, h2)
+            q3, g3, h3 = read_row_backward(trace, alpha, o + 3 * width, d, e, query[k, i + 3], g3, h3)
+            add_totals(query_gradient[k], i, q0, q1, q2, q3)
+        store(alpha_gradient, o, g0)
+        store(alpha_gradient, o + width, g1)
+        store(alpha_gradient, o + 2 * width, g2)
+        store(alpha_gradient, o + 3 * width, g3)
+        o += lanes
+        store(alpha_gradient, o, h0)
+        store(alpha_gradient, o + width, h1)
+        store(alpha_gradient, o + 2 * width, h2)
+        store(alpha_gradient, o + 3 * width, h3)
+
+
+@inner
+def read_row_backward(trace, alpha, o, d, e, query, g, h):
+    """Return a row's share of its query's gradient, one number for each lane, and alpha's gradient with its share."""
+    lanes = lanes_of(trace)
+    q = fill(trace, query)
+    s, t = d * load(trace, o), e * load(trace, o + lanes)
+    return fma(load(alpha, o + lanes), t, load(alpha, o) * s), fma(q, s, g), fma(q, t, h)
 
 
 @kernel
@@ -365,11 +421,13 @@ def backward(
     activity, query, key, signals, starts, activity_gradient, checkpoints, every, alpha, eta, fan_out, rule, limit,
     final_gradient, final_eligibility_gradient, initial_gradient, initial_eligibility_gradient, drive_gradient,
     query_gradient, key_gradient, signal_gradient, alpha_gradients, eta_gradients, fan_out_gradients, segments,
-    eligibility_segments, blocks, rows, vectors, job, n_jobs, thread,
+    eligibility_segments, blocks, eligibility_blocks, rows, vectors, job, n_jobs, thread,
 ):  # fmt: skip
-    """Run the adjoint of the scan, segment by segment from the last; see `forward` for what is not named here.
+    """Run the adjoint of the scan, segment by segment from the last.
 
-    Args:
+    Beside what `forward` takes and has written:
+
+    Parameters:
         activity_gradient: (T, B, N).
         final_gradient: (B, K' * N), as are the next three; None stands for an eligibility that is not there.
         final_eligibility_gradient: or None.
@@ -384,15 +442,18 @@ def backward(
         fan_out_gradients: (n_jobs, N).
         segments: (n_threads, every, K * WIDTH) for the traces of a segment.
         eligibility_segments: the same, or None.
-        blocks: (n_threads, 2, K * WIDTH) for the adjoints.
-        rows: (n_threads, 4, every, WIDTH) for its activity and coefficients.
+        blocks: (n_threads, K * WIDTH) for the trace's adjoint.
+        eligibility_blocks: the same for the eligibility's, or None.
+        rows: (n_threads, 5, every, WIDTH) for a segment's activity, coefficients and delta.
     """
     n_steps, batch, n = activity.shape
     work, width = vectors[thread], vectors.shape[2]
-    adjoint, eligibility_adjoint = blocks[thread, 0], blocks[thread, 1]
+    adjoint, eligibility_adjoint = blocks[thread], part(eligibility_blocks, thread)
     traces, eligibilities = segments[thread], part(eligibility_segments, thread)
-    post, keep, write, gate = rows[thread, 0], rows[thread, 1], rows[thread, 2], rows[thread, 3]
+    post, keep, write = rows[thread, 0], rows[thread, 1], rows[thread, 2]
+    gate, delta = rows[thread, 3], rows[thread, 4]
     gate[:] = 0
+    limited = np.zeros(every, np.bool_)
     for b in range(job, batch, n_jobs):
         for block in range(len(alpha)):
             first = block * width
@@ -418,7 +479,7 @@ def backward(
                         traces[k + 1] = traces[k]
                         if initial_eligibility_gradient is not None:
                             eligibilities[k + 1] = eligibilities[k]
-                        write_only(
+                        limited[k + 1] = write_only(
                             traces[k + 1], part(eligibilities, k + 1), key[t, b], keep[k], write[k], gate[k], limit
                         )
                 last = length - 1
@@ -434,24 +495,33 @@ def backward(
                         work[GATE_SUM], work[GRADIENT], eta_gradients[job, first : first + width],
                         fan_out_gradients[job, first : first + width],
                     )  # fmt: skip
-                    through_tanh(work[GRADIENT], post[k], work[DELTA])
-                    store_row(work[DELTA], first, drive_gradient[t, b])
-                    if k > 0 and not starts[t, b]:
+                    through_tanh(work[GRADIENT], post[k], delta[k])
+                    store_row(delta[k], first, drive_gradient[t, b])
+                    # A rule with one trace that clips, but did not at the step before, needs nothing of that step.
+                    free = limit is not None and eligibility_blocks is None and not limited[k]
+                    if k == 0 or starts[t, b] or free:
                         retreat(
-                            adjoint, eligibility_adjoint, traces[k], part(eligibilities, k), traces[k - 1],
-                            part(eligibilities, k - 1), alpha[block], alpha_gradients[job, block], query[t, b], key[t, b],
-                            key[t - 1, b], keep[k], write[k], gate[k], write[k - 1], gate[k - 1], work,
-                            query_gradient[t, b], key_gradient[t, b], limit,
+                            adjoint, eligibility_adjoint, None, None, alpha[block], query[t, b], key[t - (k > 0), b],
+                            keep[k], write[k], gate[k], write[k], gate[k], delta[k], work, key_gradient[t, b], limit,
                         )  # fmt: skip
-                        continue
-                    retreat(
-                        adjoint, eligibility_adjoint, traces[k], part(eligibilities, k), None, None, alpha[block],
-                        alpha_gradients[job, block], query[t, b], key[t, b], key[t, b], keep[k], write[k], gate[k],
-                        write[k], gate[k], work, query_gradient[t, b], key_gradient[t, b], limit,
-                    )  # fmt: skip
+                    else:
+                        retreat(
+                            adjoint, eligibility_adjoint, traces[k - 1], part(eligibilities, k - 1), alpha[block],
+                            query[t, b], key[t - 1, b], keep[k], write[k], gate[k], write[k - 1], gate[k - 1],
+                            delta[k], work, key_gradient[t, b], limit,
+                        )  # fmt: skip
                     if starts[t, b]:
                         adjoint[:] = 0
-                        eligibility_adjoint[:] = 0
+                        if eligibility_blocks is not None:
+                            eligibility_adjoint[:] = 0
+                        work[KEEP_SUM] = 0
+                        work[WRITE_SUM] = 0
+                        work[GATE_SUM] = 0
+                end = begin + length
+                read_backward(
+                    traces[:length], delta[:length], alpha[block], alpha_gradients[job, block], query[begin:end, b],
+                    query_gradient[begin:end, b],
+                )  # fmt: skip
             store_block(adjoint, n, first, initial_gradient[b])
             if initial_eligibility_gradient is not None:
                 store_block(eligibility_adjoint, n, first, initial_eligibility_gradient[b])

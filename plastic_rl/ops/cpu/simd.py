@@ -163,6 +163,27 @@ def least(typingctx, vector):
 
 
 @intrinsic
+def greatest(typingctx, vector):
+    """Return the greatest of a vector's numbers."""
+
+    def codegen(context, builder, signature, args):
+        return _call(builder, "vector.reduce.fmax", vector, args[0].type.element, args)
+
+    return vector.dtype(vector), codegen
+
+
+@intrinsic
+def larger_magnitude(typingctx, a, b):
+    """Return the larger of `a` and the magnitude of `b`, place by place; NaN in `b` counts as larger, and stays."""
+
+    def codegen(context, builder, signature, args):
+        size = _call(builder, "fabs", b, args[1].type, [args[1]])
+        return builder.select(builder.fcmp_ordered("<", size, args[0]), *args[:1], size)
+
+    return a(a, b), codegen
+
+
+@intrinsic
 def lower(typingctx, a, b):
     """Return the smaller of two vectors, place by place; NaN in `a` is passed over."""
 

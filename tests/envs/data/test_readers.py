@@ -3,6 +3,8 @@
 import io
 import tarfile
 import zipfile
+from pathlib import Path
+from tempfile import gettempdir
 
 import numpy as np
 import pytest
@@ -141,6 +143,15 @@ def test_where_data_lies(tmp_path, monkeypatch):
     monkeypatch.delenv("PLASTIC_RL_DATA")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert data_root() == tmp_path / "plastic_rl"
+
+
+def test_where_data_lies_without_a_home_directory(monkeypatch):
+    for name in ("PLASTIC_RL_DATA", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 2**30)  # a user that is nowhere on file, as in some containers
+    assert data_root() == Path(gettempdir()) / "plastic_rl"
+    with pytest.raises(ValueError, match="~/data needs a home directory"):
+        data_root("~/data")
 
 
 def test_glyphs_are_the_same_however_many_are_asked_for():

@@ -73,7 +73,7 @@ _CHECKS: dict[str, Check] = {
     **dict.fromkeys(("vf_coef", "max_grad_norm", "target_kl"), _AT_LEAST_0),
     **dict.fromkeys(("ent_coef", "ent_coef_final"), partial(check_number, minimum=-LARGEST, maximum=LARGEST)),
     **dict.fromkeys(("learning_rate", "clip_range", "clip_range_vf"), _number_or_schedule),
-    **dict.fromkeys(("normalize_advantage", "use_sde", "use_rms_prop"), check_flag),
+    **dict.fromkeys(("normalize_advantage", "normalize_reward", "use_sde", "use_rms_prop"), check_flag),
     **dict.fromkeys(("policy_kwargs", "rollout_buffer_kwargs"), check_dict),
     "sde_sample_freq": partial(check_integer, minimum=-1),
     "seed": partial(check_integer, minimum=0, maximum=2**32 - 1),
