@@ -63,14 +63,14 @@ def _name(url: str) -> str:
     return url.rpartition("/")[2]
 
 
-def download(url: str, folder: Path, md5: str, retries: int = RETRIES) -> Path:
+def download(url: str, folder: Path, md5: str, retries: int | None = None) -> Path:
     """Download a file into a folder, whole or not at all; one that is there and has the right sum is kept.
 
     Args:
         url: where it is.
         folder: where it shall be.
         md5: its MD5, as hexadecimal digits.
-        retries: how often to try again where the connection fails.
+        retries: how often to try again where the connection fails; default: `RETRIES`.
 
     Raises:
         UsageError: it cannot be reached or written, or has another sum.
@@ -80,6 +80,7 @@ def download(url: str, folder: Path, md5: str, retries: int = RETRIES) -> Path:
 
     pooch.get_logger().setLevel("WARNING")
     name = _name(url)
+    retries = RETRIES if retries is None else retries
     source = pooch.create(folder, "", registry={name: f"md5:{md5}"}, urls={name: url}, retry_if_failed=retries)
     try:
         return Path(source.fetch(name, progressbar=True))

@@ -40,7 +40,7 @@ from plastic_rl.scripts.zoo.clock import CpuClock
 from plastic_rl.scripts.zoo.distributed import WholeProgress, check_shares
 from plastic_rl.scripts.zoo.options import check_core, check_file, check_settings, replaced, settings_of
 from plastic_rl.scripts.zoo.resume import finish, write_command
-from plastic_rl.scripts.zoo.search import sample_hyperparams
+from plastic_rl.scripts.zoo.search import found_hyperparams, sample_hyperparams
 from plastic_rl.scripts.zoo.summary import command_line, print_summary
 
 # Of a wheel that is imported as a zip, these are copies, which are needed to the end.
@@ -53,7 +53,7 @@ def register_algorithms() -> None:
     for name in OURS:
         rl_zoo3.ALGOS[name] = algorithm(name)
         HYPERPARAMS_SAMPLER[name] = sample_hyperparams
-        HYPERPARAMS_CONVERTER[name] = dict  # type: ignore[assignment]
+        HYPERPARAMS_CONVERTER[name] = found_hyperparams
 
 
 def train(args: argparse.Namespace) -> None:
@@ -146,6 +146,7 @@ class PlasticExperimentManager(ExperimentManager):
             hyperparams, saved = super().read_hyperparameters()
             check_settings(hyperparams)
         if self.algo in OURS:
+            saved.pop("core_kwargs", None)
             hyperparams["policy_kwargs"] = saved["policy_kwargs"] = self._policy_kwargs(hyperparams)
         return hyperparams, saved
 
@@ -156,7 +157,8 @@ class PlasticExperimentManager(ExperimentManager):
             chosen |= {"core": core, "core_kwargs": {}}
         if core_kwargs:
             check_core(chosen.get("core", "plastic"), core_kwargs)
-        chosen["core_kwargs"] = {**chosen.get("core_kwargs", {}), **core_kwargs}
+        found = hyperparams.pop("core_kwargs", {})  # by a search
+        chosen["core_kwargs"] = {**chosen.get("core_kwargs", {}), **found, **core_kwargs}
         return chosen
 
     def _preprocess_action_noise(self, hyperparams: dict[str, Any], saved: dict[str, Any], env: VecEnv) -> Any:
