@@ -1,0 +1,8 @@
+"""
+Your first plastic agent
+========================
+
+Text.
+"""
+
+print("hello")
