@@ -27,7 +27,6 @@ lint: install
 	$(BIN)/mypy
 
 docs: install  ## The site, in docs/_build/html; a warning is an error. DOCS_RUN=0 leaves out the tutorials' output.
-	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".[docs]"
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html $(ARGS)
 
 clean:

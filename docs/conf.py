@@ -59,6 +59,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(torch|gymnasium|stable_baselines3|numpy|np|nn|collections|pathlib|matplotlib|optuna)\b.*"),
     (r"py:(class|exc)", r"(abc|plastic_rl\.(agents|cores|envs)\.\w+)\..*"),  # base classes that are not public
+    (r"py:exc", r"\w+"),  # exceptions named under Raises
     (r"py:obj", r".*"),  # `code` in docstrings: a link where it names something on this site
 ]
 

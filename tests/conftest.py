@@ -1,8 +1,12 @@
-"""Threads, and the fused kernels, which are compiled once and not by each process that comes to need them."""
+"""Threads; the fused kernels, compiled once and not by each process that comes to need them; soak tests left out."""
 
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported; threads that wait by spinning are slow
+
+
+def pytest_addoption(parser):
+    parser.addoption("--soak-steps", type=int, default=2_000_000, help="steps of each environment in `pytest -m soak`")
 
 
 def pytest_sessionstart(session):
@@ -11,3 +15,11 @@ def pytest_sessionstart(session):
         from tests.compiled import compile_in_processes
 
         compile_in_processes()
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave the soak tests out, which take hours, unless they are asked for."""
+    if "soak" not in config.option.markexpr:
+        left = [item for item in items if item.get_closest_marker("soak")]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]

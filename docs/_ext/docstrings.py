@@ -1,4 +1,4 @@
-"""Sphinx extension: turns this package's docstrings, which are plain Markdown in Google style, into reStructuredText."""
+"""Sphinx extension: turns the docstrings, which are Markdown in Google style, into reStructuredText."""
 
 import re
 from typing import Any
@@ -7,7 +7,7 @@ SECTIONS = ("Args:", "Attributes:", "Raises:", "Returns:", "Yields:", "Example:"
 
 
 def convert(lines: list[str]) -> list[str]:
-    """Return reStructuredText of a docstring: headings, tables, lists and indented blocks are what Markdown makes of them."""
+    """Return reStructuredText of a docstring, with Markdown's headings, tables, lists and indented blocks."""
     result: list[str] = []
     for paragraph in _paragraphs(lines):
         text = paragraph[0].strip()
@@ -46,12 +46,13 @@ def _indent(line: str) -> int:
 
 
 def _starts_block(paragraph: list[str], before: str) -> bool:
-    """Say whether a paragraph is code: indented by four more than the text before it, and no section of Google style."""
+    """Say whether a paragraph is code: indented by four more than the text before it, and no section."""
     if before.strip() in SECTIONS or before.strip().startswith(("-", "*", "..", ">>>")) or before.strip() == "::":
         return False
     indent = _indent(paragraph[0])
     in_block = before.strip() and _indent(before) == indent and indent >= 4
-    return indent >= 4 and not in_block and _indent(before) <= indent - 4 and all(_indent(p) >= indent for p in paragraph)
+    deeper = indent >= 4 and _indent(before) <= indent - 4
+    return deeper and not in_block and all(_indent(line) >= indent for line in paragraph)
 
 
 def _lists(paragraph: list[str]) -> list[str]:
