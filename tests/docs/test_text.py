@@ -1,5 +1,6 @@
 """What the documentation says is there, and it is said in our words."""
 
+import ast
 import re
 from importlib import import_module
 from pathlib import Path
@@ -11,6 +12,7 @@ import yaml
 import plastic_rl.scripts
 from plastic_rl.cores import registered_cores
 from plastic_rl.envs.registration import ENVIRONMENTS
+from tests.api import MODULES
 from tests.docs.texts import DOCS, ROOT, blocks, pages, sources, tutorials
 
 TEXTS = [*pages(), *tutorials(), *sources()]
@@ -84,6 +86,21 @@ def options(command):
     sources += [Path(rl_zoo3.train.__file__)] if command == "train" else []
     sources += (ROOT / "scripts" / "experiments").glob("*.py")
     return {option for path in sources for option in re.findall(r"--?[a-zA-Z][\w-]*", path.read_text())}
+
+
+def imports(code):
+    """Return the names that Python code imports from this package, with their modules."""
+    nodes = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ImportFrom)]
+    found = [(node.module or "", alias.name) for node in nodes for alias in node.names]
+    return [(module, name) for module, name in found if module.partition(".")[0] == "plastic_rl"]
+
+
+@pytest.mark.parametrize("page", [*pages(), *tutorials()], ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_users_are_told_to_import_is_public(page):
+    code = [page.read_text()] if page.suffix == ".py" else [b.text for b in blocks(page) if b.language == "python"]
+    for module, name in [found for text in code for found in imports(text)]:
+        assert module in MODULES, f"{module} is not public"
+        assert name in import_module(module).__all__, f"{module}.{name} is not public"
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda path: str(path.relative_to(ROOT)))
