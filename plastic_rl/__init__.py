@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         VectorTrials,
     )
     from plastic_rl.ops import Rule, plastic_scan
+    from plastic_rl.scripts.runs.folder import load_run
 
 __version__ = "0.1.0"
 
@@ -78,6 +79,7 @@ _HOME = {
     "VectorTrials": "plastic_rl.envs.wrappers",
     "export_policy": "plastic_rl.agents",
     "hyperparameters": "plastic_rl.agents",
+    "load_run": "plastic_rl.scripts.runs.folder",
     "make_core": "plastic_rl.cores",
     "make_vec_env": "plastic_rl.agents",
     "plastic_scan": "plastic_rl.ops",
@@ -109,6 +111,7 @@ __all__ = [
     "VectorTrials",
     "export_policy",
     "hyperparameters",
+    "load_run",
     "make_core",
     "make_vec_env",
     "plastic_scan",

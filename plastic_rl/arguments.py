@@ -1,11 +1,17 @@
 """Checks of constructor arguments: each names the argument, says what it was and what it may be."""
 
 import math
+from collections.abc import Iterable
+from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any
 
 # More of anything than this is a slip of the finger, and would end in an array that no memory holds.
 LARGEST = 1_000_000
+
+
+class UnknownNameError(ValueError):
+    """A name that is not known; the message suggests the nearest one."""
 
 
 def check_integer(name: str, value: Any, minimum: int, maximum: int = LARGEST) -> int:
@@ -63,3 +69,21 @@ def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
     if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
     return value
+
+
+def suggestion(name: Any, known: Iterable[str]) -> str:
+    """Return the end of an error about an unknown name: the nearest known one, or all of them where none is near."""
+    names = sorted(known)
+    nearest = get_close_matches(str(name), names, n=1, cutoff=0.4)
+    return f"did you mean {nearest[0]!r}?" if nearest else f"it may be one of: {', '.join(names)}"
+
+
+def check_name(what: str, name: Any, known: Iterable[str]) -> None:
+    """Check that a name is known.
+
+    Raises:
+        UnknownNameError: it is not; the message suggests the nearest one.
+    """
+    names = list(known)
+    if name not in names:
+        raise UnknownNameError(f"{what} {name!r} is not known; {suggestion(name, names)}")

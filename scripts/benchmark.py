@@ -1,28 +1,31 @@
-"""Benchmarks: `python -m plastic_rl.scripts.benchmark ops` and the others, each with `--help`."""
+"""Measure how fast things are: ops, cores, envs or training.
+
+plastic-rl benchmark training --n-envs 16 64
+plastic-rl benchmark ops --help
+"""
 
 import argparse
 from collections.abc import Sequence
 from importlib import import_module
 
-# Command, the module that has its `add_arguments` and `run`, and what it measures.
-BENCHMARKS = {
-    "ops": ("plastic_rl.scripts.benchmarks.ops", "plastic_scan, its reference and torch's recurrent layers"),
-    "cores": ("plastic_rl.scripts.benchmarks.cores", "every core, in training and step by step"),
-    "envs": ("plastic_rl.scripts.benchmarks.envs", "steps per second of the environments"),
-}
+from plastic_rl.scripts import command
+
+BENCHMARKS = ("ops", "cores", "envs", "training")  # modules with `add_arguments` and `run`
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+@command
+def main(argv: Sequence[str]) -> None:
     """Run the benchmark that the command line names."""
-    parser = argparse.ArgumentParser(prog="python -m plastic_rl.scripts.benchmark", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    for command, (module, summary) in BENCHMARKS.items():
-        benchmark = import_module(module)
-        subparser = commands.add_parser(command, help=summary, description=benchmark.__doc__)
-        benchmark.add_arguments(subparser)
-        subparser.set_defaults(run=benchmark.run)
-    parsed = parser.parse_args(arguments)
-    parsed.run(parsed)
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog="plastic-rl benchmark", description=__doc__, formatter_class=raw)
+    parser.add_argument("name", choices=BENCHMARKS)
+    if not argv or argv[0] not in BENCHMARKS:
+        parser.parse_args(argv)
+    benchmark = import_module(f"plastic_rl.scripts.benchmarks.{argv[0]}")
+    parser = argparse.ArgumentParser(prog=f"plastic-rl benchmark {argv[0]}", description=benchmark.__doc__,
+                                     formatter_class=argparse.ArgumentDefaultsHelpFormatter)  # fmt: skip
+    benchmark.add_arguments(parser)
+    benchmark.run(parser.parse_args(argv[1:]))
 
 
 if __name__ == "__main__":

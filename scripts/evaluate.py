@@ -1,27 +1,34 @@
-"""Evaluate trained runs on fresh episodes: `python -m plastic_rl.scripts.evaluate RUN [RUN ...]`.
+"""Evaluate trained runs on fresh episodes.
 
-Prints the mean return and the normalised score (0 random, 1 oracle) with their 95% bootstrap intervals over lives, and
-the within-episode learning curve: how the reward per step grows in the course of one life. The figures are also left
-in each run folder, as evaluation.json, from which the `plot` command reads them.
+    plastic-rl evaluate RUN [RUN ...]
+    plastic-rl evaluate RUN --ablate trace
+
+Prints the mean return and the normalized score (0 random, 1 oracle) with 95% bootstrap intervals over episodes, and the
+within-episode learning curve: how the reward per step grows in the course of one episode. The figures are also left in
+each run folder as evaluation.json, from which `plot` reads them.
 
 `--ablate trace` plays a second time with the plastic trace held at zero, `--ablate state` with the activity reset
-before every step (which leaves a plastic core nothing to write into its trace, so no memory at all): what is lost?
-
-`--render ansi`, `--render human` or `--render life.gif` shows one life as well, as the `watch` command does.
+before every step, which leaves a plastic core nothing to write into its trace, so no memory at all.
 """
 
 import argparse
 import json
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from plastic_rl.files import write_whole
+from plastic_rl.scripts import command, refuse
 
 if TYPE_CHECKING:
     from plastic_rl.scripts.runs.folder import Run
     from plastic_rl.scripts.runs.play import Ablation
 
 BARS = " ▁▂▃▄▅▆▇█"
+ASCII_BARS = " .:-=+*#@"
 
 
 def evaluate(
@@ -32,10 +39,10 @@ def evaluate(
     Args:
         run: the run.
         model: its model.
-        episodes: how many lives.
+        episodes: how many.
         seed: of the first environment and of sampled actions.
         deterministic: whether to take the most probable actions.
-        ablate: what of the memory is set to zero before every step; see `lives.ablated`.
+        ablate: what of the memory is set to zero before every step; see `play.ablated`.
 
     Raises:
         ValueError: the model has no such memory.
@@ -48,25 +55,25 @@ def evaluate(
     erased = () if ablate is None else ablated(model, ablate)
     env = run.make_env(min(episodes, 64), seed)
     torch.manual_seed(seed)  # of sampled actions
-    lives = play(model, env, episodes, deterministic, erased)
+    played = play(model, env, episodes, deterministic, erased)
     env.close()
-    low, high = lives.interval()
-    mean = float(lives.returns.mean())
+    low, high = played.interval()
+    mean = float(played.returns.mean())
     scores = [score(run.env_id, value, **run.env_kwargs) for value in (mean, low, high)]
     return {
         "run": str(run.folder),
         "env": run.env_id,
         "actions": "deterministic" if deterministic else "sampled",
         "ablate": ablate,
-        "episodes": len(lives.returns),
+        "episodes": len(played.returns),
         "seed": seed,
         "mean_return": mean,
         "interval": [low, high],
         "score": scores[0],
         "score_interval": scores[1:] if scores[0] is not None else None,
-        "reward_per_step_by_quarter": lives.quarters().tolist(),
-        "reward_by_time": lives.reward_by_time.tolist(),
-        "reward_by_time_interval": lives.interval_by_time().tolist(),
+        "reward_per_step_by_quarter": played.quarters().tolist(),
+        "reward_by_time": played.reward_by_time.tolist(),
+        "reward_by_time_interval": played.interval_by_time().tolist(),
     }
 
 
@@ -74,8 +81,9 @@ def curves(rewards: list[list[float]], width: int = 44) -> list[str]:
     """Draw mean rewards by time as lines of bars, all from zero (or the lowest) to the highest of all."""
     means = [[float(p.mean()) for p in np.array_split(np.array(row), min(width, len(row)))] for row in rewards]
     low, high = min(0.0, *map(min, means)), max(map(max, means))
-    scale = (len(BARS) - 1) / (high - low) if high > low else 0.0
-    return ["".join(BARS[round((mean - low) * scale)] for mean in row) for row in means]
+    bars = BARS if "utf" in (sys.stdout.encoding or "").lower() else ASCII_BARS
+    scale = (len(bars) - 1) / (high - low) if high > low else 0.0
+    return ["".join(bars[round((mean - low) * scale)] for mean in row) for row in means]
 
 
 def print_table(results: list[dict[str, Any]]) -> None:
@@ -86,8 +94,8 @@ def print_table(results: list[dict[str, Any]]) -> None:
 
     runs = list(dict.fromkeys(result["run"] for result in results))
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    quarters = "reward per step\nby quarter of life"
-    for heading in ("run", "actions", "lives", "mean return\n(95%)", "score\n(95%)", quarters):
+    quarters = "reward per step\nby quarter of episode"
+    for heading in ("run", "actions", "episodes", "mean return\n(95%)", "score\n(95%)", quarters):
         table.add_column(heading, no_wrap=True)
     for number, run in enumerate(runs, 1):
         for result in (result for result in results if result["run"] == run):
@@ -101,7 +109,7 @@ def print_table(results: list[dict[str, Any]]) -> None:
             )
     Console().print(table)
     for number, run in enumerate(runs, 1):
-        print(f"\nrun {number}: {run}\nreward by time in the life")
+        print(f"\nrun {number}: {run}\nreward by time in the episode")
         own = [result for result in results if result["run"] == run]
         for result, bars in zip(own, curves([result["reward_by_time"] for result in own]), strict=True):
             print(f"  {_how(result, ', '):<28}  {bars}")
@@ -115,81 +123,36 @@ def _score(result: dict[str, Any]) -> str:
     return "{:.2f}\n{:.2f} to {:.2f}".format(result["score"], *result["score_interval"])
 
 
-def print_reference(env_id: str, episodes: int) -> None:
-    """Play a random policy and the oracle and print the figures that fix a task's score."""
-    from plastic_rl.envs.scores import find_task, measure_returns, reference_returns
-    from plastic_rl.scripts.names import refuse
-
-    task = find_task(env_id)
-    if task is None:
-        refuse(f"{env_id} is no task of this package: it has no oracle")
-    exact, played = reference_returns(env_id), measure_returns(*task, episodes=episodes)
-    assert exact is not None
-    print(f"{env_id}: mean returns of a random policy and of the oracle")
-    print(f"  the score uses   {exact.random:10.3f} {exact.oracle:10.3f}")
-    print(f"  played {episodes:6,}    {played.random:10.3f} {played.oracle:10.3f}")
-
-
-def check_render(how: str, n_runs: int) -> None:
-    """Leave with one line and exit code 2 where a life cannot be shown as `--render` says."""
-    from plastic_rl.scripts.names import refuse
-    from plastic_rl.scripts.watch import FILMS
-
-    if how not in ("ansi", "human") and Path(how).suffix not in FILMS:
-        refuse(f"--render must be ansi, human or a file that ends in {', '.join(FILMS)}, not {how!r}")
-    if n_runs > 1:
-        refuse(f"--render shows a life of one run, not of {n_runs}")
-
-
-def render(args: argparse.Namespace) -> None:
-    """Show the first of the lives that were evaluated."""
-    from plastic_rl.scripts import watch
-
-    where = [f"--{args.render}"] if args.render in ("ansi", "human") else ["--output", args.render]
-    flags = [f"--{name}" for name in ("deterministic", "trust") if getattr(args, name)]
-    watch.main([*args.run, *where, *flags, "--seed", str(args.seed), "--device", args.device])
-
-
 def make_parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", nargs="*", help="run folder(s), as `train` printed them")
-    parser.add_argument("--episodes", type=int, default=256, help="lives to play for each run")
+    parser = argparse.ArgumentParser(
+        prog="plastic-rl evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", nargs="+", help="run folder(s), as `train` printed them, or pretrained/NAME")
+    parser.add_argument("--episodes", type=int, default=256, help="episodes to play for each run; default: 256")
     parser.add_argument("--seed", type=int, default=1_000_000, help="of the first environment and of sampled actions")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", default="cpu", help="default: cpu")
     actions = parser.add_mutually_exclusive_group()
     actions.add_argument("--deterministic", action="store_true", help="only with the most probable actions")
     actions.add_argument("--stochastic", action="store_true", help="only with sampled actions, as in training")
     parser.add_argument("--ablate", choices=("trace", "state"), help="play also without this part of the memory")
     parser.add_argument("--json", metavar="FILE", help="write the figures of all runs into this file, too")
-    parser.add_argument("--render", metavar="HOW", help="show a life, too: ansi, human, or a .gif, .mp4 or .png file")
-    parser.add_argument("--reference", metavar="ENV", help="recompute the figures behind an environment's score")
     parser.add_argument("--trust", action="store_true", help="read pickled files of a run, which can execute code")
     return parser
 
 
-def main(argv: list[str] | None = None) -> None:
+@command
+def main(argv: Sequence[str]) -> None:
     """Evaluate as the command line says."""
     args = make_parser().parse_args(argv)
     import torch
 
-    from plastic_rl.scripts.names import check_name, refuse
     from plastic_rl.scripts.runs.folder import open_run
     from plastic_rl.scripts.runs.play import ablated
 
     torch.set_num_threads(1)
     if args.episodes < 1:
         refuse(f"--episodes must be at least 1, not {args.episodes}")
-    if args.reference:
-        import gymnasium as gym
-
-        check_name("environment", args.reference, gym.registry)
-        print_reference(args.reference, args.episodes)
-        return
-    if not args.run:
-        refuse("give one or more run folders, as `train` printed them")
-    if args.render:
-        check_render(args.render, len(args.run))
     runs = [open_run(path, trust=args.trust) for path in args.run]
     models = [run.load(args.device) for run in runs]
     if args.ablate:
@@ -203,14 +166,13 @@ def main(argv: list[str] | None = None) -> None:
     everything = []
     for run, model in zip(runs, models, strict=True):
         results = [evaluate(run, model, args.episodes, args.seed, way, memory) for memory in memories for way in ways]
-        (run.folder / "evaluation.json").write_text(json.dumps(results, indent=1))
+        if run.output == run.folder:
+            write_whole(run.folder / "evaluation.json", json.dumps(results, indent=1))
         everything += results
     print_table(everything)
     if args.json:
         Path(args.json).parent.mkdir(parents=True, exist_ok=True)
-        Path(args.json).write_text(json.dumps(everything, indent=1))
-    if args.render:
-        render(args)
+        write_whole(Path(args.json), json.dumps(everything, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,46 +1,52 @@
-"""Write a trained policy into a file that runs without this package: `python -m plastic_rl.scripts.export RUN`.
+"""Write a trained policy into a file that runs without this package.
+
+    plastic-rl export RUN -o policy.onnx
 
 An .onnx file is run by onnxruntime, in many languages; a .pt2 file by PyTorch. Both take an observation and a state and
-give the action and the next state, for any number of observations at a time. The normalisation of observations that the
+give the action and the next state, for any number of observations at a time. The normalization of observations that the
 run was trained with is part of the file. docs/export.md shows how to load and run it.
 """
 
 import argparse
 import logging
+from collections.abc import Sequence
 from pathlib import Path
+
+from plastic_rl.scripts import command, refuse
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", help="run folder, as `train` printed it")
+    parser = argparse.ArgumentParser(
+        prog="plastic-rl export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", help="run folder, as `train` printed it, or pretrained/NAME")
     parser.add_argument("-o", "--output", metavar="FILE", help="an .onnx or .pt2 file; default: RUN/policy.onnx")
     parser.add_argument("--trust", action="store_true", help="read pickled files of a run, which can execute code")
     return parser
 
 
-def main(argv: list[str] | None = None) -> None:
+@command
+def main(argv: Sequence[str]) -> None:
     """Export as the command line says."""
     args = make_parser().parse_args(argv)
     from stable_baselines3.common.vec_env import unwrap_vec_normalize
 
     from plastic_rl.agents.export import export_policy
-    from plastic_rl.scripts.names import refuse
-    from plastic_rl.scripts.runs.folder import open_run
-    from plastic_rl.scripts.zoo.manager import ALGORITHMS
+    from plastic_rl.scripts.runs.folder import OURS, open_run
 
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells what it does without
     run = open_run(args.run, trust=args.trust)
-    if run.algo not in ALGORITHMS:
-        refuse(f"run {args.run!r} is of {run.algo}; only policies of {', '.join(ALGORITHMS)} can be exported")
+    if run.algo not in OURS:
+        refuse(f"run {args.run!r} is of {run.algo}; only policies of {', '.join(OURS)} can be exported")
     env = run.make_env(1, seed=0)
-    output = Path(args.output or run.folder / "policy.onnx")
+    output = Path(args.output or run.output / "policy.onnx")
     try:
         export_policy(run.load("cpu").policy, output, unwrap_vec_normalize(env))  # type: ignore[arg-type]
     except (ValueError, OSError) as error:
         refuse(f"run {args.run!r} cannot be exported: {error}")
     except ImportError as error:
-        refuse(f"writing ONNX needs {error.name}: pip install 'plastic_rl[export]', or write a .pt2 file")
+        refuse(f"writing ONNX needs {error.name}: pip install onnx onnxruntime onnxscript, or write a .pt2 file")
     print(f"wrote {output}, {output.stat().st_size / 1e6:.1f} MB")
 
 

@@ -1,25 +1,30 @@
-"""Plot what runs learned: `python -m plastic_rl.scripts.plot RUN [RUN ...]`.
+"""Plot what runs learned.
 
-Draws, as PNG and SVG, for each task the learning curves by episodes, steps and time, grouped by core with intervals
-over seeds, and the learning within a life; over all tasks a radar of the scores, and rliable's aggregate metrics and
-sample-efficiency curves. Runs that are still in training are welcome.
+    plastic-rl plot RUN [RUN ...]
+    plastic-rl plot sweeps/mine/results.csv --smooth 5
 
-The learning within a life is what `evaluate` left in a run folder. So are final scores, where all runs were evaluated;
-else those are of the last 5% of the training episodes.
+Draws, as PNG and SVG, the learning curves of each task by episodes, steps and time, grouped by core with intervals over
+seeds, and the learning within an episode; over all tasks rliable's aggregate metrics and sample-efficiency curves. Runs
+that are still in training are welcome; what is no run is named and left out.
+
+The learning within an episode is what `evaluate` left in a run folder. So are final scores, where all runs were
+evaluated; else those are of the last 100 training episodes.
 """
 
 import argparse
 import csv
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from plastic_rl.scripts import UsageError, command, refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from matplotlib.figure import Figure
 
+    from plastic_rl.scripts.runs.folder import Run
     from plastic_rl.scripts.runs.monitor import Result
 
 FORMATS = ("png", "svg")
@@ -27,40 +32,60 @@ FORMATS = ("png", "svg")
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="plastic-rl plot", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("run", nargs="+", help="run folders, as `train` printed them, or the table of a `sweep`")
     parser.add_argument("-o", "--output", default="plots", metavar="FOLDER", help="where to write; default: plots")
-    parser.add_argument("--formats", nargs="+", choices=FORMATS, default=FORMATS)
-    parser.add_argument("--dpi", type=int, default=120, help="dots per inch of a PNG")
+    parser.add_argument("--smooth", type=int, default=1, metavar="BINS", help="bins of 100 that a point is the mean of")
+    parser.add_argument("--formats", nargs="+", choices=FORMATS, default=FORMATS, help="default: both")
+    parser.add_argument("--dpi", type=int, default=120, help="dots per inch of a PNG; default: 120")
     parser.add_argument("--trust", action="store_true", help="read pickled files of a run, which can execute code")
     return parser
 
 
-def main(argv: list[str] | None = None) -> None:
+@command
+def main(argv: Sequence[str]) -> None:
     """Plot as the command line says."""
     args = make_parser().parse_args(argv)
-    from plastic_rl.scripts.names import refuse
-    from plastic_rl.scripts.runs.folder import open_run
     from plastic_rl.scripts.runs.monitor import read_results
 
-    if args.dpi <= 0:
-        refuse(f"--dpi must be more than 0, not {args.dpi}")
+    for name in ("dpi", "smooth"):
+        if getattr(args, name) <= 0:
+            refuse(f"--{name} must be more than 0, not {getattr(args, name)}")
     folders = [folder for path in args.run for folder in (_of_table(Path(path)) if path.endswith(".csv") else [path])]
-    runs = [open_run(path, trained=False, trust=args.trust) for path in dict.fromkeys(folders)]
-    results = read_results(runs)
+    results = read_results(_runs(list(dict.fromkeys(folders)), args.trust))
     output = Path(args.output)
     output.mkdir(parents=True, exist_ok=True)
-    for name, figure in figures(results):
+    for name, figure in figures(results, args.smooth):
         for ending in args.formats:
             file = output / f"{name}.{ending}"
-            figure.savefig(file, dpi=args.dpi)
+            figure.savefig(file, dpi=args.dpi, bbox_inches="tight")
             print(f"wrote {file}")
+
+
+def _runs(folders: list[str], trust: bool) -> list["Run"]:
+    """Return the runs with a learning curve among some folders, and name the others."""
+    from plastic_rl.scripts.runs.folder import open_run
+    from plastic_rl.scripts.runs.monitor import learning_curve
+
+    runs = []
+    for folder in folders:
+        try:
+            run = open_run(folder, trained=False, trust=trust)
+            learning_curve(run.folder)
+            runs.append(run)
+        except UsageError as error:
+            if len(folders) == 1:
+                raise
+            print(f"left out: {error}")
+    if not runs:
+        refuse(f"none of these {len(folders)} folders is a run with a learning curve")
+    return runs
 
 
 def _of_table(file: Path) -> list[str]:
     """Return the folders of the runs in a sweep's table."""
-    from plastic_rl.scripts.names import refuse
-
     try:
         with file.open(newline="") as lines:
             folders = [row["folder"] for row in csv.DictReader(lines)]
@@ -71,62 +96,58 @@ def _of_table(file: Path) -> list[str]:
     return [str(file.parent / folder) for folder in folders if folder]
 
 
-def figures(results: list["Result"]) -> "Iterator[tuple[str, Figure]]":
+def figures(results: list["Result"], smooth: int = 1) -> Iterator[tuple[str, "Figure"]]:
     """Draw all that these results allow, and say on the way what was left out and why.
 
     Args:
         results: at least one.
+        smooth: the number of bins, of 100, that each point of a learning curve is the mean of.
 
     Yields:
         A file's name without its ending, and a figure.
     """
-    from plastic_rl.scripts.figures import aggregates as plot_scores
-    from plastic_rl.scripts.figures import curves as plot_curves
+    from plastic_rl.scripts.figures import curves
+    from plastic_rl.scripts.figures.style import line_styles
 
     results = _without_short_runs(results)
-    styles = {label: number for number, label in enumerate(sorted({result.label for result in results}))}
-    tasks = sorted({result.task for result in results})
-    for task in tasks:
+    styles = line_styles(sorted({result.label for result in results}))
+    for task in sorted({result.task for result in results}):
         of_task = [result for result in results if result.task == task]
-        yield f"learning_{_slug(task)}", plot_curves.learning_curves(of_task, styles)
+        yield f"learning_{_slug(task)}", curves.learning_curves(of_task, styles, smooth)
         evaluated = [result for result in of_task if result.evaluation is not None]
         if evaluated:
-            yield f"within_episode_{_slug(task)}", plot_curves.within_episode(evaluated, styles)
+            yield f"within_episode_{_slug(task)}", curves.within_episode(evaluated, styles)
         for result in of_task:
             if result.evaluation is None:
-                print(f"no learning within a life of {result.run.folder}: `evaluate` it first")
-    scored, source = _scored(results)
-    if len({result.task for result in scored}) >= 3:
-        yield "radar", plot_scores.radar(scored, styles, source)
-    else:
-        print("no radar: it wants at least three tasks that have a score")
-    yield from _aggregates(scored, styles, source)
+                print(f"no learning within an episode of {result.run.folder}: `evaluate` it first")
+    yield from _aggregates(*_scored(results), styles)
 
 
-def _aggregates(scored: list["Result"], styles: dict[str, int], source: str) -> "Iterator[tuple[str, Figure]]":
-    from plastic_rl.scripts.figures import aggregates as plot_scores
+def _aggregates(scored: list["Result"], source: str, styles: dict[str, Any]) -> Iterator[tuple[str, "Figure"]]:
+    from plastic_rl.scripts.figures import aggregates
 
-    table = plot_scores.score_table(scored)
+    table = aggregates.score_table(scored)
     if missing := sorted({result.label for result in scored} - set(table)):
         print(f"not in the aggregates: {', '.join(missing)}, not trained on every task")
     if not table or max(len(by_task) * len(by_task[0]) for by_task in table.values()) < 2:
         print("no aggregates: they want at least two runs of a core")
         return
     try:
-        import rliable.library  # noqa: F401
+        import rliable.library
+        import rliable.plot_utils  # noqa: F401
     except (ImportError, TypeError) as error:  # TypeError: from a library below it that does not fit another one
-        print(f"no aggregates: they want rliable (pip install 'plastic_rl[plots]'): {error}")
+        print(f"no aggregates: they want rliable (pip install 'rliable>=1.2' 'pandas<3'): {error}")
         return
-    yield "aggregates", plot_scores.aggregates(table, styles, source)
-    yield "sample_efficiency", plot_scores.sample_efficiency(table, styles)
+    yield "aggregates", aggregates.aggregates(table, styles, source)
+    yield "sample_efficiency", aggregates.sample_efficiency(table, styles)
 
 
 def _scored(results: list["Result"]) -> tuple[list["Result"], str]:
     """Return the results that have a score, their evaluations left out unless all have one, and what it is of."""
     scored = [result for result in results if result.final is not None]
     if all(result.evaluation is not None for result in scored):
-        return scored, "lives on fresh seeds"
-    return [replace(result, evaluation=None) for result in scored], "last 5% of the training episodes"
+        return scored, "episodes on fresh seeds"
+    return [replace(result, evaluation=None) for result in scored], "last 100 training episodes"
 
 
 def _without_short_runs(results: list["Result"]) -> list["Result"]:

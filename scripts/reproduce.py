@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from plastic_rl.arguments import check_name
+from plastic_rl.scripts import command, refuse
 from plastic_rl.scripts.experiments.claim import Claim, claim_names, read_claim
 from plastic_rl.scripts.experiments.grid import Run, check_runs
 from plastic_rl.scripts.experiments.runner import add_runner_options, run_all
-from plastic_rl.scripts.names import check_name, refuse
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -34,7 +35,8 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+@command
+def main(argv: Sequence[str]) -> None:
     """Run what is missing, then write the report."""
     args = make_parser().parse_args(argv)
     names = claim_names() if args.claims in ([], ["all"]) else args.claims

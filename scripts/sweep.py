@@ -10,9 +10,11 @@ Leaves, in the output folder, the run folders and `results.csv`; `plot` reads ei
 
 import argparse
 import os
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from plastic_rl.scripts import command
 from plastic_rl.scripts.experiments.grid import read_sweep
 from plastic_rl.scripts.experiments.runner import add_runner_options, run_all, train_run
 
@@ -31,7 +33,8 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: list[str] | None = None) -> None:
+@command
+def main(argv: Sequence[str]) -> None:
     """Run what is missing of a sweep."""
     args = make_parser().parse_args(argv)
     runs = read_sweep(args.file)

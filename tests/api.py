@@ -76,8 +76,13 @@ def _commands() -> list[str]:
     lines = []
     for command in sorted(module.name for module in pkgutil.iter_modules(plastic_rl.scripts.__path__)):
         module = import_module(f"plastic_rl.scripts.{command}")
-        make_parser = getattr(module, "make_parser", None) or getattr(module, "own_parser", None)
+        make_parser = getattr(module, "make_parser", None)
         actions = make_parser()._actions if make_parser else []
+        if command == "train":  # the others are the Zoo's
+            from plastic_rl.scripts.zoo.options import make_parser as parser_of_train
+
+            own = ("core", "core_kwargs", "resume", "checkpoint_seconds")
+            actions = [action for action in parser_of_train()._actions if action.dest in own]
         options = [" ".join(action.option_strings) or action.dest for action in actions if action.dest != "help"]
         lines += [f"command {command} {option}" for option in options]
     return lines

@@ -70,3 +70,49 @@ def test_every_package_on_disk_is_listed():
     for top in ("envs", "agents", "scripts"):
         folders |= {Path("plastic_rl") / p.parent.relative_to(ROOT) for p in (ROOT / top).glob("**/__init__.py")}
     assert listed == {".".join(folder.parts) for folder in folders}
+
+
+COMMANDS = {path.stem: path for path in (ROOT / "scripts").glob("*.py") if path.stem not in ("__init__", "cli")}
+
+
+def test_the_top_of_scripts_holds_only_commands():
+    from plastic_rl.scripts import cli
+
+    assert set(COMMANDS) == set(cli.COMMANDS) - {"zoo"}
+    assert len(list((ROOT / "scripts").glob("*.py"))) <= 12
+    for path in COMMANDS.values():
+        tree = ast.parse(path.read_text())
+        assert ast.get_docstring(tree)
+        (main,) = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "main"]
+        assert [ast.unparse(decorator) for decorator in main.decorator_list] == ["command"], path
+
+
+@pytest.mark.parametrize("path", [*(ROOT / "scripts").glob("*.py"), *(ROOT / "scripts").glob("*/*.py")], ids=str)
+def test_nothing_imports_a_command(path):
+    found = {name for name in imported(path) for command in COMMANDS if name == f"plastic_rl.scripts.{command}"}
+    assert not found
+
+
+def test_opening_a_run_folder_is_light():
+    code = (
+        "import sys; import plastic_rl.scripts.runs.folder, plastic_rl.scripts.runs.monitor, plastic_rl.scripts.runs.play;"
+        "print({'optuna', 'rl_zoo3', 'plastic_rl.scripts.zoo'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_a_command_sets_up_its_process_and_an_import_of_scripts_does_not():
+    code = (
+        "import os, plastic_rl; between = dict(os.environ);"
+        "from plastic_rl.scripts import cli, train, watch, plot; print(between == dict(os.environ))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
+
+
+def test_what_only_maintainers_run_is_in_no_package():
+    for path in (ROOT / "docs" / "gallery.py", ROOT / "tests" / "soak" / "soak.py"):
+        assert path.exists()
+    names = {path.stem for top in ("envs", "agents", "scripts", "plastic_rl") for path in (ROOT / top).rglob("*.py")}
+    assert not names & {"gallery", "soak", "soak_tasks"}

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from plastic_rl.files import write_whole
+
 FORMAT = 2
 KEPT = 2
 _DIGEST = hashlib.sha256().digest_size
@@ -42,15 +44,7 @@ def write(state: dict[str, Any], folder: Path, num_timesteps: int) -> Path:
     content = buffer.getvalue()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{num_timesteps:015d}.pt"
-    part = path.with_suffix(".part")
-    try:
-        with open(part, "wb") as file:
-            file.write(content + hashlib.sha256(content).digest())
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(path, content + hashlib.sha256(content).digest())
     _sync_folder(folder)
     for old in [*checkpoints(folder)[:-KEPT], *folder.glob("*.part")]:  # a part is what a kill may leave
         old.unlink()

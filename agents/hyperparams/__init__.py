@@ -1,14 +1,14 @@
 """Hyperparameters for an algorithm and an environment: files in RL Baselines3 Zoo's format, and their reader."""
 
 from functools import cache
-from pathlib import Path
+from importlib.resources import files
 from typing import Any
 
 import yaml
 from stable_baselines3.common.utils import LinearSchedule
 
-FOLDER = Path(__file__).parent
-ALGORITHMS = tuple(sorted(file.stem for file in FOLDER.glob("*.yml")))
+FOLDER = files(__name__)  # not a path: the package may be imported from a zip
+ALGORITHMS = tuple(sorted(file.name.removesuffix(".yml") for file in FOLDER.iterdir() if file.name.endswith(".yml")))
 # Settings of a training that are no arguments of an algorithm's constructor.
 _OF_A_TRAINING = ("n_timesteps", "n_envs", "env_kwargs")
 

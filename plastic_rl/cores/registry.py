@@ -1,13 +1,12 @@
 """Cores by name."""
 
-import difflib
 import inspect
 from collections.abc import Callable
 from importlib import import_module
 from types import NoneType
 from typing import Any, get_args
 
-from plastic_rl.arguments import LARGEST, check_flag, check_integer, check_number
+from plastic_rl.arguments import LARGEST, check_flag, check_integer, check_number, suggestion
 from plastic_rl.cores.base import MOST_UNITS, RecurrentCore
 
 CoreFactory = Callable[..., RecurrentCore]
@@ -59,7 +58,7 @@ def make_core(core: str | CoreFactory, input_size: int, *, batch_first: bool = F
         if name in known:
             _check_type(name, value, parameters[name].annotation)
         elif not takes_any:
-            raise ValueError(f"core {core!r} has no argument {name!r}{_suggestion(name, known)}")
+            raise ValueError(f"core {core!r} has no argument {name!r}; {suggestion(name, known)}")
     built = factory(input_size, **{**defaults, **kwargs})
     if not isinstance(built, RecurrentCore):
         raise TypeError(f"core {core!r} must be a RecurrentCore, not {type(built).__name__}")
@@ -115,15 +114,10 @@ def _find_core(core: str | CoreFactory) -> tuple[CoreFactory, dict[str, Any]]:
         return _CORES[core]
     module_name, colon, class_name = core.partition(":")
     if not colon:
-        raise ValueError(f"core {core!r} is not registered{_suggestion(core, registered_cores())}")
+        raise ValueError(f"core {core!r} is not registered; {suggestion(core, registered_cores())}")
     try:
         factory = getattr(import_module(module_name), class_name)
         inspect.signature(factory)
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise ValueError(f"core {core!r} cannot be imported: {error}") from error
     return factory, {}
-
-
-def _suggestion(name: str, known: list[str]) -> str:
-    nearest = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {nearest[0]!r}?" if nearest else f"; it may be one of: {', '.join(known)}"

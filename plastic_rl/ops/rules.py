@@ -7,10 +7,11 @@ every device and dtype runs it.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 
 import torch
 from torch import Tensor
+
+from plastic_rl.arguments import suggestion
 
 Traces = tuple[Tensor, ...]
 StepFunction = Callable[[Traces, Tensor, Tensor, Tensor | None, Mapping[str, Tensor]], Traces]
@@ -192,11 +193,15 @@ def _uniform(n: int) -> Tensor:
     return torch.empty(n).uniform_(-1 / math.sqrt(n), 1 / math.sqrt(n))
 
 
+def _zero(n: int) -> Tensor:
+    return torch.zeros(())
+
+
 _MODULATED: dict = {
     "parameters": ("modulation_weight", "modulation_bias"),
     "optional_parameters": ("fan_out",),
     "limit": 1.0,
-    "initial": {"modulation_weight": _uniform, "modulation_bias": lambda n: torch.zeros(()), "fan_out": torch.ones},
+    "initial": {"modulation_weight": _uniform, "modulation_bias": _zero, "fan_out": torch.ones},
 }
 DECAY, OJA, NEUROMODULATED, RETROACTIVE = range(4)
 
@@ -223,7 +228,5 @@ def get_rule(rule: str | Rule) -> Rule:
     if not isinstance(rule, str):
         raise TypeError(f"rule must be a name or a Rule, not {type(rule).__name__}")
     if rule not in RULES:
-        close = get_close_matches(rule, RULES, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"rule must be one of {', '.join(RULES)}, or a Rule, not {rule!r}{hint}")
+        raise ValueError(f"rule must be a Rule or the name of one, not {rule!r}; {suggestion(rule, RULES)}")
     return RULES[rule]

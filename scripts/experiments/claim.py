@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from plastic_rl.arguments import check_name
+from plastic_rl.scripts import refuse
 from plastic_rl.scripts.experiments.grid import Run, expand, merged, read_yaml
-from plastic_rl.scripts.names import check_name, refuse
 
 FOLDER = Path(__file__).with_name("paper")
 MEASURES = ("score", "wrong bits", "wrong answers", "error", "return", "best return")

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from plastic_rl.scripts.names import check_name, refuse
+from plastic_rl.arguments import check_name
+from plastic_rl.scripts import refuse
 
 AXES = ("algo", "env", "core")
 GROUPS = {"env_kwargs": "--env-kwargs", "core_kwargs": "--core-kwargs", "hyperparams": "-params"}
@@ -195,26 +195,8 @@ def _flags(combination: dict[str, Any], settings: dict[str, Any]) -> list[str]:
 
 def check_runs(runs: list[Run]) -> None:
     """Leave with one line where `train` would refuse a name, or the environment an argument."""
-    import gymnasium as gym
+    from plastic_rl.scripts.zoo import manager, options
 
-    from plastic_rl.scripts.train import check_names, own_parser
-    from plastic_rl.scripts.zoo.manager import policy_for, register_algorithms
-
-    register_algorithms()
+    manager.register_algorithms()
     for run in runs:
-        own, more = own_parser().parse_known_args(run.argv)
-        check_names(more, own.core, own.core_kwargs)
-    for env_id, env_kwargs in _environments(runs):
-        try:
-            policy_for(env_id, env_kwargs)
-        except (TypeError, ValueError, FileNotFoundError, gym.error.Error) as error:
-            refuse(f"{env_id} cannot be made: {error}")
-
-
-def _environments(runs: list[Run]) -> Iterator[tuple[str, dict[str, Any]]]:
-    seen = []
-    for run in runs:
-        arguments = {key.partition(".")[2]: value for key, value in run.values.items() if key.startswith("env_kwargs.")}
-        if (found := (run.values["env"], arguments)) not in seen:
-            seen.append(found)
-            yield found
+        options.parse(run.argv)

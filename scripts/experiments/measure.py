@@ -15,6 +15,7 @@ import numpy as np
 from plastic_rl.agents import checkpoint
 from plastic_rl.envs import reference_returns
 from plastic_rl.envs.task import ReferenceReturns
+from plastic_rl.files import write_whole
 from plastic_rl.scripts.experiments.claim import Claim
 from plastic_rl.scripts.experiments.grid import Run
 from plastic_rl.scripts.experiments.runner import train_run
@@ -23,7 +24,6 @@ from plastic_rl.scripts.runs.folder import Run as Folder
 from plastic_rl.scripts.runs.folder import open_run
 from plastic_rl.scripts.runs.monitor import final_return, learning_curve
 from plastic_rl.scripts.runs.play import play
-from plastic_rl.scripts.runs.process import write_whole
 from plastic_rl.scripts.zoo.clock import cpu_seconds
 
 MOST_BYTES = 2_000_000  # of an agent that is kept

@@ -9,7 +9,7 @@ import numpy as np
 
 from plastic_rl.scripts.experiments.claim import Claim, claim_names, read_claim
 from plastic_rl.scripts.experiments.grid import file_name
-from plastic_rl.scripts.figures.style import line_style
+from plastic_rl.scripts.figures.style import line_styles
 from plastic_rl.scripts.runs.play import bootstrap_interval
 
 UNITS = {
@@ -234,14 +234,15 @@ def draw(claim: Claim, arms: Results, path: Path) -> None:
 def _draw_task(claim: Claim, arms: Results, axes: Any, task: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    for index, (arm, runs) in enumerate(arms.items()):
+    styles = line_styles(arms)
+    for arm, runs in arms.items():
         if not runs:
             continue
         n = min(len(run["curve"]) for run in runs)
         curves = np.stack([run["curve"][:n] for run in runs])
         mean = curves.mean(axis=0)
         for ax, x in zip(axes, (mean[:, 0], mean[:, 1] / 60), strict=True):
-            (line,) = ax.plot(x, mean[:, 2], label=arm, linewidth=1.5, **line_style(index))
+            (line,) = ax.plot(x, mean[:, 2], label=arm, linewidth=1.5, **styles[arm])
             if len(runs) > 1:
                 interval = bootstrap_interval(curves[:, :, 2])
                 ax.fill_between(x, *interval, color=line.get_color(), alpha=0.2, linewidth=0)

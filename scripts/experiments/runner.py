@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from plastic_rl.files import write_whole
+from plastic_rl.scripts import refuse
 from plastic_rl.scripts.experiments.grid import Run
-from plastic_rl.scripts.names import refuse
 from plastic_rl.scripts.runs.monitor import FINISHED, finished
-from plastic_rl.scripts.runs.process import KilledError, train, write_whole
+from plastic_rl.scripts.runs.process import KilledError, train
 
 ATTEMPTS = "attempts.txt"
 OBJECT_STORE = 100 * 2**20  # bytes; runs pass no data through Ray

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from plastic_rl.envs import score
+from plastic_rl.files import write_whole
+from plastic_rl.scripts import UsageError
 from plastic_rl.scripts.experiments.grid import Run
 from plastic_rl.scripts.experiments.runner import attempts
 from plastic_rl.scripts.runs.folder import open_run
 from plastic_rl.scripts.runs.monitor import final_return, finished, learning_curve
-from plastic_rl.scripts.runs.process import write_whole
 from plastic_rl.scripts.zoo.summary import command_line
 
 FIGURES = ("status", "return", "score", "episodes", "steps", "seconds", "attempts", "folder", "error")
@@ -64,7 +65,7 @@ class Table:
         opened = open_run(str(folder / facts["folder"]))
         try:
             training = learning_curve(opened.folder)
-        except SystemExit:  # it says why: no episode ended, perhaps
+        except UsageError:  # it says why: no episode ended, perhaps
             return row
         mean = final_return(training)
         normalised = score(opened.env_id, mean, **opened.env_kwargs)

@@ -6,71 +6,70 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from plastic_rl.scripts.figures.style import GREY, line_style
+from plastic_rl.scripts.figures.style import GREY
 from plastic_rl.scripts.runs.monitor import Result, Training, grouped
 from plastic_rl.scripts.runs.play import bootstrap_interval
 
-AXES = {
-    "episodes": "training episodes (thousands)",
-    "steps": "training steps (millions)",
-    "seconds": "training time (minutes)",
-}
-UNITS = {"episodes": 1e3, "steps": 1e6, "seconds": 60.0}
+AXES = {"episodes": "training episodes", "steps": "training steps", "seconds": "training time"}
+COUNTS = {1.0: "", 1e3: "thousands", 1e6: "millions"}
+TIMES = {1.0: "seconds", 60.0: "minutes", 3600.0: "hours"}
 BINS = 100
+WHAT = "line: mean of the seeds; band: its 95% bootstrap interval; thin lines: the seeds"
+
+Styles = dict[str, dict[str, Any]]
 
 
-def learning_curves(results: list[Result], styles: dict[str, int]) -> Figure:
+def learning_curves(results: list[Result], styles: Styles, smooth: int = 1) -> Figure:
     """Draw the mean return of one task against episodes, steps and time, with intervals over seeds.
 
     Args:
         results: of runs on one task.
-        styles: the number of the line of each label.
+        styles: of the line of each label.
+        smooth: the number of bins, of 100, that each point is the mean of.
     """
-    figure = Figure(figsize=(13, 4.6), layout="constrained")
+    figure = Figure(figsize=(13, 4.8), layout="constrained")
     panels = figure.subplots(1, 3, sharey=True)
     for axes, name in zip(panels, AXES, strict=True):
-        for label, group in grouped(results).items():
-            trainings = [result.training for result in group]
-            x, curves = binned_curves(trainings, name)
-            _draw_band(axes, x / UNITS[name], curves, named(label, group), styles[label])
-        axes.set_xlabel(AXES[name])
+        groups = grouped(results)
+        drawn = {label: binned_curves([result.training for result in group], name) for label, group in groups.items()}
+        size, unit = unit_of(max(x[-1] for x, _ in drawn.values()), TIMES if name == "seconds" else COUNTS)
+        for label, (x, curves) in drawn.items():
+            _draw(axes, x / size, smoothed(curves, smooth), named(label, groups[label]), styles[label])
+        axes.set_xlabel(AXES[name] + (f" ({unit})" if unit else ""))
         axes.set_xlim(left=0)
         _plain(axes)
     panels[0].set_ylabel("mean return of an episode")
     _add_score_axis(panels[-1], results[0])
-    figure.suptitle(f"{results[0].task}: learning, mean and 95% bootstrap interval over seeds")
+    means = f"; means of {smooth} bins" if smooth > 1 else ""
+    figure.suptitle(f"{results[0].task}: learning\n{WHAT}{means}", fontsize=11)
     _legend_below(figure, panels[0])
     return figure
 
 
-def within_episode(results: list[Result], styles: dict[str, int], width: int = 40) -> Figure:
-    """Draw the mean reward per step against the time in the life, over the evaluations of one task.
+def within_episode(results: list[Result], styles: Styles, width: int = 40) -> Figure:
+    """Draw the mean reward per step against the time in the episode, over the evaluations of one task.
 
     Args:
         results: of runs on one task, all evaluated.
-        styles: the number of the line of each label.
+        styles: of the line of each label.
         width: at most so many points; steps in between are averaged.
     """
-    figure = Figure(figsize=(7, 4.8), layout="constrained")
+    figure = Figure(figsize=(7.5, 5), layout="constrained")
     axes = figure.subplots()
     for label, group in grouped(results).items():
-        longest = min(len(result.evaluation["reward_by_time"]) for result in group if result.evaluation)
+        rewards = [np.array(result.evaluation["reward_by_time"]) for result in group if result.evaluation]
+        longest = min(map(len, rewards))
         parts = np.array_split(np.arange(longest), min(width, longest))
         x = np.array([part.mean() + 1 for part in parts])
-        curves = np.array(
-            [
-                [np.mean(np.array(result.evaluation["reward_by_time"])[part]) for part in parts]
-                for result in group
-                if result.evaluation
-            ]
-        )
-        _draw_band(axes, x, curves, named(label, group), styles[label])
-    axes.set(xlabel="time in the life (steps)", ylabel="mean reward per step")
+        curves = np.array([[own[part].mean() for part in parts] for own in rewards])
+        _draw(axes, x, curves, named(label, group), styles[label])
+    axes.set(xlabel="time in the episode (steps)", ylabel="mean reward per step")
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     axes.set_xlim(left=0)
     _plain(axes)
     how = {result.evaluation["actions"] for result in results if result.evaluation}
-    axes.set_title(f"{results[0].task}: learning within a life ({' and '.join(sorted(how))} actions)", fontsize=11)
+    title = f"{results[0].task}: learning within an episode ({' and '.join(sorted(how))} actions)"
+    axes.set_title(f"{title}\n{WHAT}", fontsize=10)
     _legend_below(figure, axes)
     return figure
 
@@ -93,17 +92,30 @@ def binned_curves(trainings: list[Training], by: str) -> tuple[np.ndarray, np.nd
     return edges[1:], np.stack([t.binned(values, edges) for t, values in zip(trainings, x, strict=True)])
 
 
+def smoothed(curves: np.ndarray, width: int) -> np.ndarray:
+    """Return curves (seeds, bins) whose points are means of themselves and the `width - 1` points before them."""
+    sums = np.cumsum(np.pad(curves, ((0, 0), (width, 0))), axis=1)
+    counts = np.minimum(np.arange(1, curves.shape[1] + 1), width)
+    return curves if width == 1 else (sums[:, width:] - sums[:, :-width]) / counts
+
+
+def unit_of(largest: float, units: dict[float, str]) -> tuple[float, str]:
+    """Return the largest unit of which there are at least two, and its name."""
+    size = max((size for size in units if largest >= 2 * size), default=min(units))
+    return size, units[size]
+
+
 def named(label: str, group: list[Result]) -> str:
     """Return a label with the number of its seeds."""
     return f"{label} ({len(group)} seed{'s' * (len(group) > 1)})"
 
 
-def _draw_band(axes: Any, x: np.ndarray, curves: np.ndarray, label: str, style: int) -> None:
-    look = line_style(style)
-    axes.plot(x, np.nanmean(curves, axis=0), label=label, linewidth=2, **look)
+def _draw(axes: Any, x: np.ndarray, curves: np.ndarray, label: str, style: dict[str, Any]) -> None:
+    axes.plot(x, np.nanmean(curves, axis=0), label=label, linewidth=2, **style)
     if len(curves) > 1:
         low, high = bootstrap_interval(curves)
-        axes.fill_between(x, low, high, color=look["color"], alpha=0.2, linewidth=0)
+        axes.fill_between(x, low, high, color=style["color"], alpha=0.2, linewidth=0)
+        axes.plot(x, curves.T, linewidth=0.5, alpha=0.5, **style)
 
 
 def _add_score_axis(axes: Any, result: Result) -> None:

@@ -1,4 +1,4 @@
-"""The panels of a picture of a life: each draws its axes once and returns what shows a step on them."""
+"""The panels of a picture of an episode: each draws its axes once and returns what shows a step on them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,11 +7,11 @@ import numpy as np
 from gymnasium import spaces
 from matplotlib.ticker import MaxNLocator
 
-from plastic_rl.scripts.figures.recording import Moment, choice_names
+from plastic_rl.scripts.figures.recording import Moment, choice_names, chosen
 from plastic_rl.scripts.figures.style import BLUE, DIVERGING, GREY, ORANGE, PALE, VERMILION
 
 MOST_BARS = 12  # more choices than that are drawn as cells
-TIME = "time in the life (steps)"
+TIME = "time in the episode (steps)"
 
 Show = Callable[[int], None]
 
@@ -20,13 +20,15 @@ def scene(axes: Any, moments: list[Moment], with_total: bool = False) -> Show:
     """Draw the environment's frames and, in a maze, the way since the agent was put where it started."""
     size = 8 if with_total else 10
     axes.set_axis_off()
-    image = axes.imshow(moments[0].picture, interpolation="antialiased")
+    frame = moments[0].picture if isinstance(moments[0].picture, np.ndarray) else np.full((1, 1, 3), 255, np.uint8)
+    image = axes.imshow(frame, interpolation="antialiased")
     (line,) = axes.plot([], [], color=ORANGE, linewidth=3, solid_capstyle="round", solid_joinstyle="round")
     axes.set_title("\n", fontsize=size)  # keeps its place
 
     def show(step: int) -> None:
         way = moments[step].way
-        image.set_data(moments[step].picture)
+        if isinstance(moments[step].picture, np.ndarray):
+            image.set_data(moments[step].picture)
         text = f"step {step} of {len(moments) - 1}"
         text += f", reward so far {moments[step].total:.4g}" if with_total else ""
         if way is not None:
@@ -71,7 +73,7 @@ def _growing(axes: Any, values: np.ndarray, name: str) -> Show:
 
 
 def trace(part: Any, axes: Any, moments: list[Moment], name: str) -> Show:
-    """Draw a trace as a matrix of colours."""
+    """Draw a trace as a matrix of colors."""
     # A few connections are much stronger than the rest: 1 in 500 has the darkest colour and is beyond the scale.
     some = np.abs(np.stack([moment.traces[name] for moment in moments[:: max(1, len(moments) // 20)]]))
     most = float(np.quantile(some, 0.998)) or 1.0
@@ -91,7 +93,7 @@ def trace(part: Any, axes: Any, moments: list[Moment], name: str) -> Show:
 
 
 def activity(part: Any, axes: Any, moments: list[Moment]) -> Show:
-    """Draw the activity of all neurons since the life began."""
+    """Draw the activity of all neurons since the episode began."""
     values = np.stack([np.asarray(moment.activity) for moment in moments], axis=1)
     most = max(1.0, float(np.quantile(np.abs(values), 0.99)))  # 1 for a tanh, more for a core without one
     image = axes.imshow(values, cmap=DIVERGING, vmin=-most, vmax=most, interpolation="nearest", aspect="auto")
@@ -104,9 +106,9 @@ def activity(part: Any, axes: Any, moments: list[Moment]) -> Show:
     return show
 
 
-def choice(part: Any, axes: Any, moments: list[Moment], space: spaces.Space) -> Show:
+def choice(part: Any, axes: Any, moments: list[Moment], space: spaces.Space, actions: tuple[str, ...] = ()) -> Show:
     """Draw the probabilities of the actions, or what else there is to choose by, and mark what was chosen."""
-    kind, names = choice_names(space)
+    kind, names = choice_names(space, actions)
     every = np.stack([np.asarray(moment.choices) for moment in moments])
     low, high = (min(-1.0, every.min()), max(1.0, every.max())) if isinstance(space, spaces.Box) else (0.0, 1.0)
     axes.set_title(kind.replace(" of", "\nof", 1), fontsize=11)
@@ -117,10 +119,10 @@ def choice(part: Any, axes: Any, moments: list[Moment], space: spaces.Space) -> 
     axes.spines[["top", "right"]].set_visible(False)
 
     def show(step: int) -> None:
-        chosen = _chosen(space, moments[step].action)
+        taken = chosen(space, moments[step].action)
         for i, (bar, value) in enumerate(zip(bars, every[step], strict=True)):
             bar.set_width(value if moments[step].action is not None else 0)  # at the end nothing is chosen
-            bar.set_facecolor(VERMILION if i in chosen else PALE)
+            bar.set_facecolor(VERMILION if i in taken else PALE)
 
     return show
 
@@ -137,15 +139,3 @@ def _choice_cells(part: Any, axes: Any, every: np.ndarray, low: float, high: flo
         image.set_data(cells[step])
 
     return show
-
-
-def _chosen(space: spaces.Space, action: np.ndarray | None) -> set[int]:
-    """Return which of the choices an action took: those of its numbers, or its bits that are 1."""
-    if action is None or isinstance(space, spaces.Box):
-        return set()
-    if isinstance(space, spaces.Discrete):
-        return {int(action) - int(space.start)}
-    if isinstance(space, spaces.MultiDiscrete):
-        offsets = np.concatenate([[0], np.cumsum(space.nvec.flatten())[:-1]])
-        return set((offsets + np.asarray(action).flatten() - space.start.flatten()).tolist())
-    return set(np.flatnonzero(action).tolist())

@@ -9,20 +9,20 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from plastic_rl.agents.matrix_image import diverging_colours
 
-N_LIVES = 4
+N_EPISODES = 4
 
 
 def recall(model: BaseAlgorithm, env_id: str, **arguments: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, Any]:
-    """Let a trained network live some lives, with its most probable answers.
+    """Let a trained network play some episodes, with its most probable answers.
 
     Returns:
-        The images that were asked for, what of them was shown, and the last answers, (N_LIVES, n_pixels) each; and the
-        recurrent state at the end.
+        The images that were asked for, what of them was shown, and the last answers, (N_EPISODES, n_pixels) each; and
+        the recurrent state at the end.
     """
-    env = gym.make_vec(env_id, num_envs=N_LIVES, autoreset_mode="Disabled", **arguments)
+    env = gym.make_vec(env_id, num_envs=N_EPISODES, autoreset_mode="Disabled", **arguments)
     observations, infos = env.reset(seed=2_000_000)
     state: Any = None
-    over = np.zeros(N_LIVES, bool)
+    over = np.zeros(N_EPISODES, bool)
     while not over.any():
         shown, originals = observations, infos["target"]
         answers, state = model.predict(observations, state, deterministic=True)
@@ -32,7 +32,7 @@ def recall(model: BaseAlgorithm, env_id: str, **arguments: Any) -> tuple[np.ndar
 
 
 def draw_recall(model: BaseAlgorithm, env_id: str, sources: dict[str, dict[str, Any]], file: Path) -> None:
-    """Draw lives of a trained network, for some sources of images, as a PNG.
+    """Draw episodes of a trained network, for some sources of images, as a PNG.
 
     Args:
         model: the trained model.
@@ -42,12 +42,12 @@ def draw_recall(model: BaseAlgorithm, env_id: str, sources: dict[str, dict[str, 
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(2 + 1.35 * N_LIVES * len(sources), 4.8), layout="constrained")
+    figure = Figure(figsize=(2 + 1.35 * N_EPISODES * len(sources), 4.8), layout="constrained")
     parts = figure.subfigures(1, len(sources), squeeze=False)
     for part, (name, arguments) in zip(parts[0], sources.items(), strict=True):
         rows = recall(model, env_id, **arguments)[:3]
         part.suptitle(name)
-        grid = part.subplots(3, N_LIVES)
+        grid = part.subplots(3, N_EPISODES)
         for axes, images, title in zip(grid, rows, ("image", "query", "answer"), strict=True):
             axes[0].set_ylabel(title)
             for ax, image in zip(axes, images, strict=True):
@@ -58,7 +58,7 @@ def draw_recall(model: BaseAlgorithm, env_id: str, sources: dict[str, dict[str, 
 
 
 def draw_memory(model: BaseAlgorithm, env_id: str, arguments: dict[str, Any], file: Path) -> None:
-    """Draw the learned alpha and the trace at the end of one life as a PNG, (N, N) each.
+    """Draw the learned alpha and the trace at the end of one episode as a PNG, (N, N) each.
 
     Args:
         model: a trained model whose core has both.
@@ -73,7 +73,7 @@ def draw_memory(model: BaseAlgorithm, env_id: str, arguments: dict[str, Any], fi
     figure = Figure(figsize=(9, 4.8), layout="constrained")
     pictures = {
         "alpha": core.plasticity()["alpha"].numpy(),
-        "trace at the end of a life": next(iter(core.traces(state).values()))[0],
+        "trace at the end of an episode": next(iter(core.traces(state).values()))[0],
     }
     for ax, (name, matrix) in zip(figure.subplots(1, 2), pictures.items(), strict=True):
         most = float(np.quantile(np.abs(matrix), 0.99)) or 1.0

@@ -1,4 +1,4 @@
-"""One life of a trained policy, step by step, beside its memory."""
+"""Records an episode of a trained policy step by step, with its memory."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -11,12 +11,71 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.distributions import Distribution, MultiCategoricalDistribution
 
 from plastic_rl.agents.policy import PlasticActorCriticPolicy
-from plastic_rl.scripts.figures.maze_path import MazeWay, Way
+from plastic_rl.envs.maze import CELL, Maze
+from plastic_rl.envs.scores import find_task
+from plastic_rl.scripts import UsageError
 from plastic_rl.scripts.runs.folder import Run
 
 
+class Way(NamedTuple):
+    """A way so far.
+
+    Attributes:
+        points: (steps + 1, 2) where the agent was, as x and y in pixels of the maze's frame.
+        least: steps that the shortest way to the reward takes.
+        found: how often the reward was found before.
+        last: steps and least steps of the way before, or None.
+    """
+
+    points: np.ndarray
+    least: int
+    found: int
+    last: tuple[int, int] | None
+
+
+class MazeWay:
+    """Follows the agent of a maze; of any other environment it tells nothing.
+
+    Args:
+        env: the environment, in any wrappers.
+    """
+
+    def __init__(self, env: gym.Env) -> None:
+        task = getattr(env.unwrapped, "task", None)
+        self._task = task if isinstance(task, Maze) else None
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget what was: an episode begins."""
+        self._found = 0
+        self._last: tuple[int, int] | None = None
+        self._points: list[tuple[float, float]] = []
+        self._least = 0
+        self._mark()
+
+    def follow(self, reward: float) -> None:
+        """Take note of a step that paid `reward`; a positive one ends the way, and the agent was put elsewhere."""
+        if self._task is not None and reward > 0:
+            self._last = (len(self._points), self._least)
+            self._found += 1
+            self._points = []
+        self._mark()
+
+    def now(self) -> Way | None:
+        """Return the way so far."""
+        return None if self._task is None else Way(np.array(self._points), self._least, self._found, self._last)
+
+    def _mark(self) -> None:
+        if self._task is None:
+            return
+        cell, grid = self._task.position[0], self._task.grid
+        if not self._points:
+            self._least = int(self._task.distance()[0])
+        self._points.append(((grid.columns[cell] + 0.5) * CELL, (grid.rows[cell] + 0.5) * CELL))
+
+
 class Moment(NamedTuple):
-    """What there is to see at one step of a life: an observation, and what the policy made of it.
+    """What there is to see at one step of an episode: an observation, and what the policy made of it.
 
     Attributes:
         picture: what the environment draws: a frame (height, width, 3) uint8, a text, or None.
@@ -26,7 +85,7 @@ class Moment(NamedTuple):
         modulation: M(t) of a neuromodulated core, else None.
         choices: (n,) probabilities of the actions, or of a 1 in each bit, or the means of continuous actions; None
             where the policy tells nothing of the kind.
-        action: what was chosen; None at the end of the life.
+        action: what was chosen; None at the end of the episode.
         way: of a maze, the way since the agent was put where it started from.
     """
 
@@ -50,7 +109,7 @@ class _Thoughts(NamedTuple):
 
 
 class Camera(gym.Wrapper):
-    """Takes a picture of each observation, also of the last one of a life, which a `VecEnv` does not show.
+    """Takes a picture of each observation, also of the last one of an episode, which a `VecEnv` does not show.
 
     Args:
         env: an environment made with a render mode.
@@ -58,16 +117,18 @@ class Camera(gym.Wrapper):
     Attributes:
         pictures: what `render` returned, in order, from the first reset on.
         ways: of a maze, the way at each picture; else None each.
+        problem: why there are no pictures, or None.
     """
 
     def __init__(self, env: gym.Env) -> None:
         super().__init__(env)
         self.pictures: list[Any] = []
         self.ways: list[Way | None] = []
+        self.problem = None if env.render_mode else "it has no render mode of that kind"
         self._way = MazeWay(env)
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
-        """Begin a life, and take its first picture."""
+        """Begin an episode, and take its first picture."""
         result = self.env.reset(**kwargs)
         self._way.begin()
         self._take()
@@ -81,12 +142,18 @@ class Camera(gym.Wrapper):
         return result
 
     def _take(self) -> None:
-        self.pictures.append(self.env.render())
+        picture: Any = None
+        if self.problem is None:
+            try:
+                picture = self.env.render()
+            except Exception as error:  # whatever it is, the rest can be shown
+                self.problem = " ".join(str(error).split()) or type(error).__name__
+        self.pictures.append(picture)
         self.ways.append(self._way.now())
 
 
 def record(run: Run, model: BaseAlgorithm, seed: int, deterministic: bool, render_mode: str) -> Iterator[Moment]:
-    """Play one life and tell of each step as it happens; the last moment is the end, with the memory as it was left.
+    """Play one episode and tell of each step as it happens; the last moment is the end, with the memory as it was left.
 
     Args:
         run: the run, for its environment.
@@ -95,9 +162,14 @@ def record(run: Run, model: BaseAlgorithm, seed: int, deterministic: bool, rende
         deterministic: whether to take the most probable actions.
         render_mode: `"rgb_array"`, `"ansi"` or `"human"`.
     """
-    env = run.make_single_env(seed, render_mode, Camera)
+    try:
+        env = run.make_single_env(seed, render_mode, Camera)
+    except UsageError:  # it cannot be made with a render mode, perhaps
+        env = run.make_single_env(seed, None, Camera)
     torch.manual_seed(seed)
     observation: Any = env.reset()
+    if problem := env.get_attr("problem")[0]:
+        print(f"no pictures of {run.env_id}: {problem}")
     pictures, ways = env.get_attr("pictures")[0], env.get_attr("ways")[0]
     state, total, over, step = None, 0.0, np.ones(1, bool), 0
     while step == 0 or not over[0]:
@@ -120,7 +192,7 @@ def think(model: BaseAlgorithm, observation: Any, state: Any, start: np.ndarray,
         model: any model; what it does not tell is None.
         observation: (1, ...) or a dict of such.
         state: what was returned before, or None.
-        start: (1,) bool, whether a life begins.
+        start: (1,) bool, whether an episode begins.
         deterministic: whether to take the most probable action.
     """
     policy: Any = model.policy
@@ -137,10 +209,22 @@ def think(model: BaseAlgorithm, observation: Any, state: Any, start: np.ndarray,
     action = distribution.get_actions(deterministic=deterministic).cpu().numpy()
     action = policy._to_action_space(action.reshape((-1, *(policy.action_space.shape or ()))))
     traces = {name: trace[0].float().cpu().numpy().copy() for name, trace in policy.core.traces(state).items()}
-    traces = {name: trace for name, trace in traces.items() if trace.ndim == 2}
+    traces = _with_effect({name: trace for name, trace in traces.items() if trace.ndim == 2}, policy.core.plasticity())
     modulation = policy.core.modulation(state)
     signal = None if modulation is None else modulation.item()
     return _Thoughts(action[0], state, traces, latent[0].cpu().numpy().copy(), signal, _choices(distribution))
+
+
+def _with_effect(traces: dict[str, np.ndarray], plasticity: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
+    """Return traces, each with the plastic weight that it makes, alpha times the trace, after it."""
+    shown = {}
+    for name, trace in traces.items():
+        shown[name] = trace
+        layer = name.rpartition(".")[0]
+        alpha = plasticity.get(f"{layer}.alpha" if layer else "alpha")
+        if name.endswith("trace") and alpha is not None and tuple(alpha.shape) in ((), trace.shape):
+            shown[f"alpha * {name}"] = alpha.float().cpu().numpy() * trace
+    return shown
 
 
 def _choices(distribution: Distribution) -> np.ndarray:
@@ -151,13 +235,37 @@ def _choices(distribution: Distribution) -> np.ndarray:
     return values[0].cpu().numpy().reshape(-1)
 
 
-def choice_names(space: spaces.Space) -> tuple[str, list[str]]:
-    """Return what `Moment.choices` are of in this action space, and the name of each."""
+def choice_names(space: spaces.Space, actions: tuple[str, ...] = ()) -> tuple[str, list[str]]:
+    """Return what `Moment.choices` are of in this action space, and the name of each.
+
+    Args:
+        space: the action space.
+        actions: what the environment calls its actions, if it says.
+    """
     if isinstance(space, spaces.Discrete):
-        return "probability of each action", [str(space.start + action) for action in range(space.n)]
+        numbers = [str(space.start + action) for action in range(space.n)]
+        return "probability of each action", list(actions) if len(actions) == space.n else numbers
     if isinstance(space, spaces.MultiDiscrete):
         names = [f"{i}: {action}" for i, n in enumerate(space.nvec.flatten()) for action in range(n)]
         return "probability of each action", names
     n = int(np.prod(space.shape or (1,)))
     kind = "probability of a 1 in each bit" if isinstance(space, spaces.MultiBinary) else "mean of each action"
     return kind, [str(i) for i in range(n)]
+
+
+def action_names(run: Run) -> tuple[str, ...]:
+    """Return what a task of this package calls its actions; () where it has no names for them."""
+    task = find_task(run.env_id)
+    return () if task is None else task[0].action_names
+
+
+def chosen(space: spaces.Space, action: np.ndarray | None) -> set[int]:
+    """Return which of the choices an action took: those of its numbers, or its bits that are 1."""
+    if action is None or isinstance(space, spaces.Box):
+        return set()
+    if isinstance(space, spaces.Discrete):
+        return {int(action) - int(space.start)}
+    if isinstance(space, spaces.MultiDiscrete):
+        offsets = np.concatenate([[0], np.cumsum(space.nvec.flatten())[:-1]])
+        return set((offsets + np.asarray(action).flatten() - space.start.flatten()).tolist())
+    return set(np.flatnonzero(action).tolist())

@@ -1,7 +1,10 @@
-"""Colours that people tell apart who see few of them, and marks that tell the rest.
+"""How figures look: one color for each core in every figure, and colors that people who see few of them tell apart.
 
-Source: Okabe & Ito (2008), "Color universal design", whose eight colours these are.
+Source: Okabe & Ito (2008), "Color universal design", whose eight colors these are.
 """
+
+from collections.abc import Iterable
+from typing import Any
 
 BLACK = "#000000"
 ORANGE = "#E69F00"
@@ -14,14 +17,38 @@ PURPLE = "#CC79A7"
 GREY = "#767676"
 PALE = "#D0D0D0"
 
-DIVERGING = "RdBu_r"  # red and blue, apart in every common kind of colour blindness
+DIVERGING = "RdBu_r"  # red and blue, apart in every common kind of color blindness
 
-# Yellow is too light for a line on white.
-LINES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+# Yellow is too light for a line on white. Of two names in a label, the first in this order counts.
+CORES = {
+    "plastic_memory": PURPLE,
+    "plastic memory": PURPLE,
+    "neuromodulated": ORANGE,
+    "retroactive": BLACK,
+    "homogeneous": SKY,
+    "shared": SKY,
+    "plastic": VERMILION,
+    "rnn": GREY,
+    "gru": BLUE,
+    "lstm": GREEN,
+}
+OTHERS = (VERMILION, BLUE, GREEN, PURPLE, ORANGE, SKY, BLACK, GREY)
 DASHES = ("-", "--", "-.", ":")
-MARKERS = "osD^vPX"
 
 
-def line_style(index: int) -> dict[str, str]:
-    """Return the colour and dashes of the line of this number, different for the first 28."""
-    return {"color": LINES[index % len(LINES)], "linestyle": DASHES[(index + index // len(LINES)) % len(DASHES)]}
+def line_styles(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return the color and dashes of each label's line.
+
+    A label that names a core has that core's color. Labels of one core have different dashes. Any other label has a
+    color that is left.
+    """
+    labels = list(dict.fromkeys(labels))
+    colors = {label: next((color for core, color in CORES.items() if core in label.lower()), None) for label in labels}
+    left = [color for color in OTHERS if color not in colors.values()] or list(OTHERS)
+    styles: dict[str, dict[str, Any]] = {}
+    for label, color in colors.items():
+        if color is None:
+            color = left[sum(other is None for other in list(colors.values())[: labels.index(label)]) % len(left)]
+        same = sum(style["color"] == color for style in styles.values())
+        styles[label] = {"color": color, "linestyle": DASHES[same % len(DASHES)]}
+    return styles

@@ -1,4 +1,4 @@
-"""A life in a terminal: the environment's text beside the trace, the choice and the reward so far."""
+"""An episode in a terminal: the environment's text beside the trace, the choice and the reward so far."""
 
 import numpy as np
 from gymnasium import spaces
@@ -8,7 +8,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from plastic_rl.agents.matrix_image import WHITE, diverging_colours
-from plastic_rl.scripts.figures.recording import Moment, choice_names
+from plastic_rl.scripts.figures.recording import Moment, choice_names, chosen
 
 CELLS = 24  # rows and columns of a trace
 MOST_BARS = 12
@@ -22,10 +22,12 @@ class Scene:
     Args:
         action_space: of the environment.
         title: what stands above.
+        actions: what the environment calls its actions, if it says.
     """
 
-    def __init__(self, action_space: spaces.Space, title: str) -> None:
-        self._kind, self._names = choice_names(action_space)
+    def __init__(self, action_space: spaces.Space, title: str, actions: tuple[str, ...] = ()) -> None:
+        self._space = action_space
+        self._kind, self._names = choice_names(action_space, actions)
         self._title = title
         self._most: dict[str, float] = {}
 
@@ -56,18 +58,11 @@ class Scene:
             return Group(Text(self._kind), heat(shrink(cells, CELLS), 1.0))
         width = max(map(len, self._names))
         lines = [Text(self._kind)]
-        chosen = set() if moment.action is None else _chosen_names(moment.action)
-        for name, value in zip(self._names, moment.choices.tolist(), strict=True):
+        taken = chosen(self._space, moment.action)
+        for i, (name, value) in enumerate(zip(self._names, moment.choices.tolist(), strict=True)):
             bar = f"{name:>{width}} {bar_of(value):<{BAR}} {value:5.2f}"
-            lines.append(Text(bar, "bold" if name in chosen else "dim"))
+            lines.append(Text(bar, "bold" if i in taken else "dim"))
         return Group(*lines)
-
-
-def _chosen_names(action: np.ndarray) -> set[str]:
-    values = np.asarray(action)
-    if values.ndim == 0:
-        return {str(int(values))}
-    return {str(i) for i in np.flatnonzero(values)} | {f"{i}: {value}" for i, value in enumerate(values.flatten())}
 
 
 def bar_of(value: float) -> str:
@@ -89,7 +84,7 @@ def shrink(matrix: np.ndarray, most: int) -> np.ndarray:
 
 
 def heat(matrix: np.ndarray, most: float) -> Text:
-    """Return a matrix as coloured blocks, two rows a line: red above zero, blue below, white at zero."""
+    """Return a matrix as colored blocks, two rows a line: red above zero, blue below, white at zero."""
     colours = diverging_colours(matrix, most)
     rgb = np.pad(colours, ((0, len(colours) % 2), (0, 0), (0, 0)), constant_values=WHITE)
     text = Text(no_wrap=True)

@@ -10,6 +10,8 @@ import numpy as np
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
+from plastic_rl.files import write_whole
+
 FORMAT = 1
 NAME = "run.json"
 STATISTICS = "normalisation.json"
@@ -28,7 +30,7 @@ def write_run_file(folder: Path, facts: dict[str, Any]) -> None:
         facts: strings, numbers, lists and dicts; classes become their names, and what is nothing of these its text.
     """
     whole = {"format": FORMAT, "plastic_rl": version("plastic_rl"), **facts}
-    _write(folder / NAME, json.dumps(_encoded(whole), indent=1, default=str))
+    write_whole(folder / NAME, json.dumps(_encoded(whole), indent=1, default=str) + "\n")
 
 
 def read_run_file(folder: Path) -> dict[str, Any]:
@@ -59,15 +61,15 @@ def check_format(folder: Path) -> dict[str, Any]:
 def write_statistics(folder: Path, env: VecNormalize) -> None:
     """Write the statistics of observations that a policy was trained with."""
     if not env.norm_obs:
-        return _write(folder / STATISTICS, "null")
+        return write_whole(folder / STATISTICS, "null\n")
     statistics = env.obs_rms if isinstance(env.obs_rms, dict) else {"": env.obs_rms}
     values = {key: [rms.mean.tolist(), rms.var.tolist(), rms.count] for key, rms in statistics.items()}
     facts = {"clip_obs": env.clip_obs, "epsilon": env.epsilon, "keys": env.norm_obs_keys, "statistics": values}
-    _write(folder / STATISTICS, json.dumps(facts))
+    write_whole(folder / STATISTICS, json.dumps(facts) + "\n")
 
 
-def normalised(env: VecEnv, folder: Path) -> VecEnv:
-    """Return an environment whose observations are normalised as in training, and whose rewards are its own.
+def normalized(env: VecEnv, folder: Path) -> VecEnv:
+    """Return an environment whose observations are normalized as in training, and whose rewards are its own.
 
     Raises:
         RunFileError: the statistics are damaged.
@@ -86,10 +88,24 @@ def normalised(env: VecEnv, folder: Path) -> VecEnv:
     return wrapped
 
 
-def _write(path: Path, text: str) -> None:
-    part = path.with_suffix(".part")
-    part.write_text(text + "\n")
-    part.replace(path)
+def evaluated(value: Any, names: dict[str, Any] | None = None) -> Any:
+    """Return what a setting means: a string of it is a Python expression, as RL Baselines3 Zoo's are.
+
+    Settings of runs that are not one's own are never evaluated.
+
+    Args:
+        value: the setting.
+        names: what the expression may name.
+
+    Raises:
+        ValueError: the string is no expression, or fails; the message says how.
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        return eval(value, dict(names or {}))
+    except Exception as error:
+        raise ValueError(f"{value!r} is not a Python expression ({type(error).__name__}: {error})") from error
 
 
 def _read(path: Path) -> Any:

@@ -9,17 +9,27 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import rl_zoo3
 import torch
 import yaml
-from rl_zoo3.utils import get_wrapper_class
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack, VecNormalize
 
 from plastic_rl.agents.vec_env import make_vec_env
-from plastic_rl.scripts.names import check_name, refuse
-from plastic_rl.scripts.runs.file import NAME, STATISTICS, RunFileError, normalised, read_run_file
-from plastic_rl.scripts.zoo.manager import register_algorithms
+from plastic_rl.arguments import check_name
+from plastic_rl.scripts import UsageError, refuse
+from plastic_rl.scripts.runs.file import NAME, STATISTICS, RunFileError, evaluated, normalized, read_run_file
+
+# Algorithms by the names that RL Baselines3 Zoo has for them; those of this package first.
+ALGORITHMS = {
+    "plastic_ppo": "plastic_rl.agents:PlasticPPO",
+    "plastic_a2c": "plastic_rl.agents:PlasticA2C",
+    "plastic_bptt": "plastic_rl.agents:PlasticBPTT",
+    **{name.lower(): f"stable_baselines3:{name}" for name in ("A2C", "DDPG", "DQN", "PPO", "SAC", "TD3")},
+    **{name.lower(): f"sb3_contrib:{name}" for name in ("ARS", "CrossQ", "QRDQN", "TQC", "TRPO")},
+    "ppo_lstm": "sb3_contrib:RecurrentPPO",
+}
+OURS = tuple(name for name, place in ALGORITHMS.items() if place.startswith("plastic_rl"))
+PRETRAINED = "pretrained"
 
 
 @dataclass(frozen=True)
@@ -28,13 +38,13 @@ class Run:
 
     Attributes:
         folder: the folder itself.
-        settings: the folder of `run.json` and of the normalisation statistics.
+        settings: the folder of `run.json` and of the normalization statistics.
         algo: the algorithm's name.
         env_id: the environment's id.
         env_kwargs: the environment's arguments.
         config: the hyperparameters.
         trusted: whether its pickled files may be read, which can execute what somebody put there.
-        processes: how many trained it; the monitor file tells of the lives of the first one.
+        processes: how many trained it; the monitor file tells of the episodes of the first one.
     """
 
     folder: Path
@@ -50,6 +60,11 @@ class Run:
     def model_file(self) -> Path:
         """The saved model."""
         return self.folder / f"{self.settings.name}.zip"
+
+    @property
+    def output(self) -> Path:
+        """Where what is made of the run goes by default: into its folder, but never into this package's."""
+        return Path() if self.folder.parent == pretrained() else self.folder
 
     @property
     def core(self) -> str | None:
@@ -68,15 +83,15 @@ class Run:
     def load(self, device: str = "auto") -> BaseAlgorithm:
         """Load the trained model: its policy, that is, with no more of the training unless the run is trusted.
 
-        Leaves with one line and exit code 2 where that cannot be done.
+        Raises:
+            UsageError: that cannot be done.
         """
-        register_algorithms()
-        check_name(f"algorithm of run {str(self.folder)!r}", self.algo, rl_zoo3.ALGOS)
-        algorithm: Any = rl_zoo3.ALGOS[self.algo]
+        check_name(f"algorithm of run {str(self.folder)!r}", self.algo, ALGORITHMS)
+        cls: Any = algorithm(self.algo)
         try:
             if self.trusted:
-                return algorithm.load(self.model_file, device=device)
-            model = algorithm(
+                return cls.load(self.model_file, device=device)
+            model = cls(
                 self.config["policy"],
                 self.make_env(1, seed=0),
                 policy_kwargs=self.config["policy_kwargs"],
@@ -87,6 +102,8 @@ class Run:
                 parameters = torch.load(io.BytesIO(file.read("policy.pth")), device, weights_only=True)
             model.policy.load_state_dict(parameters)
             return model
+        except UsageError:
+            raise
         except Exception as error:  # whatever unpickling, or building the policy from what was pickled, may raise
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
             if not zipfile.is_zipfile(self.model_file):
@@ -103,7 +120,7 @@ class Run:
         return f" (it was written by {', '.join(versions)})" if versions else ""
 
     def make_env(self, n_envs: int, seed: int, **kwargs: Any) -> VecEnv:
-        """Make the environments it was trained on, with the same observations; rewards are not normalised.
+        """Make the environments it was trained on, with the same observations; rewards are not normalized.
 
         Args:
             n_envs: how many.
@@ -113,23 +130,23 @@ class Run:
         return self._make(n_envs, seed, {"env_kwargs": kwargs})
 
     def make_single_env(
-        self, seed: int, render_mode: str, camera: Callable[[gym.Env], gym.Env] | None = None
+        self, seed: int, render_mode: str | None, camera: Callable[[gym.Env], gym.Env] | None = None
     ) -> VecEnv:
         """Make one environment to be looked at, with the same observations.
 
         Args:
             seed: of the environment.
-            render_mode: as in Gymnasium.
+            render_mode: as in Gymnasium; None makes it without the argument.
             camera: a wrapper around all the others.
         """
-        how = {"env_kwargs": {"render_mode": render_mode}, "vec_env_cls": DummyVecEnv}
+        how = {"env_kwargs": {"render_mode": render_mode} if render_mode else {}, "vec_env_cls": DummyVecEnv}
         return self._make(1, seed, how, camera)
 
     def _make(
         self, n_envs: int, seed: int, how: dict[str, Any], camera: Callable[[gym.Env], gym.Env] | None = None
     ) -> VecEnv:
         env_kwargs = {**self.env_kwargs, **how.pop("env_kwargs")}
-        wrappers = [wrapper for wrapper in (get_wrapper_class(self.config), camera) if wrapper is not None]
+        wrappers = [wrapper for wrapper in (_wrapper(self.config.get("env_wrapper")), camera) if wrapper is not None]
 
         def wrap(env: gym.Env) -> gym.Env:
             for wrapper in wrappers:
@@ -142,16 +159,16 @@ class Run:
             )
         except (TypeError, ValueError, FileNotFoundError, gym.error.Error) as error:
             refuse(f"the environment of run {str(self.folder)!r}, {self.env_id}, cannot be made: {error}")
-        vec_wrapper: Any = get_wrapper_class(self.config, "vec_env_wrapper")
+        vec_wrapper: Any = _wrapper(self.config.get("vec_env_wrapper"))
         env = env if vec_wrapper is None else vec_wrapper(env)
         if self.config.get("normalize"):
-            env = self._normalised(env)
+            env = self._normalized(env)
         return VecFrameStack(env, self.config["frame_stack"]) if self.config.get("frame_stack") else env
 
-    def _normalised(self, env: VecEnv) -> VecEnv:
+    def _normalized(self, env: VecEnv) -> VecEnv:
         if not self.trusted:
             try:
-                return normalised(env, self.settings)
+                return normalized(env, self.settings)
             except RunFileError as error:
                 refuse(f"run {str(self.folder)!r} is half written: {error}")
         statistics = VecNormalize.load(str(self.settings / "vecnormalize.pkl"), env)
@@ -159,19 +176,38 @@ class Run:
         return statistics
 
 
+def load_run(folder_or_name: str | Path, device: str = "cpu", trust: bool = False) -> tuple[BaseAlgorithm, VecEnv]:
+    """Load a trained agent and an environment to play it in.
+
+        model, env = plastic_rl.load_run("pretrained/Maze-v0")
+
+    Args:
+        folder_or_name: a run folder, as `train` prints it, or `pretrained/NAME` for an agent of this package.
+        device: of the model.
+        trust: read pickled files of the run, which can execute code; needed for runs of other programs.
+
+    Returns:
+        The model, and one environment with the observations that the model was trained on.
+
+    Raises:
+        UsageError: it is no run folder, or cannot be loaded; a `ValueError`.
+    """
+    run = open_run(str(folder_or_name), trust=trust)
+    return run.load(device), run.make_env(1, seed=0)
+
+
 def open_run(path: str, trained: bool = True, trust: bool = False) -> Run:
     """Read a run folder; nothing that it holds is executed, unless it is trusted.
 
-    Leaves with one line and exit code 2 where it is none, or one that was left half written.
-
     Args:
-        path: the folder.
+        path: the folder, or `pretrained/NAME`.
         trained: whether the model must be there already.
         trust: read what the Zoo wrote, its pickled files among it, as is needed for runs of other programs.
+
+    Raises:
+        UsageError: it is no run folder, or one that was left half written.
     """
-    folder = Path(path)
-    if not folder.is_dir():
-        refuse(f"run {path!r} is no folder")
+    folder = _folder(path)
     found = sorted(folder.glob("*/args.yml" if trust else f"*/{NAME}"))
     if not found:
         refuse(f"run {path!r} is no run folder: it holds no */{NAME}{_hint(folder)}")
@@ -186,6 +222,22 @@ def open_run(path: str, trained: bool = True, trust: bool = False) -> Run:
     return run
 
 
+def _folder(path: str) -> Path:
+    folder = Path(path)
+    if folder.is_dir():
+        return folder
+    shelf, _, name = path.rstrip("/").partition("/")
+    if shelf != PRETRAINED:
+        refuse(f"run {path!r} is no folder")
+    check_name("pretrained agent", name, [agent.name for agent in pretrained().glob("*/")])
+    return pretrained() / name
+
+
+def pretrained() -> Path:
+    """Return the folder of the trained agents that this package comes with."""
+    return Path(import_module("plastic_rl").__file__ or "").parent / PRETRAINED
+
+
 def _plain(folder: Path, settings: Path) -> Run:
     try:
         facts = read_run_file(settings)
@@ -194,6 +246,8 @@ def _plain(folder: Path, settings: Path) -> Run:
     needed = ("algo", "env", "env_kwargs", "gym_packages", "policy", "policy_kwargs", "config")
     if missing := [key for key in needed if key not in facts]:
         refuse(f"run {str(folder)!r} is of another version: its {NAME} does not say {' and '.join(missing)}")
+    if not isinstance(facts["policy_kwargs"], dict):  # a string would be evaluated
+        refuse(f"run {str(folder)!r} is of another version: policy_kwargs must be a dict")
     _import_all(folder, facts["gym_packages"])
     config = {**facts["config"], "policy": facts["policy"], "policy_kwargs": facts["policy_kwargs"]}
     processes = facts.get("processes", 1)
@@ -228,19 +282,42 @@ def _read(file: Path, folder: Path) -> dict[str, Any]:
 
 
 def _env_kwargs(args: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
-    kwargs = args.get("env_kwargs") or config.get("env_kwargs") or {}
-    return dict(eval(kwargs)) if isinstance(kwargs, str) else dict(kwargs)  # the Zoo evaluates such strings, too
+    return dict(evaluated(args.get("env_kwargs") or config.get("env_kwargs") or {}))
 
 
 def core_of(config: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
     """Return the name and the arguments of the core that some hyperparameters ask for; None and none without a core."""
-    policy_kwargs = config.get("policy_kwargs") or {}
-    if isinstance(policy_kwargs, str):
-        try:
-            policy_kwargs = eval(policy_kwargs)  # as the Zoo does
-        except Exception:  # such as the name of a class that the Zoo knows and we do not: then it is no core of ours
-            return None, {}
+    try:
+        policy_kwargs = evaluated(config.get("policy_kwargs") or {})
+    except ValueError:  # it names a class that the Zoo knows and we do not: then it is no core of ours
+        return None, {}
     return policy_kwargs.get("core"), dict(policy_kwargs.get("core_kwargs") or {})
+
+
+def algorithm(name: str) -> type[BaseAlgorithm]:
+    """Return the class of an algorithm by its name in `ALGORITHMS`."""
+    return _named(ALGORITHMS[name])
+
+
+def _named(place: str) -> Any:
+    """Import what `module:name` or, as the Zoo writes it, `module.name` says."""
+    module, _, name = place.partition(":") if ":" in place else place.rpartition(".")
+    return getattr(import_module(module), name)
+
+
+def _wrapper(setting: Any) -> Callable[[Any], Any] | None:
+    """Return the wrapper that a setting of the Zoo's format asks for: a name, {name: arguments}, or a list of these."""
+    if not setting:
+        return None
+    chosen = [(part, {}) if isinstance(part, str) else next(iter(part.items()))
+              for part in (setting if isinstance(setting, list) else [setting])]  # fmt: skip
+
+    def wrap(env: Any) -> Any:
+        for place, arguments in chosen:
+            env = _named(place)(env, **(arguments or {}))
+        return env
+
+    return wrap
 
 
 def _hint(folder: Path) -> str:

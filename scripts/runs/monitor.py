@@ -1,6 +1,6 @@
-"""What runs left behind for plots: their learning curves, their evaluations, and how they belong together."""
+"""What runs left behind: learning curves, evaluations, final returns, and which runs are seeds of one thing."""
 
-import csv
+import glob
 import json
 from collections import defaultdict
 from collections.abc import Iterable
@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from pandas import to_numeric
+from stable_baselines3.common.monitor import LoadMonitorResultsError, load_results
 
 from plastic_rl.envs import score
-from plastic_rl.scripts.names import refuse
+from plastic_rl.scripts import refuse
 from plastic_rl.scripts.runs.folder import Run, core_of
 
 LAST = 100  # episodes of a training that its final return is the mean of
@@ -81,7 +83,8 @@ class Result:
 def read_results(runs: list[Run]) -> list[Result]:
     """Read the learning curves and evaluations of some runs.
 
-    Leaves with one line and exit code 2 where a run has no learning curve.
+    Raises:
+        UsageError: a run has no learning curve.
     """
     labels = group_labels(runs)
     return [
@@ -95,18 +98,24 @@ def learning_curve(folder: Path, processes: int = 1) -> Training:
 
     Args:
         folder: of the run.
-        processes: how many trained it. Only the first one writes, and each of its lives stands for one of each.
+        processes: how many trained it. Only the first one writes, and each of its episodes stands for one of each.
+
+    Raises:
+        UsageError: there is no learning curve, or no episode has ended.
     """
-    files = sorted(folder.glob("*.monitor.csv"))
-    if not files:
+    try:
+        rows = load_results(glob.escape(str(folder)))
+    except LoadMonitorResultsError:
         refuse(f"run {str(folder)!r} holds no learning curve: *.monitor.csv is missing")
-    starts, parts = zip(*[_read_monitor(file) for file in files], strict=True)
-    first = min(starts)
-    rows = np.concatenate([part + np.array([0, 0, start - first]) for start, part in zip(starts, parts, strict=True)])
-    if not len(rows):
+    except (ValueError, LookupError, AssertionError) as error:
+        refuse(f"a *.monitor.csv of run {str(folder)!r} is no Monitor file: {error or type(error).__name__}")
+    if missing := [name for name in "rlt" if name not in rows]:
+        refuse(f"a *.monitor.csv of run {str(folder)!r} is no Monitor file: it has no column {missing[0]!r}")
+    rows = rows[list("rlt")].apply(to_numeric, errors="coerce").dropna()  # the last line may be half written
+    if rows.empty:
         refuse(f"run {str(folder)!r} has no finished episode yet")
-    rows = rows[rows[:, 2].argsort(kind="stable")].repeat(processes, axis=0)
-    return Training(rows[:, 0], rows[:, 1].cumsum(), rows[:, 2])
+    returns, lengths, seconds = (rows[name].to_numpy(float).repeat(processes) for name in "rlt")
+    return Training(returns, lengths.cumsum(), seconds)
 
 
 def final_return(curve: Training) -> float:
@@ -124,29 +133,6 @@ def finished(folder: Path) -> dict[str, Any] | None:
         return json.loads((folder / FINISHED).read_text())
     except FileNotFoundError:
         return None
-
-
-def _read_monitor(file: Path) -> tuple[float, np.ndarray]:
-    """Return when a Monitor file was begun, and its rows (n, 3): return, length, seconds since then."""
-    with file.open(newline="") as lines:
-        try:
-            start = float(json.loads(lines.readline().lstrip("#"))["t_start"])
-            rows = csv.reader(lines)
-            heading = next(rows)
-            columns = [heading.index(name) for name in "rlt"]
-            values = [row for row in rows if len(row) > max(columns)]
-            parsed = [[float(row[column]) for column in columns] for row in values[:-1]]
-        except (ValueError, KeyError, StopIteration) as error:
-            refuse(f"{str(file)!r} is no Monitor file: {error or type(error).__name__}")
-        if values and _complete(file):  # the last line may be half written
-            parsed.append([float(values[-1][column]) for column in columns])
-    return start, np.array(parsed).reshape(-1, 3)
-
-
-def _complete(file: Path) -> bool:
-    with file.open("rb") as content:
-        content.seek(-1, 2)
-        return content.read() == b"\n"
 
 
 def _evaluation(run: Run) -> dict[str, Any] | None:

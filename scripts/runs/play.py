@@ -1,4 +1,4 @@
-"""Lives of a trained policy, played out: the rewards of whole episodes."""
+"""Plays a trained policy: the rewards of whole episodes, and bootstrap intervals of their means."""
 
 from typing import Any, Literal, NamedTuple
 
@@ -8,7 +8,7 @@ from stable_baselines3.common.vec_env import VecEnv
 Ablation = Literal["trace", "state"]
 
 
-class Lives(NamedTuple):
+class Episodes(NamedTuple):
     """Rewards of whole episodes.
 
     Attributes:
@@ -63,7 +63,7 @@ def bootstrap_interval(values: np.ndarray, resamples: int = 2000, seed: int = 0)
     return intervals
 
 
-def play(model: Any, env: VecEnv, n_episodes: int, deterministic: bool, erased: tuple[int, ...] = ()) -> Lives:
+def play(model: Any, env: VecEnv, n_episodes: int, deterministic: bool, erased: tuple[int, ...] = ()) -> Episodes:
     """Play whole episodes, the same number in every environment, so that short ones are not favoured.
 
     Args:
@@ -84,14 +84,14 @@ def play(model: Any, env: VecEnv, n_episodes: int, deterministic: bool, erased: 
         if erased:
             state = tuple(np.zeros_like(part) if i in erased else part for i, part in enumerate(state))
         observations, rewards, starts, _ = env.step(actions)
-        for rewards_of_life, reward in zip(running, rewards.tolist(), strict=True):
-            rewards_of_life.append(reward)
+        for own, reward in zip(running, rewards.tolist(), strict=True):
+            own.append(reward)
         for copy in np.flatnonzero(starts):
             if finished[copy] < each:
                 episodes.append(running[copy])
             finished[copy] += 1
             running[copy] = []
-    return Lives(_padded(episodes))
+    return Episodes(_padded(episodes))
 
 
 def ablated(model: Any, ablate: Ablation) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from stable_baselines3.common.callbacks import ProgressBarCallback
 from stable_baselines3.common.utils import get_device
 
 from plastic_rl.agents import distributed
-from plastic_rl.scripts.names import refuse
+from plastic_rl.scripts import refuse
 
 
 def check_shares(n_envs: int, hyperparams: dict[str, Any], device: torch.device | str) -> None:

@@ -1,13 +1,20 @@
 """RL Baselines3 Zoo with our algorithms in its tables and our vector environments in place of its own."""
 
 import argparse
-import inspect
+import atexit
+import io
+import re
+import shutil
 import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable
+from contextlib import ExitStack, redirect_stdout, suppress
 from functools import partial
+from importlib.resources import as_file
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gymnasium as gym
@@ -20,123 +27,150 @@ from stable_baselines3.common.logger import configure
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from plastic_rl import agents
-from plastic_rl.agents import distributed
+from plastic_rl.agents import distributed, hyperparams
 from plastic_rl.agents.averaged_gradients import AveragedGradients
 from plastic_rl.agents.callbacks import PlasticityCallback
 from plastic_rl.agents.checkpoint import CheckpointCallback, OtherFormatError
+from plastic_rl.agents.rollouts import RecurrentRollouts
 from plastic_rl.agents.vec_env import has_vector_form, make_vec_env
-from plastic_rl.cores import core_arguments, core_defaults
-from plastic_rl.scripts.names import refuse
+from plastic_rl.scripts import refuse
 from plastic_rl.scripts.runs.file import write_run_file, write_statistics
+from plastic_rl.scripts.runs.folder import OURS, algorithm
 from plastic_rl.scripts.zoo.clock import CpuClock
 from plastic_rl.scripts.zoo.distributed import WholeProgress, check_shares
+from plastic_rl.scripts.zoo.options import check_core, check_file, check_settings, replaced, settings_of
 from plastic_rl.scripts.zoo.resume import finish, write_command
-from plastic_rl.scripts.zoo.search import sample_hyperparams
-from plastic_rl.scripts.zoo.settings import check_command, check_file, check_settings, settings_of
+from plastic_rl.scripts.zoo.search import found_hyperparams, sample_hyperparams
 from plastic_rl.scripts.zoo.summary import command_line, print_summary
 
-ALGORITHMS: dict[str, type[BaseAlgorithm]] = {
-    "plastic_ppo": agents.PlasticPPO,
-    "plastic_a2c": agents.PlasticA2C,
-    "plastic_bptt": agents.PlasticBPTT,
-}
-HYPERPARAMS = agents.hyperparams.FOLDER
+# Of a wheel that is imported as a zip, these are copies, which are needed to the end.
+_FILES = ExitStack()
+atexit.register(_FILES.close)
 
 
 def register_algorithms() -> None:
     """Put our algorithms into the Zoo's tables, which all of its commands share."""
-    rl_zoo3.ALGOS.update(ALGORITHMS)
-    for name in ALGORITHMS:
+    for name in OURS:
+        rl_zoo3.ALGOS[name] = algorithm(name)
         HYPERPARAMS_SAMPLER[name] = sample_hyperparams
-        HYPERPARAMS_CONVERTER[name] = dict  # type: ignore[assignment]
+        HYPERPARAMS_CONVERTER[name] = found_hyperparams
 
 
-def train(argv: list[str], core: str | None, core_kwargs: dict[str, Any], **settings: Any) -> None:
-    """Run the Zoo's `train` on a command line, with our experiment manager in place of its own."""
-    check_command(argv)
-    manager = partial(PlasticExperimentManager, core=core, core_kwargs=core_kwargs, **settings)
-    rl_zoo3.train.ExperimentManager = manager  # type: ignore[assignment,misc]
-    sys.argv = [sys.argv[0], *argv]
-    rl_zoo3.train.train()
+def train(args: argparse.Namespace) -> None:
+    """Run the Zoo's `train` with parsed options, and our experiment manager in place of its own.
+
+    Nothing is printed before everything is known to be right.
+
+    Raises:
+        UsageError: something cannot be.
+    """
+    parser = SimpleNamespace(add_argument=lambda *_, **__: None, parse_args=lambda: args)
+    with ExitStack() as quiet:
+        said = quiet.enter_context(redirect_stdout(io.StringIO()))
+
+        def begin() -> None:
+            quiet.close()
+            print(said.getvalue(), end="")
+
+        manager = partial(PlasticExperimentManager, begin=begin)
+        zoo = {"ExperimentManager": manager, "argparse": SimpleNamespace(ArgumentParser=lambda: parser)}
+        with replaced(rl_zoo3.train, **zoo):
+            rl_zoo3.train.train()
 
 
 class PlasticExperimentManager(ExperimentManager):
-    """The Zoo's experiment manager, with native vector environments, our hyperparameters, and a summary at the end."""
+    """The Zoo's experiment manager, with native vector environments, our hyperparameters, and a summary at the end.
+
+    Args:
+        args: what `options.parse` returned.
+        begin: called where everything is set up and known to be right.
+    """
 
     def __init__(
         self,
         args: argparse.Namespace,
         algo: str,
         *more: Any,
-        core: str | None = None,
-        core_kwargs: dict[str, Any] | None = None,
-        checkpoint_seconds: float = 60.0,
-        resume: str | None = None,
-        command: list[str] | None = None,
+        begin: Callable[[], None],
         config: str | None = None,
+        uuid_str: str = "",
         **kwargs: Any,
     ) -> None:
-        if algo in ALGORITHMS and config is None:
-            config = str(HYPERPARAMS / f"{algo}.yml")
-        self.core, self.core_kwargs = core, core_kwargs or {}
-        self.seconds = 0.0
-        self.plasticity: PlasticityCallback | None = None
+        if algo in OURS and config is None:
+            config = str(_FILES.enter_context(as_file(hyperparams.FOLDER / f"{algo}.yml")))
         super().__init__(args, algo, *more, config=config, **kwargs)  # type: ignore[misc]
+        self.begin, self.seconds = begin, 0.0
+        self.plasticity: PlasticityCallback | None = None
+        self.checkpoints: CheckpointCallback | None = None
+        self._made: list[Path] = []
         if distributed.rank() > 0:
             self.tensorboard_log, self.verbose = None, 0
-        if resume is not None:
-            self.save_path = resume
-            self.params_path = f"{resume}/{self.env_name}"
-        self.command = command or []
-        self.checkpoints: CheckpointCallback | None = None
-        if algo in ALGORITHMS and checkpoint_seconds >= 0 and not self.optimize_hyperparameters:
+        self.save_path = args.resume or _next(self.log_path, self.env_name) + uuid_str
+        self.params_path = f"{self.save_path}/{self.env_name}"
+        if algo in OURS and args.checkpoint_seconds >= 0 and not self.optimize_hyperparameters:
             folder = Path(self.save_path) / "checkpoints"
             try:
-                self.checkpoints = CheckpointCallback(folder, checkpoint_seconds, resume=resume is not None)
+                self.checkpoints = CheckpointCallback(folder, args.checkpoint_seconds, resume=args.resume is not None)
             except OtherFormatError as error:
-                refuse(f"--resume {resume!r}: {error}")
+                refuse(f"--resume {args.resume!r}: {error}")
 
     def setup_experiment(self) -> tuple[BaseAlgorithm, dict[str, Any]] | None:
-        """Set up as the Zoo does; an argument that cannot be is one line and exit code 2."""
+        """Set up as the Zoo does.
+
+        Raises:
+            UsageError: an argument that cannot be; nothing is left of the run.
+        """
         together = distributed.world_size() > 1
-        if together and (self.algo not in ALGORITHMS or self.optimize_hyperparameters):
-            refuse(f"torchrun is for training {', '.join(ALGORITHMS)}, without -optimize; not for {self.algo}")
+        if together and (self.algo not in OURS or self.optimize_hyperparameters):
+            refuse(f"torchrun is for training {', '.join(OURS)}, without -optimize; not for {self.algo}")
         try:
-            return super().setup_experiment()
-        except (ValueError, TypeError, OSError, AssertionError, gym.error.Error) as error:
+            result = super().setup_experiment()
+        except Exception as error:
+            self._remove_log_folder()
+            if not isinstance(error, ValueError | TypeError | OSError | AssertionError | gym.error.Error):
+                raise
             refuse(str(error) + " (in each process)" * together)
+        self.begin()
+        return result
 
     def objective(self, trial: Any) -> float:
         """Train with hyperparameters drawn around this experiment's own, and return what the evaluation gave."""
-        if self.algo in ALGORITHMS:
+        if self.algo in OURS:
             HYPERPARAMS_SAMPLER[self.algo] = partial(sample_hyperparams, settings=self._hyperparams)
         return super().objective(trial)
 
     def read_hyperparameters(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Read the YAML, then choose the policy for the observations where it names none, and the core asked for."""
+        """Read the YAML, check what it says, and put in the core that was asked for."""
         with settings_of(self.config):
             check_file(self.config)
             hyperparams, saved = super().read_hyperparameters()
             check_settings(hyperparams)
-        if self.algo in ALGORITHMS:
-            for settings in (hyperparams, saved):
-                settings.setdefault("policy", policy_for(self.env_name.gym_id, self.env_kwargs))
-                with settings_of(self.config):
-                    settings["policy_kwargs"] = self._policy_kwargs(settings.get("policy_kwargs", {}))
+        if self.algo in OURS:
+            saved.pop("core_kwargs", None)
+            hyperparams["policy_kwargs"] = saved["policy_kwargs"] = self._policy_kwargs(hyperparams)
         return hyperparams, saved
 
-    def _policy_kwargs(self, policy_kwargs: str | dict[str, Any]) -> dict[str, Any]:
-        # As in the Zoo: a string of Python, such as "dict(core='plastic')", from the user's own file or command line.
-        chosen = dict(eval(policy_kwargs) if isinstance(policy_kwargs, str) else policy_kwargs)
-        core_kwargs = dict(chosen.get("core_kwargs", {}))
-        if self.core is not None and self.core != chosen.get("core"):
-            chosen["core"] = self.core
-            # What was set for another core holds for this one, too, unless its name says otherwise or it has no such.
-            kept = set(core_arguments(self.core)) - set(core_defaults(self.core))
-            core_kwargs = {name: value for name, value in core_kwargs.items() if name in kept}
-        chosen["core_kwargs"] = {**core_kwargs, **self.core_kwargs}
+    def _policy_kwargs(self, hyperparams: dict[str, Any]) -> dict[str, Any]:
+        core, core_kwargs = self.args.core, self.args.core_kwargs
+        chosen = dict(hyperparams.get("policy_kwargs", {}))
+        if core is not None and core != chosen.get("core"):  # what was set for another core says nothing of this one
+            chosen |= {"core": core, "core_kwargs": {}}
+        if core_kwargs:
+            check_core(chosen.get("core", "plastic"), core_kwargs)
+        found = hyperparams.pop("core_kwargs", {})  # by a search
+        chosen["core_kwargs"] = {**chosen.get("core_kwargs", {}), **found, **core_kwargs}
         return chosen
+
+    def _preprocess_action_noise(self, hyperparams: dict[str, Any], saved: dict[str, Any], env: VecEnv) -> Any:
+        if self.algo in OURS:  # the policy that reads the observations, as they come out of all wrappers
+            for settings in (hyperparams, saved):
+                settings.setdefault("policy", policy_for(env.observation_space))
+        return super()._preprocess_action_noise(hyperparams, saved, env)
+
+    def _load_pretrained_agent(self, hyperparams: dict[str, Any], env: VecEnv) -> BaseAlgorithm:
+        model = super()._load_pretrained_agent(hyperparams, env)
+        hyperparams |= {"policy": model.policy_class, "policy_kwargs": model.policy_kwargs}  # for `run.json`
+        return model
 
     def _preprocess_hyperparams(self, hyperparams: dict[str, Any]) -> Any:
         with settings_of(self.config):
@@ -157,7 +191,16 @@ class PlasticExperimentManager(ExperimentManager):
     def create_log_folder(self) -> None:
         """Make the run folder."""
         if distributed.rank() == 0:
+            folder = Path(self.params_path)
+            self._made = [path for path in (folder, *folder.parents) if not path.exists()]
             super().create_log_folder()
+
+    def _remove_log_folder(self) -> None:
+        if Path(self.save_path) in self._made:
+            shutil.rmtree(self.save_path, ignore_errors=True)
+        for folder in self._made:
+            with suppress(OSError):  # it is gone, or another run is in it by now
+                folder.rmdir()
 
     def create_callbacks(self) -> None:
         """Make the Zoo's callbacks, which watch the training in the first process alone."""
@@ -185,7 +228,7 @@ class PlasticExperimentManager(ExperimentManager):
         }
         write_run_file(Path(self.params_path), facts)
         # Last: where it is, a killed run has all that it takes to go on.
-        write_command(Path(self.params_path), [*self.command, "--seed", str(self.args.seed)])
+        write_command(Path(self.params_path), [*self.args.began, "--seed", str(self.args.seed)])
 
     def create_envs(self, n_envs: int, eval_env: bool = False, no_log: bool = False) -> VecEnv:
         """Make the native vector environment where there is one, and else the Zoo's."""
@@ -212,22 +255,29 @@ class PlasticExperimentManager(ExperimentManager):
         """The checkpoint that training goes on from, if it does."""
         return self.checkpoints.found if self.checkpoints else None
 
+    def _events(self, model: BaseAlgorithm) -> str:
+        """Return the folder of this run's TensorBoard events, which says what it is."""
+        folder = str(model.tensorboard_log)
+        if self._found and self.checkpoints and self.checkpoints.log_folder:
+            return f"{folder}/{self.checkpoints.log_folder}"
+        return _next(folder, model._run_name() if isinstance(model, RecurrentRollouts) else self.algo)
+
     def learn(self, model: BaseAlgorithm) -> None:
         """Train, and remember for how long; what stops it is told in one line, and exit code 1."""
         if distributed.world_size() > 1:
             self.callbacks.append(AveragedGradients())
-        if self.algo in ALGORITHMS and distributed.rank() == 0:
+        if self.algo in OURS and distributed.rank() == 0:
             self.plasticity = PlasticityCallback()
             self.callbacks.append(self.plasticity)
         if self.checkpoints is not None:
             self.callbacks.append(self.checkpoints)
-            if self._found and model.tensorboard_log and self.checkpoints.log_folder:
-                formats = ["stdout", "tensorboard"] if model.verbose else ["tensorboard"]
-                model.set_logger(configure(f"{model.tensorboard_log}/{self.checkpoints.log_folder}", formats))
         if distributed.rank() == 0:
             self.callbacks.append(CpuClock(self.save_path))
         begin = time.perf_counter()
         try:
+            if model.tensorboard_log:
+                formats = ["stdout", "tensorboard"] if model.verbose else ["tensorboard"]
+                model.set_logger(configure(self._events(model), formats))
             super().learn(model)
         except Exception as error:
             if isinstance(error, distributed.LostProcessError) and distributed.rank() > 0:
@@ -252,8 +302,8 @@ class PlasticExperimentManager(ExperimentManager):
             return
         try:
             super().save_trained_model(model)
-            if (normalisation := model.get_vec_normalize_env()) is not None:
-                write_statistics(Path(self.params_path), normalisation)
+            if (statistics := model.get_vec_normalize_env()) is not None:
+                write_statistics(Path(self.params_path), statistics)
         except OSError as error:
             print(f"error: the trained model could not be saved to {self.save_path}: {error}", file=sys.stderr)
             self._say_how_to_go_on()
@@ -275,21 +325,15 @@ class PlasticExperimentManager(ExperimentManager):
             raise SystemExit(128 + signal.SIGTERM)
 
 
-def policy_for(env_id: str, env_kwargs: dict[str, Any]) -> str:
-    """Return the name of the policy that reads an environment's observations."""
-    env = gym.make(env_id, **env_kwargs)
-    space = env.observation_space
-    env.close()
+def policy_for(space: gym.Space) -> str:
+    """Return the name of the policy that reads observations of a space."""
     if isinstance(space, gym.spaces.Dict):
         return "MultiInputPolicy"
     return "CnnPolicy" if is_image_space(space) else "MlpPolicy"
 
 
-def known_hyperparams(algo: str) -> list[str]:
-    """Return the names that `--hyperparams` may set: the algorithm's arguments and the Zoo's own keys."""
-    names = {"normalize", "n_envs", "n_timesteps", "env_wrapper", "vec_env_wrapper", "frame_stack", "callback"}
-    names |= {"monitor_kwargs", "env_kwargs"}
-    for cls in rl_zoo3.ALGOS[algo].__mro__:
-        if cls is not object and "__init__" in vars(cls):
-            names |= set(inspect.signature(vars(cls)["__init__"]).parameters) - {"self", "args", "kwargs", "env"}
-    return sorted(name for name in names if not name.startswith("_"))
+def _next(folder: str, name: str) -> str:
+    """Return the path of the next numbered entry of a folder, `folder/name_1` where there is none."""
+    found = (re.fullmatch(f"{re.escape(name)}_(\\d+)", path.name) for path in Path(folder).glob("*"))
+    numbers = [int(match[1]) for match in found if match]
+    return str(Path(folder) / f"{name}_{max(numbers, default=0) + 1}")

@@ -1,21 +1,20 @@
 """What `train --resume RUN` starts from: the command line that began the run."""
 
-import argparse
 import json
 import os
 from pathlib import Path
 
-from plastic_rl.scripts.names import refuse
+from plastic_rl.files import write_whole
+from plastic_rl.scripts import refuse
+from plastic_rl.scripts.runs.file import RunFileError, check_format
 
-ALLOWED = ("-P", "--progress", "--verbose", "--num-threads")
+RESUMED_WITH = ("progress", "verbose", "num_threads")  # options that may stand beside --resume
 TORCHRUN = "torchrun_id"
 
 
 def write_command(folder: Path, argv: list[str]) -> None:
     """Write the command line of a run, its seed among it, so that it can be run again; and `torchrun`'s name for it."""
-    part = folder / "command.part"
-    part.write_text(json.dumps(argv))
-    part.replace(folder / "command.json")
+    write_whole(folder / "command.json", json.dumps(argv))
     if (name := os.environ.get("TORCHELASTIC_RUN_ID")) is not None:
         (folder / TORCHRUN).write_text(name)
 
@@ -28,14 +27,11 @@ def unfinished_run(argv: list[str], log_folder: str) -> str | None:
 
     Args:
         argv: the command line.
-        log_folder: where runs are if it names no other folder.
+        log_folder: where its runs are.
     """
     if (name := os.environ.get("TORCHELASTIC_RUN_ID")) is None:
         return None
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("-f", "--log-folder", default=log_folder)
-    folder = Path(parser.parse_known_args(argv)[0].log_folder)
-    found = [file for file in folder.glob(f"*/*/*/{TORCHRUN}") if file.read_text() == name]
+    found = [file for file in Path(log_folder).glob(f"*/*/*/{TORCHRUN}") if file.read_text() == name]
     for file in sorted(found, key=lambda file: file.stat().st_mtime, reverse=True):
         run = str(file.parents[1])
         if read_command(run)[: len(argv)] == argv:
@@ -53,10 +49,9 @@ def read_command(run: str) -> list[str]:
 
     It is run again as it is, and hyperparameters on it are Python expressions: resume runs of your own.
 
-    Leaves with one line and exit code 2 where there is none, or the run is of another version.
+    Raises:
+        UsageError: there is none, or the run is of another version.
     """
-    from plastic_rl.scripts.runs.file import RunFileError, check_format
-
     found = sorted(Path(run).glob("*/command.json"))
     if not found:
         refuse(f"--resume {run!r} is no run folder that can go on: it holds no */command.json")
@@ -70,12 +65,3 @@ def read_command(run: str) -> list[str]:
     if not isinstance(argv, list) or not all(isinstance(word, str) for word in argv):
         refuse(f"--resume {run!r}: {found[0].name} must hold a list of words")
     return argv
-
-
-def check_allowed(words: list[str]) -> None:
-    """Leave with one line where `--resume` comes with what would change the run."""
-    options = [word.partition("=")[0] for word in words if word.startswith("-")]
-    if wrong := [option for option in options if option not in ALLOWED]:
-        refuse(
-            f"--resume goes on with the run's own settings; beside it stand only {', '.join(ALLOWED)}, not {wrong[0]}"
-        )

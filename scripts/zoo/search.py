@@ -20,7 +20,7 @@ def sample_hyperparams(
         n_actions: not used.
         n_envs: environments of a rollout.
         additional_args: not used.
-        settings: the hyperparameters that the trial is a variant of.
+        settings: the hyperparameters that the trial is a variant of; without them the core's are not drawn.
     """
     settings = settings or {}
     drawn: dict[str, Any] = {
@@ -32,10 +32,25 @@ def sample_hyperparams(
     }
     if "n_epochs" in settings:
         drawn["n_epochs"] = trial.suggest_categorical("n_epochs", [2, 4, 8])
-        parts = trial.suggest_categorical("minibatches", [2, 4, 8])
-        drawn["batch_size"] = settings["n_steps"] * max(1, n_envs // parts)
-    policy_kwargs = settings.get("policy_kwargs", {})
+        sizes = [settings["n_steps"] * max(1, n_envs // parts) for parts in (2, 4, 8)]
+        drawn["batch_size"] = trial.suggest_categorical("batch_size", sizes)
+    if "policy_kwargs" not in settings:  # the Zoo's own search, which does not say what it is a variant of
+        return drawn
+    policy_kwargs = settings["policy_kwargs"]
     known = core_arguments(policy_kwargs.get("core", "plastic"))
     ranges = {"alpha_init": (1e-3, 0.3), "eta_init": (1e-2, 0.5)}
     own = {name: trial.suggest_float(name, *ranges[name], log=True) for name in ranges if name in known}
     return {**drawn, "policy_kwargs": {**policy_kwargs, "core_kwargs": {**policy_kwargs.get("core_kwargs", {}), **own}}}
+
+
+def found_hyperparams(drawn: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings that a trial of a study stands for, as a hyperparameter file would say them.
+
+    Args:
+        drawn: what Optuna drew, by name.
+    """
+    core_kwargs = {name: value for name, value in drawn.items() if name.endswith("_init")}
+    settings = {name: value for name, value in drawn.items() if not name.startswith("one_minus_")}
+    settings |= {name.removeprefix("one_minus_"): 1 - value for name, value in drawn.items() if name not in settings}
+    settings["learning_rate"] = f"lin_{drawn['learning_rate']!r}"
+    return {name: value for name, value in settings.items() if name not in core_kwargs} | {"core_kwargs": core_kwargs}

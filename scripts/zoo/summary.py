@@ -2,7 +2,9 @@
 
 import os
 import shlex
+import shutil
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,15 +39,15 @@ def print_summary(
     own = getattr(model, "acting", "policy") == "policy"
     episodes = list(model.ep_info_buffer or []) if own else []
     mean = float(np.mean([episode["r"] for episode in episodes])) if episodes else float("nan")
-    normalised = score(env_id, mean, **env_kwargs) if own else None
+    normalized = score(env_id, mean, **env_kwargs) if own else None
     nothing = "no episode ended" if own else "the oracle acted; see evaluate"
     mean_return = f"{mean:.1f} over the last {len(episodes)} episodes" if episodes else nothing
     table = Table(title=f"{type(model).__name__} on {env_id}", show_header=False)
     table.add_column(justify="left")
     table.add_column(justify="right")
     table.add_row("mean return", mean_return)
-    if normalised is not None:
-        table.add_row("score (random 0, oracle 1)", f"{normalised:.2f}")
+    if normalized is not None:
+        table.add_row("score (random 0, oracle 1)", f"{normalized:.2f}")
     if n_episodes is not None:
         table.add_row("episodes", f"{n_episodes:,}{' in this process' if distributed.world_size() > 1 else ''}")
     table.add_row("steps", f"{model.num_timesteps:,}")
@@ -62,9 +64,11 @@ def print_summary(
     print("Look further:", *commands, sep="\n  ")
 
 
-def command_line(script: str) -> str:
-    """Return how to start one of our commands with the Python that runs now."""
-    return f"{_python()} -m plastic_rl.scripts.{script}"
+def command_line(name: str) -> str:
+    """Return how to start one of our commands: by the console script of the Python that runs now, or by that Python."""
+    here = shutil.which("plastic-rl")
+    installed = here is not None and Path(here).parent == Path(sys.executable).parent
+    return f"plastic-rl {name}" if installed else f"{_python()} -m plastic_rl {name}"
 
 
 def _python() -> str:

@@ -2,13 +2,14 @@
 
 import os
 import signal
+from typing import ClassVar
 
 import gymnasium as gym
 import numpy as np
 
 
 class Faulty(gym.Env):
-    """Ten steps a life; after `after` of all of them the `fault` happens, and the reward is `reward`."""
+    """Ten steps an episode; after `after` of all of them the `fault` happens, and the reward is `reward`."""
 
     observation_space = gym.spaces.Box(-1, 1, (3,), np.float32)
     action_space = gym.spaces.Discrete(2)
@@ -37,3 +38,33 @@ class Faulty(gym.Env):
 
 
 gym.register("Faulty-v0", Faulty)
+
+
+class NoRenderMode(Faulty):
+    """Takes no `render_mode`, as POPGym's do not."""
+
+    def __init__(self):
+        super().__init__()
+
+
+class NoRenderModes(NoRenderMode):
+    """Takes a `render_mode`, and knows none."""
+
+    metadata: ClassVar = {"render_modes": []}
+
+    def __init__(self, render_mode=None):
+        super().__init__()
+        self.render_mode = render_mode
+
+
+class BrokenPictures(NoRenderModes):
+    """Knows render modes, and cannot draw."""
+
+    metadata: ClassVar = {"render_modes": ["rgb_array", "ansi"], "render_fps": 4}
+
+    def render(self):
+        raise NotImplementedError("nobody has drawn this yet")
+
+
+for cls in (NoRenderMode, NoRenderModes, BrokenPictures):
+    gym.register(f"{cls.__name__}-v0", cls)

@@ -7,39 +7,12 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 
-from plastic_rl.scripts import evaluate, train
+from plastic_rl.scripts import evaluate
 from plastic_rl.scripts.runs.folder import open_run
-from plastic_rl.scripts.runs.play import Lives, bootstrap_interval
+from plastic_rl.scripts.runs.play import Episodes, bootstrap_interval
+from tests.scripts.small_runs import refusal
 
 NAME = "plastic_rl-Maze-v0"
-SMALL = ["--env-kwargs", "size:5", "episode_steps:20", "-params", "n_envs:4", "n_steps:20", "batch_size:40"]
-
-
-def trained(folder, *more):
-    train.main([*SMALL, "-f", str(folder), "-tb", str(folder / "tb"), "-n", "160", "--verbose", "0", *more])
-    return folder / "plastic_ppo" / f"{NAME}_1"
-
-
-@pytest.fixture(scope="module")
-def plastic_run(tmp_path_factory):
-    return trained(tmp_path_factory.mktemp("plastic"), "--core-kwargs", "hidden_size:8")
-
-
-@pytest.fixture(scope="module")
-def gru_run(tmp_path_factory):
-    return trained(tmp_path_factory.mktemp("gru"), "--core", "gru", "--core-kwargs", "hidden_size:8")
-
-
-def refusal(capsys, arguments):
-    with pytest.raises(SystemExit) as left:
-        evaluate.main([str(argument) for argument in arguments])
-    error = capsys.readouterr().err.strip()
-    assert left.value.code == 2
-    assert error.startswith("error: ")
-    assert "\n" not in error
-    return error
-
-
 def test_an_interval_covers_the_mean_as_often_as_it_says():
     rng = np.random.default_rng(0)
     low, high = bootstrap_interval(rng.normal(size=(60, 400)))
@@ -47,10 +20,10 @@ def test_an_interval_covers_the_mean_as_often_as_it_says():
 
 
 def test_short_episodes_count_only_while_they_last():
-    lives = Lives(np.array([[1.0, 2.0, 3.0], [3.0, np.nan, np.nan]]))
-    assert lives.returns.tolist() == [6, 3]
-    assert lives.reward_by_time.tolist() == [2, 2, 3]
-    low, high = lives.interval_by_time()
+    played = Episodes(np.array([[1.0, 2.0, 3.0], [3.0, np.nan, np.nan]]))
+    assert played.returns.tolist() == [6, 3]
+    assert played.reward_by_time.tolist() == [2, 2, 3]
+    low, high = played.interval_by_time()
     assert low.tolist() == [1, 2, 3]
     assert high.tolist() == [3, 2, 3]
 
@@ -99,7 +72,7 @@ def test_ablations_are_rows_of_their_own(gru_run, capsys):
 
 
 def test_a_core_without_a_trace_cannot_lose_it(plastic_run, gru_run, capsys):
-    assert "'gru' has no trace" in refusal(capsys, [plastic_run, gru_run, "--ablate", "trace"])
+    assert "'gru' has no trace" in refusal(capsys, evaluate.main, [plastic_run, gru_run, "--ablate", "trace"])
 
 
 def broken(run, tmp_path):
@@ -110,7 +83,7 @@ def test_a_model_that_is_cut_off(gru_run, tmp_path, capsys):
     run = broken(gru_run, tmp_path)
     model = run / f"{NAME}.zip"
     model.write_bytes(model.read_bytes()[:1000])
-    assert "cut off" in refusal(capsys, [run])
+    assert "cut off" in refusal(capsys, evaluate.main, [run])
 
 
 def test_a_model_of_another_version_names_what_wrote_it(plastic_run, gru_run, tmp_path, capsys):
@@ -123,7 +96,7 @@ def test_a_model_of_another_version_names_what_wrote_it(plastic_run, gru_run, tm
     ):
         for name in own.namelist():
             mixed.writestr(name, (other if name == "policy.pth" else own).read(name))
-    error = refusal(capsys, [run])
+    error = refusal(capsys, evaluate.main, [run])
     assert "does not fit this version" in error
     assert "Stable-Baselines3: 2" in error
 
@@ -132,7 +105,7 @@ def test_a_model_of_another_version_names_what_wrote_it(plastic_run, gru_run, tm
 def test_a_half_written_run_names_what_is_missing(plastic_run, file, tmp_path, capsys):
     run = broken(plastic_run, tmp_path)
     (run / file).unlink()
-    assert f"{file} is missing" in refusal(capsys, [run])
+    assert f"{file} is missing" in refusal(capsys, evaluate.main, [run])
 
 
 @pytest.mark.parametrize(
@@ -151,7 +124,7 @@ def test_a_half_written_run_names_what_is_missing(plastic_run, file, tmp_path, c
 def test_settings_that_cannot_be_read(plastic_run, file, text, message, tmp_path, capsys):
     run = broken(plastic_run, tmp_path)
     (run / NAME / file).write_text(text)
-    assert message in refusal(capsys, [run])
+    assert message in refusal(capsys, evaluate.main, [run])
 
 
 @pytest.mark.parametrize(
@@ -167,11 +140,11 @@ def test_settings_of_another_version(plastic_run, setting, value, message, tmp_p
     run = broken(plastic_run, tmp_path)
     file = run / NAME / "run.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), setting: value}))
-    assert message in refusal(capsys, [run])
+    assert message in refusal(capsys, evaluate.main, [run])
 
 
 def test_the_folder_above_names_the_runs_in_it(gru_run, capsys):
-    assert str(gru_run) in refusal(capsys, [gru_run.parent])
+    assert str(gru_run) in refusal(capsys, evaluate.main, [gru_run.parent])
 
 
 def test_no_pickled_file_is_read_unless_trusted(plastic_run, tmp_path, capsys):
@@ -182,7 +155,7 @@ def test_no_pickled_file_is_read_unless_trusted(plastic_run, tmp_path, capsys):
         file.writestr("policy.pth", whole.read("policy.pth"))  # none of SB3's pickled fields
     evaluate.main([str(run), "--episodes", "4"])
     (run / NAME / "run.json").unlink()
-    assert "--trust reads it" in refusal(capsys, [run])
+    assert "--trust reads it" in refusal(capsys, evaluate.main, [run])
 
 
 def test_a_trusted_run_of_another_program(plastic_run, tmp_path):

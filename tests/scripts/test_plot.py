@@ -9,13 +9,16 @@ import pytest
 
 from plastic_rl.scripts import plot
 from plastic_rl.scripts.figures.aggregates import score_table
-from plastic_rl.scripts.figures.curves import binned_curves
+from plastic_rl.scripts.figures.curves import binned_curves, smoothed, unit_of
+from plastic_rl.scripts.figures.style import BLUE, VERMILION, line_styles
 from plastic_rl.scripts.runs.file import write_run_file
 from plastic_rl.scripts.runs.folder import open_run
 from plastic_rl.scripts.runs.monitor import Training, learning_curve, read_results
+from tests.scripts.small_runs import refusal
 
 try:
-    import rliable.library  # noqa: F401
+    import rliable.library
+    import rliable.plot_utils  # noqa: F401
 
     HAS_RLIABLE = True
 except (ImportError, TypeError):
@@ -59,7 +62,7 @@ def test_reads_monitor_files_in_the_order_of_time(tmp_path):
 
 
 def test_a_line_that_is_being_written_is_left_out(tmp_path):
-    (tmp_path / "0.monitor.csv").write_text('#{"t_start": 0}\nr,l,t\n1,10,1\n2,10,1.')
+    (tmp_path / "0.monitor.csv").write_text('#{"t_start": 0}\nr,l,t\n1,10,1\n2,10')
     assert learning_curve(tmp_path).returns.tolist() == [1]
 
 
@@ -103,7 +106,7 @@ def test_other_arguments_are_another_task(tmp_path):
     assert [result.task for result in results] == ["Maze-v0", "Maze-v0 (size=5)"]
 
 
-def test_the_score_is_of_sampled_lives_with_all_their_memory(tmp_path):
+def test_the_score_is_of_sampled_episodes_with_all_their_memory(tmp_path):
     trained, evaluated = results_of(write_run(tmp_path / "1"), write_run(tmp_path / "2", score=0.5))
     assert evaluated.final == 0.5
     assert trained.final == trained.score_of(np.arange(101, 201).mean() * 1.5)
@@ -113,7 +116,6 @@ def test_one_task_and_one_seed_is_enough_for_curves(tmp_path, capsys):
     assert names_of(results_of(write_run(tmp_path / "1"))) == ["learning_Maze-v0"]
     output = capsys.readouterr().out
     assert "evaluate" in output
-    assert "radar" in output
 
 
 def test_an_environment_without_scores_has_learning_curves(tmp_path):
@@ -152,10 +154,10 @@ def test_writes_png_and_svg(suite, tmp_path, capsys):
     output = tmp_path / "new" / "plots"
     plot.main([*map(str, suite), "-o", str(output), "--dpi", "50"])
     written = re.findall(r"wrote (.*)", capsys.readouterr().out)
-    names = {"learning_Maze-v0", "within_episode_CueReward-v0", "radar"}
+    names = {"learning_Maze-v0", "within_episode_CueReward-v0", "learning_PatternRecall-v0"}
     assert names <= {file.stem for file in output.glob("*.svg")}
     assert len(written) == len(list(output.iterdir()))
-    picture = iio.imread(output / "radar.png")
+    picture = iio.imread(output / "learning_Maze-v0.png")
     assert picture.std() > 5
 
 
@@ -164,7 +166,7 @@ def test_aggregates_of_rliable(suite, capsys):
     figures = dict(plot.figures(results_of(*suite)))
     assert {"aggregates", "sample_efficiency"} <= set(figures)
     panels = figures["aggregates"].axes
-    means = [line.get_xdata()[0] for line in panels[2].lines]
+    means = [mark.get_segments()[0][0, 0] for mark in panels[2].collections]
     assert means == pytest.approx([0.45, 0.75])  # gru, plastic
     assert [axes.get_title() for axes in panels][1] == "interquartile mean"
 
@@ -192,9 +194,43 @@ def test_says_what_is_wrong(file, text, message, tmp_path, capsys):
     (run / file).unlink(missing_ok=True)
     if text is not None:
         (run / file).write_text(text)
-    with pytest.raises(SystemExit) as left:
-        plot.main([str(run), "-o", str(tmp_path)])
-    error = capsys.readouterr().err.strip()
-    assert left.value.code == 2
-    assert message in error
-    assert "\n" not in error
+    assert message in refusal(capsys, plot.main, [run, "-o", tmp_path])
+
+
+def test_what_is_no_run_is_named_and_left_out(tmp_path, capsys):
+    run = write_run(tmp_path / "runs" / "good")
+    (tmp_path / "runs" / "empty").mkdir()
+    (write_run(tmp_path / "runs" / "new") / "0.monitor.csv").unlink()
+    output = tmp_path / "plots"
+    plot.main([str(run), *(str(tmp_path / "runs" / name) for name in ("empty", "new", "gone")), "-o", str(output)])
+    said = capsys.readouterr().out
+    assert all(f"{name}'" in said for name in ("empty", "new", "gone"))
+    assert (output / "learning_Maze-v0.svg").exists()
+    nothing = [tmp_path / "runs" / "empty", tmp_path / "runs" / "gone", "-o", output]
+    with pytest.raises(SystemExit):
+        plot.main(list(map(str, nothing)))
+
+
+def test_a_core_has_one_color_in_every_figure():
+    few = line_styles(["gru", "plastic"])
+    many = line_styles(["lstm", "GRU", "plastic, rule=oja", "plastic, rule=decay"])
+    assert few["gru"]["color"] == many["GRU"]["color"] == BLUE
+    assert {many[f"plastic, rule={rule}"]["color"] for rule in ("oja", "decay")} == {VERMILION}
+    assert many["plastic, rule=oja"]["linestyle"] != many["plastic, rule=decay"]["linestyle"]
+    assert len({style["color"] for style in line_styles(["mine", "yours", "gru"]).values()}) == 3
+
+
+def test_smoothing_means_over_the_points_before():
+    assert smoothed(np.array([[0.0, 2.0, 4.0, 6.0]]), 2).tolist() == [[0, 1, 3, 5]]
+
+
+def test_units_fit_the_run():
+    times = {1.0: "seconds", 60.0: "minutes"}
+    assert [unit_of(value, times)[1] for value in (5, 119, 121)] == ["seconds", "seconds", "minutes"]
+
+
+def test_each_seed_has_a_thin_line(tmp_path):
+    runs = [write_run(tmp_path / str(seed), gain=seed) for seed in (1, 3)]
+    figure = dict(plot.figures(results_of(*runs)))["learning_Maze-v0"]
+    assert len(figure.axes[0].lines) == 1 + 2
+    assert "95% bootstrap interval" in figure.get_suptitle()

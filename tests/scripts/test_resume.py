@@ -14,6 +14,7 @@ import torch
 
 from plastic_rl.agents.checkpoint import checkpoints, read
 from plastic_rl.scripts import train
+from tests.scripts.small_runs import refusal
 
 SETTINGS = [
     "n_steps:20",
@@ -97,18 +98,9 @@ def test_killed_and_resumed(times, tmp_path):
         print(f"{i + 1} trainings, each killed in the middle of a write, {total} kills in all: the same parameters")
 
 
-def refusal(arguments, capsys):
-    with pytest.raises(SystemExit) as left:
-        train.main(list(map(str, arguments)))
-    error = capsys.readouterr().err
-    assert left.value.code == 2
-    assert error.count("\n") == 1
-    return error
-
-
 def test_what_cannot_be_resumed_is_one_line(tmp_path, capsys):
-    assert "is no run folder that can go on" in refusal(["--resume", tmp_path], capsys)
-    assert "goes on with the run's own settings" in refusal(["--resume", tmp_path, "-n", "100"], capsys)
+    assert "is no run folder that can go on" in refusal(capsys, train.main, ["--resume", tmp_path])
+    assert "goes on with the run's own settings" in refusal(capsys, train.main, ["--resume", tmp_path, "-n", "100"])
 
 
 def test_a_run_of_another_version_is_not_resumed(tmp_path, capsys):
@@ -119,7 +111,8 @@ def test_a_run_of_another_version_is_not_resumed(tmp_path, capsys):
     file = io.BytesIO()
     torch.save({**read(newest), "format": 9}, file)
     newest.write_bytes(file.getvalue() + hashlib.sha256(file.getvalue()).digest())
-    assert f"checkpoint {newest.name} is of format 9" in refusal(["--resume", run], capsys)
+    assert f"checkpoint {newest.name} is of format 9" in refusal(capsys, train.main, ["--resume", run])
     (settings,) = run.glob("*/run.json")
     settings.write_text('{"format": 9, "plastic_rl": "7.0"}')
-    assert "run.json is of another version: format 9, written by plastic_rl 7.0" in refusal(["--resume", run], capsys)
+    expected = "run.json is of another version: format 9, written by plastic_rl 7.0"
+    assert expected in refusal(capsys, train.main, ["--resume", run])

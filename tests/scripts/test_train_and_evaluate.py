@@ -1,4 +1,4 @@
-"""The commands, end to end on small mazes."""
+"""The commands `train` and `evaluate`, end to end on small mazes."""
 
 import json
 import os
@@ -9,57 +9,72 @@ import time
 
 import pytest
 
+from plastic_rl.agents import PlasticPPO
 from plastic_rl.scripts import evaluate, train
+from tests.scripts.small_runs import GRU, MAZE, PARAMS, refusal, trained
 
-SMALL = ["--env-kwargs", "size:5", "episode_steps:20", "-params", "n_envs:4", "n_steps:20", "batch_size:40"]
-
-
-def small_run(folder, *more):
-    logs = ["-f", str(folder / "runs"), "-tb", str(folder / "tb")]
-    return [*SMALL, *logs, "-n", "160", "--seed", "1", "--verbose", "0", *more]
+NAME = "plastic_rl-Maze-v0"
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("run")
-    train.main(small_run(folder, "--core", "gru", "--core-kwargs", "hidden_size:8"))
-    return folder / "runs" / "plastic_ppo" / "plastic_rl-Maze-v0_1"
+def test_leaves_a_run_folder(gru_run):
+    assert (gru_run / f"{NAME}.zip").exists()
+    assert (gru_run / NAME / "args.yml").exists()
+    assert next(gru_run.glob("*.monitor.csv")).read_text().count("\n") == 2 + 8  # 160 steps are 8 episodes of 20
 
 
-def test_leaves_a_run_folder(run):
-    assert (run / "plastic_rl-Maze-v0.zip").exists()
-    assert (run / "plastic_rl-Maze-v0" / "args.yml").exists()
-    assert list((run.parents[2] / "tb").rglob("events.*"))
-    assert next(run.glob("*.monitor.csv")).read_text().count("\n") == 2 + 8  # 160 steps are 8 lives of 20
+@pytest.mark.parametrize("core", ["gru", "neuromodulated"])
+def test_another_core_starts_from_its_own_defaults(core, tmp_path):
+    """The file's row says hidden_size, rule, alpha_init and eta_init, of its own core."""
+    run = trained(tmp_path, "--core", core)
+    policy = PlasticPPO.load(run / f"{NAME}.zip").policy
+    assert (policy.core_name, policy.core_kwargs) == (core, {})
 
 
-def test_the_core_asked_for_keeps_what_it_understands(run):
-    from plastic_rl.agents import PlasticPPO
-
-    policy = PlasticPPO.load(run / "plastic_rl-Maze-v0.zip").policy
-    assert (policy.core_name, policy.core_kwargs) == ("gru", {"hidden_size": 8})
-
-
-def test_a_core_named_for_its_rule_keeps_that_rule(tmp_path):
-    from plastic_rl.agents import PlasticPPO
-
-    train.main(small_run(tmp_path, "--core", "neuromodulated"))  # the file says rule='oja' for its own core
-    model = PlasticPPO.load(tmp_path / "runs" / "plastic_ppo" / "plastic_rl-Maze-v0_1" / "plastic_rl-Maze-v0.zip")
-    assert model.policy.core.rule.name == "neuromodulated"
+def test_the_files_core_keeps_what_the_command_line_leaves_alone(plastic_run):
+    policy = PlasticPPO.load(plastic_run / f"{NAME}.zip").policy
+    expected = {"hidden_size": 8, "rule": "oja", "alpha_init": 0.0156, "eta_init": 0.338}
+    assert (policy.core_name, policy.core_kwargs) == ("plastic", expected)
 
 
 def test_prints_a_table_and_the_commands_to_look_further(tmp_path, capsys):
-    train.main(small_run(tmp_path, "--algo", "plastic_a2c", "-params", "n_envs:4", "n_steps:20"))
+    trained(tmp_path, *GRU, "--algo", "plastic_a2c", "-params", "n_envs:4", "n_steps:20", "-tb", str(tmp_path / "tb"))
     output = capsys.readouterr().out
-    commands = ("tensorboard", "scripts.evaluate", "scripts.plot", "scripts.watch")
+    commands = ("tensorboard", " evaluate ", " plot ", " watch ")
     for word in ("mean return", "score", "episodes", "steps per second", *commands):
         assert word in output
+    (events,) = (tmp_path / "tb").glob("*/*/events.*")
+    assert events.parent.name == "PlasticA2C_gru_s1_1"
+
+
+def test_a_log_folder_with_brackets_in_its_name(tmp_path):
+    folders = [tmp_path / "lr[1e-3]", tmp_path / "tb[1]"]
+    for _ in range(2):
+        trained(folders[0], *GRU, "-tb", str(folders[1]))
+    assert sorted(path.name for path in folders[0].glob("*/*")) == [f"{NAME}_1", f"{NAME}_2"]
+    assert len(list(folders[1].glob("*/*"))) == 2
+
+
+def test_a_trained_agent_goes_on(gru_run, tmp_path):
+    run = trained(tmp_path, "-i", str(gru_run / f"{NAME}.zip"))
+    assert evaluate.main([str(run), "--episodes", "4"]) is None
+    assert json.loads((run / NAME / "run.json").read_text())["policy_kwargs"]["core"] == "gru"
 
 
 def test_an_environment_of_ones_own_uses_the_default_hyperparameters(tmp_path):
-    logs = ["-f", str(tmp_path), "-tb", str(tmp_path / "tb"), "--verbose", "0"]
-    train.main(["--env", "CartPole-v1", "-n", "128", "-params", "n_envs:2", "n_steps:32", *logs])
-    evaluate.main([str(tmp_path / "plastic_ppo" / "CartPole-v1_1"), "--episodes", "2", "--deterministic"])
+    run = trained(tmp_path, "--env", "CartPole-v1", *GRU, small=["-params", "n_envs:2", "n_steps:32"])
+    evaluate.main([str(run), "--episodes", "2", "--deterministic"])
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "policy"),
+    [("minigrid.wrappers.FlatObsWrapper", "MlpPolicy"), ("minigrid.wrappers.ImgObsWrapper", "CnnPolicy")],
+)
+def test_the_policy_reads_what_comes_out_of_the_wrapper(wrapper, policy, tmp_path):
+    pytest.importorskip("minigrid")
+    env = ["--env", "MiniGrid-Empty-5x5-v0", "--gym-packages", "minigrid", *GRU]
+    run = trained(tmp_path, *env, small=[*PARAMS, f"env_wrapper:'{wrapper}'"])
+    (file,) = run.glob("*/run.json")
+    assert json.loads(file.read_text())["policy"] == policy
 
 
 @pytest.mark.parametrize(
@@ -69,29 +84,29 @@ def test_an_environment_of_ones_own_uses_the_default_hyperparameters(tmp_path):
         (["--env", "plastic_rl/Maze-v1"], "did you mean 'plastic_rl/Maze-v0'"),
         (["--core", "plastik"], "did you mean 'plastic'"),
         (["--core-kwargs", "hiden_size:3"], "did you mean 'hidden_size'"),
-        (["--core-kwargs", "hidden_size"], "KEY:VALUE"),
+        (["--core-kwargs", "hidden_size"], "NAME:VALUE"),
         (["--hyperparams", "n_step:3"], "did you mean 'n_steps'"),
         (["--hyperparams", "learning_rate:lin_1e-3"], "quote strings"),
         (["--env-kwargs", "size:8"], "size must be odd"),
-        (["--env-kwargs", "sise:9"], "sise"),
+        (["--env-kwargs", "sise:9"], "did you mean 'size'"),
+        (["--hyperparam", "gamma:0.9"], "did you mean '--hyperparams'"),
+        (["-n", "1.5"], "must be a whole number"),
+        (["--track"], "pip install wandb"),
+        (["--resume", "nowhere", "-n", "5"], "beside it stand only"),
         (["--hyperparams", "batch_size:100"], "250, 500"),
         (["--algo", "ppo", "--core", "gru"], "--core is for"),
         (["--gym-packages", "no_such_package"], "no_such_package"),
     ],
 )
-def test_a_wrong_name_is_one_line_and_exit_code_2(arguments, message, tmp_path, capsys):
-    with pytest.raises(SystemExit) as left:
-        train.main(["-f", str(tmp_path), "--verbose", "0", *arguments])
-    error = capsys.readouterr().err.strip()
-    assert left.value.code == 2
-    assert message in error
-    assert error.startswith("error: ")
-    assert "\n" not in error
+def test_what_cannot_be_is_one_line_and_leaves_nothing(arguments, message, tmp_path, capsys):
+    folder = tmp_path / "runs"
+    assert message in refusal(capsys, train.main, ["-f", folder, "-tb", folder / "tb", *arguments])
+    assert not folder.exists()
 
 
 def test_ctrl_c_saves_the_model_and_says_where(tmp_path):
-    command = [sys.executable, "-m", "plastic_rl.scripts.train", *small_run(tmp_path)]
-    command[command.index("160")] = "100000000"
+    flags = [*MAZE, *PARAMS, *GRU, "-f", str(tmp_path / "runs"), "-tb", "", "-n", "1e8", "--verbose", "0"]
+    command = [sys.executable, "-m", "plastic_rl.scripts.train", *flags]
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -111,45 +126,17 @@ def test_ctrl_c_saves_the_model_and_says_where(tmp_path):
     assert (monitor.parent / "plastic_rl-Maze-v0.zip").exists()
 
 
-def test_evaluate_prints_and_writes_figures(run, capsys):
-    evaluate.main([str(run), "--episodes", "8"])
+def test_evaluate_prints_and_writes_figures(gru_run, capsys):
+    evaluate.main([str(gru_run), "--episodes", "8"])
     output = capsys.readouterr().out
-    figures = json.loads((run / "evaluation.json").read_text())
+    figures = json.loads((gru_run / "evaluation.json").read_text())
     assert [f["actions"] for f in figures] == ["sampled", "deterministic"]
     assert len(figures[0]["reward_by_time"]) == 20
     assert figures[0]["interval"][0] <= figures[0]["mean_return"] <= figures[0]["interval"][1]
     assert f"{figures[0]['mean_return']:.1f}" in output
 
 
-def test_evaluate_shows_a_life(run, tmp_path, capsys):
-    few = [str(run), "--episodes", "4", "--deterministic"]
-    evaluate.main([*few, "--render", "ansi"])
-    assert "step 20" in capsys.readouterr().out
-    evaluate.main([*few, "--render", str(tmp_path / "life.gif")])
-    assert (tmp_path / "life.gif").stat().st_size > 1000
-
-
-def test_evaluate_recomputes_the_figures_of_a_score(capsys):
-    evaluate.main(["--reference", "plastic_rl/Maze-v0", "--episodes", "64"])
-    assert "oracle" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["no_such_folder"],
-        ["."],
-        [],
-        ["--reference", "plastic_rl/Mase-v0"],
-        ["--reference", "CartPole-v1"],
-        ["x", "--episodes", "0"],
-        ["x", "--render", "life.avi"],
-        ["x", "y", "--render", "ansi"],
-    ],
-)
+@pytest.mark.parametrize("arguments", [["no_such_folder"], ["."], ["x", "--episodes", "0"], ["pretrained/Mase-v0"]])
 def test_evaluate_says_what_is_wrong(arguments, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as left:
-        evaluate.main(arguments)
-    assert left.value.code == 2
-    assert capsys.readouterr().err.strip().count("\n") == 0
+    refusal(capsys, evaluate.main, arguments)

@@ -5,8 +5,8 @@ import pytest
 
 from plastic_rl.envs.maze import MazeVectorEnv
 from plastic_rl.envs.registration import ENVIRONMENTS
-from plastic_rl.scripts import soak
-from plastic_rl.scripts.soak import Configuration, Figures
+from tests.soak import soak
+from tests.soak.soak import Configuration, Figures
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
@@ -33,7 +33,7 @@ def spoil_sight(env):
 
 @pytest.mark.parametrize(
     ("spoil", "message"),
-    [(spoil_reward, "is not in Box"), (spoil_length, "lives ended after"), (spoil_sight, "are seen as")],
+    [(spoil_reward, "is not in Box"), (spoil_length, "episodes ended after"), (spoil_sight, "are seen as")],
 )
 def test_what_does_not_hold_is_found(spoil, message):
     def make():
@@ -45,17 +45,13 @@ def test_what_does_not_hold_is_found(spoil, message):
         soak.run(configuration, 500, Figures("plastic_rl/Maze-v0"))
 
 
-def test_the_command_prints_a_table(capsys):
-    soak.main(["plastic_rl/ColourBandit-v0", "--steps", "500"])
-    assert "| `plastic_rl/ColourBandit-v0` | 500 |" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [(["plastic_rl/Mase-v0"], "did you mean 'plastic_rl/Maze-v0'"), (["--steps", "0"], "--steps must be at least 1")],
-)
-def test_what_cannot_be_is_one_line(arguments, message, capsys):
-    with pytest.raises(SystemExit) as left:
-        soak.main(arguments)
-    assert left.value.code == 2
-    assert message in capsys.readouterr().err
+@pytest.mark.soak
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_soak(name, request, capsys):
+    """Step a vector environment `--soak-steps` times: `pytest -m soak tests/soak --soak-steps 2000000 -k Maze`."""
+    try:
+        figures = soak.soak(f"plastic_rl/{name}", request.config.getoption("--soak-steps"))
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+    with capsys.disabled():
+        print(f"\n{figures.row()}")

@@ -1,4 +1,4 @@
-"""Draw the gallery of the docs: `python -m plastic_rl.scripts.gallery RUN [RUN ...]`.
+"""Draw the gallery of the docs: `python docs/gallery.py RUN [RUN ...]`.
 
 Writes docs/gallery.md and its pictures: of each task a small film of what a trained agent does in it beside the trace
 it writes, with the agent's score. A task that no run is of is played by the oracle.
@@ -6,10 +6,14 @@ it writes, with the agent's score. A task that no run is of is played by the ora
 
 import argparse
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from plastic_rl.arguments import check_name
+from plastic_rl.scripts import command, refuse
 
 if TYPE_CHECKING:
     from plastic_rl.scripts.runs.folder import Run
@@ -20,11 +24,11 @@ SEED = 1_000_000
 HEADING = """# Gallery
 
 What each task looks like, and what a trained agent does in it: on the left what the environment draws, on the right the
-trace that the agent writes, which is empty when its life begins (the activity, for a core without one). Long lives are
+trace that the agent writes, which is empty when an episode begins (the activity, for a core without one). Long ones are
 cut: their beginning and their end are shown. Actions are the most probable ones.
 
-This page was written by `python -m plastic_rl.scripts.gallery`. A life of your own agent, with all there is to see:
-`python -m plastic_rl.scripts.watch RUN`.
+This page was written by `python docs/gallery.py`. An episode of your own agent, with all there is to see:
+`plastic-rl watch RUN`.
 """
 
 
@@ -38,14 +42,14 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: list[str] | None = None) -> None:
+@command
+def main(argv: Sequence[str]) -> None:
     """Draw the gallery as the command line says."""
     args = make_parser().parse_args(argv)
     import gymnasium as gym
     import torch
 
     from plastic_rl.envs.registration import ENVIRONMENTS
-    from plastic_rl.scripts.names import check_name, refuse
     from plastic_rl.scripts.runs.folder import open_run
 
     torch.set_num_threads(1)
@@ -76,14 +80,14 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def play_run(run: "Run", file: Path) -> str:
-    """Film one life of a trained agent, evaluate it, and return a line on both."""
+    """Film one episode of a trained agent, evaluate it, and return a line on both."""
     from plastic_rl.scripts.evaluate import evaluate
-    from plastic_rl.scripts.figures.episode import LifeFigure
+    from plastic_rl.scripts.figures.episode import EpisodeFigure
     from plastic_rl.scripts.figures.recording import record
 
     model = run.load("cpu")
     moments = list(record(run, model, SEED, True, "rgb_array"))
-    figure = LifeFigure(moments, model.action_space, "", small=True, dpi=75)
+    figure = EpisodeFigure(moments, model.action_space, "", small=True, dpi=75)
     write([figure.frame(step) for step in chosen_steps(len(moments))], file)
     figures = evaluate(run, model, EPISODES, SEED, deterministic=True)
     memory = f"`{run.label}` core" if run.core else f"`{run.algo}`"
@@ -93,12 +97,12 @@ def play_run(run: "Run", file: Path) -> str:
         else "score {:.2f} ({:.2f} to {:.2f}), ".format(figures["score"], *figures["score_interval"])
     )
     arguments = f" with {run.env_kwargs}" if run.env_kwargs else ""
-    returns = f"mean return {figures['mean_return']:.1f} over {figures['episodes']} lives with fresh seeds"
+    returns = f"mean return {figures['mean_return']:.1f} over {figures['episodes']} episodes with fresh seeds"
     return f"`{run.algo}`, {memory}{arguments}: {score}{returns}."
 
 
 def play_oracle(task: str, file: Path) -> str:
-    """Film one life of the oracle, and return a line on it."""
+    """Film one episode of the oracle, and return a line on it."""
     import gymnasium as gym
 
     env = gym.make(task, render_mode="rgb_array")

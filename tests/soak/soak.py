@@ -1,16 +1,14 @@
-"""Step every task for long, at random arguments, and check what must always hold: `python -m plastic_rl.scripts.soak`.
+"""Step every task for long, at random arguments, and check what must always hold: `pytest -m soak tests/soak`.
 
 Half of the copies act at random, half play the right answers. Checked at every step: observations are in their space,
-rewards in the task's range and nothing where nothing is asked, the previous action and reward are seen, lives have
+rewards in the task's range and nothing where nothing is asked, the previous action and reward are seen, episodes have
 their length and their number of questions, no return is above what can be earned; now and then, that an environment put
 into this one's state goes on in the same way; at the end, that the mean returns are those that scores are made of, and
-that memory does not grow. What does not hold ends the command with an AssertionError that says where.
+that memory does not grow. What does not hold is an AssertionError that says where.
 """
 
-import argparse
 import copy
 import os
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,10 +20,8 @@ import numpy as np
 from gymnasium.envs.registration import load_env_creator
 from gymnasium.vector import AutoresetMode
 
-from plastic_rl.envs.registration import ENVIRONMENTS
 from plastic_rl.envs.views import TaskVectorEnv
-from plastic_rl.scripts.names import check_name, refuse
-from plastic_rl.scripts.soak_tasks import KNOWN
+from tests.soak.soak_tasks import KNOWN
 
 CONFIGURATION = 20_000  # steps
 TWIN_EVERY, TWIN_STEPS = 1000, 5
@@ -35,7 +31,7 @@ SURPRISE = 6.0  # standard errors
 
 
 class Returns:
-    """Returns of lives, seen from the mean that they should have."""
+    """Returns of episodes, seen from the mean that they should have."""
 
     def __init__(self) -> None:
         self.count, self.total, self.squares = 0, 0.0, 0.0
@@ -77,16 +73,16 @@ class Figures:
 
     def row(self) -> str:
         """Return the figures as a row of a table."""
-        lives = sum(returns.count for returns in self.returns.values())
+        episodes = sum(returns.count for returns in self.returns.values())
         surprises = ", ".join(f"{returns.surprise():+.1f}" for returns in self.returns.values())
         return (
-            f"| `{self.env_id}` | {self.steps:,} | {self.copy_steps:,} | {self.configurations} | {lives:,} "
+            f"| `{self.env_id}` | {self.steps:,} | {self.copy_steps:,} | {self.configurations} | {episodes:,} "
             f"| {self.growth:+.1f} | {surprises} | {self.seconds:.0f} |"
         )
 
 
 class Configuration:
-    """An environment with some arguments, and what is known of the lives in it.
+    """An environment with some arguments, and what is known of the episodes in it.
 
     Args:
         env: a vector environment of this package.
@@ -102,7 +98,7 @@ class Configuration:
         self.over = np.zeros(env.num_envs, bool)
         self.oracle = (np.arange(env.num_envs) + rng.integers(2)) % 2 == 0
         self.reference = env.reference_returns()
-        # Where an answer leads somewhere else, as in the maze, a lucky life may be better than the oracle's mean.
+        # Where an answer leads somewhere else, as in the maze, a lucky episode may be better than the oracle's mean.
         moves = type(env.task).__name__ == "Maze"
         self.most = self.known.rewards(self.task)[1] * self.known.queries(self.task) if moves else self.reference.oracle
         env.action_space.seed(int(rng.integers(2**31)))
@@ -120,7 +116,7 @@ class Configuration:
         actions = self.actions()
         self.observations, rewards, over, cut, self.infos = env.step(actions)
         assert self.observations in env.observation_space, f"{self.observations} is not in {env.observation_space}"
-        assert not cut.any(), "a life was cut off"
+        assert not cut.any(), "an episode was cut off"
         low, high = self.known.rewards(self.task)
         assert ((rewards >= low) & (rewards <= high)).all(), f"rewards {rewards} are not in [{low}, {high}]"
         counts = asked & ~before  # a copy that begins anew takes no step
@@ -128,7 +124,7 @@ class Configuration:
         self.returns += rewards
         self.queries += counts
         self.time = np.where(before, 0, self.time + 1)
-        assert (over == (self.time == self.task.episode_steps)).all(), f"lives ended after {self.time[over]} steps"
+        assert (over == (self.time == self.task.episode_steps)).all(), f"episodes ended after {self.time[over]} steps"
         self._check_what_is_seen(actions, rewards, over, before)
         self._end(over, figures)
 
@@ -140,8 +136,8 @@ class Configuration:
         where, place = self.known.seen(self.task)
         seen = np.array(self.observations)
         for i in np.flatnonzero(over) if self.env.autoreset_mode is AutoresetMode.SAME_STEP else ():
-            assert not seen[i, where].any(), "a new life remembers an action"
-            assert seen[i, place] == 0, "a new life remembers a reward"
+            assert not seen[i, where].any(), "a new episode remembers an action"
+            assert seen[i, place] == 0, "a new episode remembers a reward"
             seen[i] = self.infos["final_obs"][i]
         expected = np.eye(seen[:, where].shape[1], dtype=np.float32)[actions]
         expected[before] = 0
@@ -149,10 +145,10 @@ class Configuration:
         assert (seen[:, place] == rewards.astype(np.float32)).all(), f"rewards {rewards} are seen as {seen[:, place]}"
 
     def _end(self, over: np.ndarray, figures: Figures) -> None:
-        """Judge the lives that are over, and begin new ones as the autoreset mode says."""
+        """Judge the episodes that are over, and begin new ones as the autoreset mode says."""
         ended = np.flatnonzero(over)
         asked = self.queries[ended]
-        assert (asked == self.known.queries(self.task)).all(), f"lives of {asked} questions"
+        assert (asked == self.known.queries(self.task)).all(), f"episodes of {asked} questions"
         assert (self.returns[ended] <= self.most + 1e-6).all(), f"returns {self.returns[ended]} are above {self.most}"
         for i in ended:
             policy = "oracle" if self.oracle[i] else "random"
@@ -258,34 +254,3 @@ def _memory() -> float:
     """Return the memory that this process holds, in MB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-def make_parser() -> argparse.ArgumentParser:
-    """Return the command's parser."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("env", nargs="*", help="ids; default: all of this package")
-    parser.add_argument("--steps", type=int, default=2_000_000, help="of each vector environment")
-    parser.add_argument("--seed", type=int, default=0)
-    return parser
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Soak as the command line says, and print a table."""
-    args = make_parser().parse_args(argv)
-    ids = [f"plastic_rl/{name}" for name in ENVIRONMENTS]
-    for env_id in args.env:
-        check_name("environment", env_id, ids)
-    if args.steps < 1:
-        refuse(f"--steps must be at least 1, not {args.steps}")
-    print("| id | steps | of copies | arguments | lives | memory, MB | random, oracle | seconds |\n" + 8 * "|---" + "|")
-    for env_id in args.env or ids:
-        try:
-            figures = soak(env_id, args.steps, args.seed)
-        except FileNotFoundError as error:
-            print(f"{env_id} is left out: {error}".partition(";")[0], file=sys.stderr)
-            continue
-        print(figures.row(), flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -12,7 +12,7 @@ class Known(NamedTuple):
     Attributes:
         choices: what its arguments may be.
         rewards: the lowest and highest reward of a step.
-        queries: questions in a life.
+        queries: questions in an episode.
         seen: where observations show the previous action, one-hot, and the previous reward.
     """
 

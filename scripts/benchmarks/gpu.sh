@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Everything that is worth knowing of this package on a GPU, in order of importance, in under nine minutes.
+#
+#     scripts/benchmarks/gpu.sh [FOLDER]
+#
+# Each part has a time limit and a file of its own in FOLDER (default: gpu-results); summary.md has a row for each.
+# Without a GPU the parts that need one are skipped. QUICK=1 makes every part as small as it can be.
+set -u
+out=${1:-gpu-results}
+python=${PYTHON:-python}
+root=$(cd "$(dirname "$0")/../.." && pwd -P)
+[ -d "$root/tests" ] || root=$(cd "$root/.." && pwd -P) # scripts/ was reached through plastic_rl/
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+cd "$root" || exit 1
+card=$($python -c 'import torch; print(torch.cuda.get_device_name() if torch.cuda.is_available() else "")' 2>/dev/null)
+printf '# %s\n\n| part | result | seconds | file |\n|---|---|---|---|\n' "${card:-No GPU}" >"$out/summary.md"
+
+# part NAME SECONDS NEEDS COMMAND...: NEEDS is gpu or any
+part() {
+    local name=$1 limit=$2 needs=$3 begin=$SECONDS result
+    shift 3
+    if [ "$needs" = gpu ] && [ -z "$card" ]; then
+        result="skipped: no GPU"
+    else
+        timeout "$limit" "$@" >"$out/$name.txt" 2>&1
+        case $? in
+        0) result=done ;;
+        124) result="stopped after $limit s" ;;
+        *) result="failed: $(tail -n 1 "$out/$name.txt" | tr '|\n' '/ ' | cut -c 1-120)" ;;
+        esac
+    fi
+    echo "| $name | $result | $((SECONDS - begin)) | $name.txt |" >>"$out/summary.md"
+    echo "$name: $result"
+}
+
+plastic="$python -m plastic_rl"
+runs="$out/runs"
+many="n_envs:1024 n_steps:250 batch_size:16000"
+short="--repeats 3 --patience 5"
+sizes="32,100,200 32,200,250 1024,64,50"
+steps=2e7
+growth=()
+if [ "${QUICK:-}" ]; then
+    many="n_envs:4 n_steps:20 batch_size:40" steps=80 sizes="1,2,2" short="--repeats 1" growth=(--skip-growth)
+    train_size=(--n-envs 2 --n-steps 4 --rollouts 1 --cores gru --env plastic_rl/ColourBandit-v0)
+    cores=(--cores gru --size 1,2,2)
+    maze=(--env-kwargs size:5 episode_steps:20 --core gru)
+else
+    train_size=(--n-envs 64 256 1024 4096 --cores plastic plastic_memory gru --rollouts 1)
+    cores=()
+    maze=()
+fi
+
+# shellcheck disable=SC2086  # the variables are lists of words
+{
+    part tests 150 gpu $python -m pytest -q -x tests/ops tests/cores tests/agents -k "cuda or triton or gpu" -p no:cacheprovider
+    part training-gpu 90 gpu $plastic benchmark training --device cuda "${train_size[@]}"
+    part maze-gpu 100 gpu $plastic train -f "$runs" -tb "" --device cuda -n $steps --seed 1 --verbose 0 "${maze[@]}" -params $many
+    part ops-gpu 60 gpu $plastic benchmark ops --device cuda --sizes $sizes $short "${growth[@]}"
+    part training-cpu 40 any $plastic benchmark training "${train_size[@]:0:2}" "${train_size[@]: -2}" --cores gru
+    part cores-gpu 30 gpu $plastic benchmark cores --device cuda $short "${cores[@]}"
+    part torchrun 40 gpu $python -m torch.distributed.run --nproc-per-node 1 -m plastic_rl.scripts.train -f "$runs" -tb "" --device cuda -n 80 --seed 1 "${maze[@]}" -params n_envs:4 n_steps:20 batch_size:40
+    part ops-cpu 30 any $plastic benchmark ops --sizes ${sizes%% *} --skip-growth $short
+}
+cat "$out/summary.md"

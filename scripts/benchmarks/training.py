@@ -1,0 +1,92 @@
+"""Steps per second of PPO with each core, and of sb3-contrib's RecurrentPPO, rollouts and updates together."""
+
+import argparse
+from time import perf_counter
+from typing import Any
+
+import torch
+from stable_baselines3.common.callbacks import BaseCallback
+
+from plastic_rl.agents import PlasticPPO, make_vec_env
+from plastic_rl.agents.hyperparams import row
+
+CORES = ("plastic", "plastic_memory", "neuromodulated", "retroactive", "rnn", "gru", "lstm")
+BASELINE = "RecurrentPPO"
+MINIBATCHES = 2
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this benchmark's flags to a parser."""
+    parser.add_argument("--cores", nargs="+", default=CORES, metavar="CORE", help=f"cores; {BASELINE} is always there")
+    parser.add_argument("--n-envs", nargs="+", type=int, default=(16, 64, 256), metavar="N", help="environments")
+    parser.add_argument("--env", default="plastic_rl/Maze-v0", help="environment")
+    parser.add_argument("--hidden-size", type=int, default=64, help="units of the core")
+    parser.add_argument("--n-steps", type=int, help="steps of a rollout; by default those of the hyperparameter file")
+    parser.add_argument("--rollouts", type=int, default=2, help="rollouts that are measured, after one that is not")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--threads", type=int, default=1, help="torch's threads")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Measure, and print a Markdown table."""
+    torch.set_num_threads(arguments.threads)
+    print(f"{arguments.env}, {arguments.hidden_size} units, {arguments.device}, {arguments.threads} threads\n")
+    print("| | environments | steps/s | rollouts | updates |\n|---|---|---|---|---|")
+    for n_envs in arguments.n_envs:
+        for name in (*arguments.cores, BASELINE):
+            model = _model(name, n_envs, arguments)
+            clock = Clock(arguments.device)
+            steps = model.n_steps * n_envs
+            model.learn((arguments.rollouts + 1) * steps, callback=clock)
+            model.get_env().close()
+            share = clock.rollouts / (clock.rollouts + clock.updates)
+            rate = arguments.rollouts * steps / (clock.rollouts + clock.updates)
+            print(f"| {name} | {n_envs} | {rate:,.0f} | {share:.0%} | {1 - share:.0%} |", flush=True)
+
+
+def _model(name: str, n_envs: int, arguments: argparse.Namespace) -> Any:
+    env = make_vec_env(arguments.env, n_envs, seed=0)
+    n_steps = arguments.n_steps or row("plastic_ppo", arguments.env)["n_steps"]
+    settings: dict[str, Any] = {"n_steps": n_steps, "n_epochs": 4, "device": arguments.device, "seed": 0, "verbose": 0}
+    settings["batch_size"] = n_steps * max(1, n_envs // MINIBATCHES)
+    if name != BASELINE:
+        policy_kwargs = {"core": name, "core_kwargs": {"hidden_size": arguments.hidden_size}}
+        return PlasticPPO("MlpPolicy", env, policy_kwargs=policy_kwargs, **settings)
+    from sb3_contrib import RecurrentPPO
+
+    policy_kwargs = {"lstm_hidden_size": arguments.hidden_size, "shared_lstm": True, "enable_critic_lstm": False}
+    return RecurrentPPO("MlpLstmPolicy", env, policy_kwargs=policy_kwargs, **settings)
+
+
+class Clock(BaseCallback):
+    """Sums up the seconds of rollouts and of updates, without those of the first, in which kernels are compiled.
+
+    Args:
+        device: of the model; a GPU is waited for.
+    """
+
+    def __init__(self, device: str) -> None:
+        super().__init__()
+        self.device, self.rollouts, self.updates = device, 0.0, 0.0
+        self._at, self._n = 0.0, 0
+
+    def _lap(self) -> float:
+        if self.device != "cpu":
+            torch.cuda.synchronize()
+        before, self._at = self._at, perf_counter()
+        return self._at - before if self._n > 1 else 0.0
+
+    def _on_rollout_start(self) -> None:
+        self.updates += self._lap()
+        self._n += 1
+        if self._n == 2:  # the update before it was the first
+            self.updates = 0.0
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        self.rollouts += self._lap()
+
+    def _on_training_end(self) -> None:
+        self.updates += self._lap()

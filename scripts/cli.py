@@ -1,0 +1,37 @@
+"""All commands of plastic_rl: `plastic-rl COMMAND`, or `python -m plastic_rl COMMAND`."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from plastic_rl.arguments import check_name
+from plastic_rl.scripts import command
+
+COMMANDS = {
+    **{
+        name: f"plastic_rl.scripts.{name}"
+        for name in ("train", "evaluate", "watch", "plot", "export", "sweep", "reproduce", "data", "benchmark", "list")
+    },
+    "zoo": "plastic_rl.scripts.zoo.commands",
+}
+
+
+@command
+def main(argv: Sequence[str]) -> None:
+    """Run the command that the first word names with the words after it."""
+    if not argv or argv[0] in ("-h", "--help"):
+        print("usage: plastic-rl COMMAND [--help] ...\n")
+        for name, module in COMMANDS.items():
+            summary = (import_module(module).__doc__ or "").strip().partition("\n")[0]
+            print(f"    {name:<10} {summary}")
+        print("\nTo begin with: plastic-rl train -P")
+        return
+    if argv[0] == "--version":
+        return print(import_module("plastic_rl").__version__)
+    check_name("command", argv[0], COMMANDS)
+    sys.argv[0] = f"plastic-rl {argv[0]}"
+    import_module(COMMANDS[argv[0]]).main(argv[1:])
+
+
+if __name__ == "__main__":
+    main()

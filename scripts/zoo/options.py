@@ -1,0 +1,318 @@
+"""The options of `train`: RL Baselines3 Zoo's own parser, with our options, defaults and checks in it."""
+
+import argparse
+import ast
+import inspect
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NoReturn
+
+import gymnasium as gym
+import rl_zoo3
+import rl_zoo3.exp_manager
+import rl_zoo3.train
+import yaml
+from gymnasium.envs.registration import load_env_creator
+
+from plastic_rl import agents
+from plastic_rl.arguments import LARGEST, check_flag, check_integer, check_name, check_number, suggestion
+from plastic_rl.cores import core_arguments
+from plastic_rl.envs.scores import find_task
+from plastic_rl.scripts import refuse
+from plastic_rl.scripts.runs.file import evaluated
+from plastic_rl.scripts.runs.folder import OURS
+from plastic_rl.scripts.zoo.resume import RESUMED_WITH, read_command, unfinished_run
+
+DEFAULTS = {
+    "--algo": "plastic_ppo",
+    "--env": "plastic_rl/Maze-v0",
+    "--log-folder": "runs",
+    "--tensorboard-log": "runs/tb",
+    "--num-threads": 1,
+    "--eval-freq": -1,
+    "--verbose": None,  # 0 beside a progress bar, which tables would tear
+}
+# What an expression in a hyperparameter file or on the command line may name: what it may in the Zoo, and our classes.
+NAMES = {**vars(rl_zoo3.exp_manager), **vars(rl_zoo3.utils), "agents": agents}
+_MADE: set[str] = set()  # environments that could be made, with their arguments: a sweep asks for each run
+SCHEDULES = ("learning_rate", "clip_range", "clip_range_vf")
+ZOO_KEYS = ("normalize", "n_envs", "n_timesteps", "env_wrapper", "vec_env_wrapper", "frame_stack", "callback",
+            "monitor_kwargs", "env_kwargs")  # fmt: skip
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Read the command line of `train`, and check it as far as that is possible before anything is made.
+
+    Returns:
+        What the Zoo's parser returns and, beside it, `core`, `core_kwargs`, `checkpoint_seconds`, `resume` (the run
+        folder to go on with, or None) and `began` (the command line that began the run).
+
+    Raises:
+        UsageError, UnknownNameError: something on it cannot be.
+    """
+    parser = make_parser()
+    args, argv = parser.parse_args(argv), list(argv)
+    if args.resume is None:
+        args.resume = unfinished_run(argv, args.log_folder)
+    else:
+        changed = [action for action in parser.actions() if getattr(args, action.dest) != action.default]
+        if wrong := [action for action in changed if action.dest not in ("resume", *RESUMED_WITH)]:
+            beside = ", ".join(f"--{name.replace('_', '-')}" for name in RESUMED_WITH)
+            refuse(f"--resume goes on with the run's own settings; beside it stand only {beside}, "
+                   f"not {wrong[0].option_strings[-1]}")  # fmt: skip
+    if args.resume is not None:
+        argv = read_command(args.resume)
+        given = {name: getattr(args, name) for name in RESUMED_WITH if getattr(args, name) != parser.get_default(name)}
+        args = argparse.Namespace(**{**vars(parser.parse_args(argv)), **given, "resume": args.resume})
+    args.began = argv
+    args.verbose = args.verbose if args.verbose is not None else int(not args.progress)
+    _check(args)
+    return args
+
+
+class TrainParser(argparse.ArgumentParser):
+    """The Zoo's parser: it declares its options here, some of which get another default or a check."""
+
+    def __init__(self) -> None:
+        super().__init__(prog="plastic-rl train", allow_abbrev=False)
+
+    def add_argument(self, *flags: str, **how: Any) -> Any:  # type: ignore[override]
+        """Add an option as the Zoo says, but with our default, if there is one."""
+        name = flags[-1]
+        if name in DEFAULTS:
+            how["default"] = DEFAULTS[name]
+        if name == "--algo":  # `parse` suggests the nearest
+            how.pop("choices", None)
+        if name == "--n-timesteps":
+            how["type"] = _whole_number
+        if how.get("action") is rl_zoo3.train.StoreDict:
+            how["action"] = StorePairs
+        return super().add_argument(*flags, **how)
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse; an option that is not known is said with the nearest one."""
+        found, more = self.parse_known_args(args, namespace)
+        if more:
+            flag = more[0].partition("=")[0]
+            known = [name for action in self.actions() for name in action.option_strings]
+            refuse(f"option {flag!r} is not known; {suggestion(flag, known)}" if flag.startswith("-")
+                   else f"unrecognized arguments: {' '.join(more)}")  # fmt: skip
+        return found
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse in one line."""
+        refuse(message)
+
+    def actions(self) -> list[argparse.Action]:
+        """Return all options."""
+        return self._actions
+
+
+class StorePairs(argparse.Action):
+    """Stores `NAME:VALUE` pairs as a dict; values are Python expressions, but for a core also plain words."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        """Evaluate the pairs, each once."""
+        setattr(namespace, self.dest, dict(self._pair(pair) for pair in values))
+
+    def _pair(self, pair: str) -> tuple[str, Any]:
+        option = self.option_strings[-1]
+        key, colon, value = pair.partition(":")
+        if not (colon and key.isidentifier()):
+            refuse(f"{option} takes NAME:VALUE pairs such as hidden_size:100, not {pair!r}")
+        if self.dest == "core_kwargs":
+            try:
+                return key, ast.literal_eval(value)
+            except (ValueError, SyntaxError):
+                return key, value
+        try:
+            return key, evaluated(value, NAMES)
+        except ValueError as error:
+            refuse(f"{option} {key}: {error}; quote strings: {key}:\"'...'\"")
+
+
+def _whole_number(text: str) -> int:
+    number = float(text)
+    if not (number >= 1 and number == int(number)):
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, such as 1e6, not {text!r}")
+    return int(number)
+
+
+@contextmanager
+def replaced(module: Any, **values: Any) -> Iterator[None]:
+    """Give a module other values for some of its names."""
+    before = {name: getattr(module, name) for name in values}
+    vars(module).update(values)
+    try:
+        yield
+    finally:
+        vars(module).update(before)
+
+
+@cache
+def make_parser() -> TrainParser:
+    """Return the parser. The Zoo makes its own inside of a function, so this calls it up to where it would parse."""
+
+    class DeclaredError(Exception):
+        pass
+
+    class Stopping(TrainParser):
+        def parse_args(self, *_: Any) -> Any:
+            raise DeclaredError(self)
+
+    try:
+        with replaced(rl_zoo3.train, argparse=SimpleNamespace(ArgumentParser=Stopping)):
+            rl_zoo3.train.train()
+    except DeclaredError as declared:
+        parser: TrainParser = declared.args[0]
+    parser.__class__ = TrainParser
+    parser.add_argument("--core", help="plastic, gru, lstm, ..., or my_module:MyCore; `plastic-rl list cores`")
+    parser.add_argument("--core-kwargs", nargs="+", action=StorePairs, default={}, metavar="NAME:VALUE",
+                        help="arguments of the core, such as hidden_size:100 rule:oja")  # fmt: skip
+    parser.add_argument("--resume", metavar="RUN", help="go on from the last checkpoint of a run that was stopped")
+    parser.add_argument("--checkpoint-seconds", type=float, default=60.0, metavar="S",
+                        help="time between checkpoints; 0: after every rollout; -1: none")  # fmt: skip
+    return parser
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse names that are not known and values that cannot be."""
+    for package in args.gym_packages:
+        try:
+            import_module(package)
+        except ImportError as error:
+            refuse(f"--gym-packages {package!r} cannot be imported: {error}")
+    check_name("algorithm", args.algo, rl_zoo3.ALGOS)
+    check_name("environment", args.env, gym.registry)
+    for name in args.hyperparams or {}:
+        check_name("hyperparameter", name, known_hyperparams(args.algo))
+    if (args.core or args.core_kwargs) and args.algo not in OURS:
+        refuse(f"--core is for {', '.join(OURS)}; {args.algo} has none")
+    if args.core:
+        check_core(args.core, args.core_kwargs)
+    if args.seed >= 2**32:
+        refuse(f"--seed must be below 2**32, or negative for a random one, not {args.seed}")
+    if args.trained_agent and not (args.trained_agent.endswith(".zip") and Path(args.trained_agent).is_file()):
+        refuse(f"--trained-agent must be a .zip file, not {args.trained_agent!r}")
+    if args.n_eval_envs < 1:
+        refuse(f"--n-eval-envs must be at least 1, not {args.n_eval_envs}")
+    if args.track and find_spec("wandb") is None:
+        refuse("--track needs wandb: pip install wandb")
+    if args.env_kwargs or find_task(args.env):  # another's may want arguments that the hyperparameter file has
+        check_environment(args.env, args.env_kwargs or {})
+    if args.eval_env_kwargs:
+        check_environment(args.env, args.eval_env_kwargs, "--eval-env-kwargs")
+
+
+def check_core(core: str, core_kwargs: dict[str, Any]) -> None:
+    """Refuse a core that there is not, and arguments that it does not have."""
+    try:
+        known = core_arguments(core)
+    except ValueError as error:
+        refuse(str(error))
+    for name in core_kwargs:
+        check_name(f"argument of core {core!r}", name, known)
+
+
+def check_environment(env_id: str, env_kwargs: dict[str, Any], option: str = "--env-kwargs") -> None:
+    """Make an environment once, to refuse arguments that it does not take."""
+    task, entry_point = find_task(env_id), gym.spec(env_id).entry_point
+    known = inspect.signature(task[0] if task else load_env_creator(entry_point) if isinstance(entry_point, str)
+                              else entry_point).parameters  # type: ignore[arg-type]  # fmt: skip
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
+    if wrong := [name for name in env_kwargs if not takes_any and name not in (*known, "render_mode")]:
+        names = set(known) - {"self", "num_envs", "render_mode"}
+        refuse(f"{option}: {env_id} has no argument {wrong[0]!r}; {suggestion(wrong[0], names)}")
+    if (made := f"{env_id} {env_kwargs}") in _MADE:
+        return
+    try:
+        gym.make(env_id, **env_kwargs).close()
+        _MADE.add(made)
+    except (TypeError, ValueError, FileNotFoundError, gym.error.Error) as error:
+        refuse(f"{env_id} cannot be made: {error}")
+
+
+@cache
+def known_hyperparams(algo: str) -> list[str]:
+    """Return the names that `--hyperparams` may set: the algorithm's arguments and the Zoo's own keys."""
+    names = set(ZOO_KEYS)
+    for cls in rl_zoo3.ALGOS[algo].__mro__:
+        if cls is not object and "__init__" in vars(cls):
+            names |= set(inspect.signature(vars(cls)["__init__"]).parameters) - {"self", "args", "kwargs", "env"}
+    return sorted(name for name in names if not name.startswith("_"))
+
+
+@contextmanager
+def settings_of(source: str) -> Iterator[None]:
+    """Turn what reading and evaluating settings may raise into an error of one line that names where they are.
+
+    Raises:
+        ValueError: anything went wrong.
+    """
+    try:
+        yield
+    except Exception as error:  # the Zoo evaluates some of them as Python
+        reason = str(error).strip().partition("\n")[0]
+        kind = "" if isinstance(error, TypeError | ValueError) else f"{type(error).__name__}: "
+        raise ValueError(f"hyperparameters, from {source} or the command line: {kind}{reason}") from error
+
+
+def check_file(path: str) -> None:
+    """Check that a YAML file, if it is one, holds settings under the ids of environments.
+
+    Raises:
+        TypeError: it holds something else.
+        OSError, yaml.YAMLError: it cannot be read.
+    """
+    if not path.endswith((".yml", ".yaml")):
+        return
+    content = yaml.safe_load(Path(path).read_text())
+    if not isinstance(content, dict):
+        raise TypeError(f"the file must hold settings under the ids of environments, not {content!r}")
+
+
+def check_settings(settings: Any) -> None:
+    """Check those settings that are the Zoo's own, and evaluate those that are strings of Python.
+
+    Args:
+        settings: by name, as a file and the command line give them; changed in place.
+
+    Raises:
+        TypeError, ValueError: one cannot be; the message names it.
+    """
+    if not (isinstance(settings, dict) and all(isinstance(key, str) for key in settings)):
+        raise TypeError(f"those of an environment must be names with values, not {settings!r}")
+    if "n_timesteps" not in settings:
+        raise ValueError("n_timesteps is missing")
+    check_number("n_timesteps", settings["n_timesteps"], 1)
+    check_integer("n_envs", settings.get("n_envs", 1), 1)
+    if settings.get("frame_stack") is not None:
+        check_integer("frame_stack", settings["frame_stack"], 1, 1000)
+    for name in SCHEDULES:
+        if isinstance(settings.get(name), str) and not re.fullmatch(r"lin_\d+\.?\d*([eE][+-]?\d+)?", settings[name]):
+            expected = "a number, or lin_ and a number, as in lin_3e-4"
+            raise ValueError(f"{name} must be {expected}, not {settings[name]!r}")
+        if isinstance(settings.get(name), str):
+            check_number(name, float(settings[name][4:]), 0, LARGEST)
+    for name in ("env_kwargs", "monitor_kwargs", "policy_kwargs", "normalize"):
+        if name not in settings or (name == "normalize" and not isinstance(settings[name], dict | str)):
+            continue
+        try:
+            settings[name] = evaluated(settings[name], NAMES)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+        if not isinstance(settings[name], dict):
+            raise TypeError(f"{name} must be a dict, or a string of Python that is one, not {settings[name]!r}")
+    if not isinstance(settings.get("normalize", False), dict):
+        check_flag("normalize", settings.get("normalize", False))
+    for name in ("env_wrapper", "vec_env_wrapper", "callback"):
+        if not isinstance(settings.get(name), str | list | dict | None):
+            raise TypeError(f"{name} must be the name of a class, or a list of such, not {settings[name]!r}")
+    if not isinstance(settings.get("policy", ""), str):
+        raise TypeError(f"policy must be a name, not {settings['policy']!r}")
