@@ -57,7 +57,7 @@ class PlasticMemory(RecurrentCore):
         self,
         input_size: int,
         hidden_size: int = 64,
-        controller: Layer | None = "gru",
+        controller: Layer | None = "lstm",
         controller_size: int | None = None,
         key_size: int | None = None,
         keys: Literal["separate", "shared"] = "separate",

@@ -79,7 +79,7 @@ def test_oja_settles_where_it_predicts_the_input(eta, pre, post):
     assert traces[0].item() * post == pytest.approx(pre, abs=1e-3)
 
 
-@pytest.mark.parametrize(("name", "message"), [("okja", "did you mean 'oja'"), ("x", "one of decay, oja")])
+@pytest.mark.parametrize(("name", "message"), [("okja", "did you mean 'oja'"), ("x", "one of: decay")])
 def test_an_unknown_rule_is_named(name, message):
     with pytest.raises(ValueError, match=message):
         get_rule(name)
