@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: install train test test-slow lint clean
+.PHONY: install train test test-slow lint docs clean
 
 install: $(VENV)/installed
 
@@ -26,5 +26,8 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+docs: install  ## The site, in docs/_build/html; a warning is an error. DOCS_RUN=0 leaves out the tutorials' output.
+	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html $(ARGS)
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist *.egg-info docs/_build docs/generated

@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from gymnasium.vector import VectorEnv
 from stable_baselines3 import A2C
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
@@ -62,7 +63,7 @@ class PlasticA2C(RecurrentRollouts, A2C):
     def __init__(
         self,
         policy: PolicyName | str | type[PlasticActorCriticPolicy],
-        env: GymEnv | str,
+        env: GymEnv | VectorEnv | str,
         learning_rate: float | Schedule | None = None,
         n_steps: int | None = None,
         gamma: float | None = None,

@@ -5,6 +5,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from gymnasium import spaces
+from gymnasium.vector import VectorEnv
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from stable_baselines3.common.vec_env import VecEnv
@@ -71,7 +72,7 @@ class PlasticBPTT(RecurrentRollouts):
     def __init__(
         self,
         policy: PolicyName | str | type[PlasticActorCriticPolicy],
-        env: GymEnv | str,
+        env: GymEnv | VectorEnv | str,
         learning_rate: float | Schedule | None = None,
         n_steps: int | None = None,
         max_grad_norm: float | None = None,

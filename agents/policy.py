@@ -30,6 +30,7 @@ CoreName = Literal[
     "plastic",
     "plastic_layer",
     "plastic_lstm",
+    "plastic_memory",
     "prototypical",
     "repeated",
     "retroactive",

@@ -4,6 +4,7 @@ import warnings
 from typing import Any
 
 import torch
+from gymnasium.vector import VectorEnv
 from stable_baselines3 import PPO
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
@@ -70,7 +71,7 @@ class PlasticPPO(RecurrentRollouts, PPO):
     def __init__(
         self,
         policy: PolicyName | str | type[PlasticActorCriticPolicy],
-        env: GymEnv | str,
+        env: GymEnv | VectorEnv | str,
         learning_rate: float | Schedule | None = None,
         n_steps: int | None = None,
         batch_size: int | None = None,

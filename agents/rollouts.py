@@ -1,5 +1,6 @@
 """The one mixin that makes SB3's on-policy algorithms recurrent: it carries the state through the rollouts."""
 
+import warnings
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 from typing_extensions import Self
 
+import plastic_rl
 from plastic_rl.agents.hyperparams import row
 from plastic_rl.agents.policy import CnnPolicy, MlpPolicy, MultiInputPolicy, PlasticActorCriticPolicy
 from plastic_rl.agents.return_scale import ReturnScale
@@ -135,6 +137,7 @@ class RecurrentRollouts(OnPolicyAlgorithm):
 
     def _begin_episodes(self) -> None:
         """Called after the environments were reset."""
+        self._check_step(self._last_obs, np.zeros(self.n_envs))  # type: ignore[arg-type]
         if self.return_scale is not None:
             self.return_scale.returns = np.zeros(self.n_envs)
 
@@ -158,6 +161,7 @@ class RecurrentRollouts(OnPolicyAlgorithm):
             reset_num_timesteps: whether the count of steps and the episodes begin anew.
             progress_bar: whether to show one.
         """
+        _warn_of_spinning_threads()
         name = self._run_name() if tb_log_name is None else tb_log_name
         try:
             return super().learn(total_timesteps, callback, log_interval, name, reset_num_timesteps, progress_bar)
@@ -204,7 +208,7 @@ class RecurrentRollouts(OnPolicyAlgorithm):
             self._last_states = state
             clipped_actions = self._clipped(actions)
             new_obs, rewards, dones, infos = env.step(clipped_actions)
-            self._check_finite(new_obs, rewards)  # type: ignore[arg-type]
+            self._check_step(new_obs, rewards)  # type: ignore[arg-type]
             self.num_timesteps += env.num_envs
             callback.update_locals(locals())
             if not callback.on_step():
@@ -246,17 +250,20 @@ class RecurrentRollouts(OnPolicyAlgorithm):
             values = self.policy.predict_values(obs_tensor, state, self._flags(self._last_episode_starts))
         rollout_buffer.compute_returns_and_advantage(last_values=values, dones=self._last_episode_starts)
 
-    def _check_finite(self, observations: np.ndarray | dict[str, np.ndarray], rewards: np.ndarray) -> None:
-        """Refuse what would spoil the recurrent state of an episode, and the parameters.
+    def _check_step(self, observations: np.ndarray | dict[str, np.ndarray], rewards: np.ndarray) -> None:
+        """Refuse what the policy cannot read, and what would spoil the recurrent state and the parameters.
 
         Raises:
+            ValueError: an observation has another shape than its space.
             FloatingPointError: an observation or a reward is NaN or infinite.
         """
-        given = {
-            "reward": rewards,
-            **(observations if isinstance(observations, dict) else {"observation": observations}),
-        }
-        for name, values in given.items():
+        space = self.observation_space
+        entries = space.spaces if isinstance(space, spaces.Dict) else {"observation": space}
+        named = {name: observations[name] if isinstance(observations, dict) else observations for name in entries}
+        for name, values in named.items():
+            if values.shape[1:] != (shape := entries[name].shape or ()):
+                raise ValueError(f"{name} must have the shape {shape} that its space has, not {values.shape[1:]}")
+        for name, values in {"reward": rewards, **named}.items():
             if values.dtype.kind == "f" and not np.isfinite(values).all():
                 copies = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1)).tolist()
                 raise FloatingPointError(
@@ -302,3 +309,18 @@ class RecurrentRollouts(OnPolicyAlgorithm):
         with torch.no_grad():
             values = self.policy.predict_values(observations, tuple(s[index] for s in state), nowhere)
         self._truncated.append((step, cut, values.cpu().numpy().flatten()))
+
+
+_warned = False
+
+
+def _warn_of_spinning_threads() -> None:
+    """Say once how to keep trainings side by side from slowing one another down, where the import could not."""
+    global _warned
+    if plastic_rl._spins and torch.get_num_threads() > 1 and not _warned:
+        _warned = True
+        warnings.warn(
+            "torch was imported before plastic_rl, so its idle threads spin and slow down other trainings on this "
+            "machine: import plastic_rl first, or call torch.set_num_threads(1)",
+            stacklevel=3,
+        )

@@ -209,6 +209,6 @@ class Task(ABC):
 
 def generator_in_state(state: dict[str, Any]) -> np.random.Generator:
     """Return a random generator in the state of another's bit generator (PCG64, as Gymnasium's are)."""
-    bits = np.random.PCG64()
+    bits: Any = np.random.PCG64()
     bits.state = state
     return np.random.Generator(bits)

@@ -9,12 +9,6 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# Idle OpenMP threads of torch sleep instead of spinning: trainings side by side otherwise take each other's processors.
-# OpenMP reads this when torch is loaded; it changes no number of threads.
-if "torch" not in sys.modules:
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    os.environ.setdefault("KMP_BLOCKTIME", "0")
-
 try:
     from plastic_rl.envs.registration import register_envs
 except ModuleNotFoundError as error:
@@ -43,11 +37,24 @@ if TYPE_CHECKING:
     from plastic_rl.agents.callbacks import PlasticityCallback
     from plastic_rl.agents.checkpoint import CheckpointCallback
     from plastic_rl.cores import LoopCore, RecurrentCore, make_core, register_core, registered_cores
-    from plastic_rl.envs import Task, score
+    from plastic_rl.envs import Task, TaskEnv, TaskVectorEnv, score
+    from plastic_rl.envs.wrappers import (
+        PreviousActionReward,
+        Trials,
+        VectorPreviousActionReward,
+        VectorTrials,
+    )
     from plastic_rl.ops import Rule, plastic_scan
     from plastic_rl.scripts.runs.folder import load_run
 
 __version__ = "0.1.0"
+
+# Let idle OpenMP threads sleep instead of spinning: trainings side by side otherwise take each other's processors.
+# OpenMP reads this when torch is loaded, and the number of threads stays as it is.
+if "torch" not in sys.modules:
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("KMP_BLOCKTIME", "0")
+_spins = "OMP_WAIT_POLICY" not in os.environ
 
 _HOME = {
     "AveragedGradients": "plastic_rl.agents.averaged_gradients",
@@ -60,10 +67,16 @@ _HOME = {
     "PlasticBPTT": "plastic_rl.agents",
     "PlasticPPO": "plastic_rl.agents",
     "PlasticityCallback": "plastic_rl.agents.callbacks",
+    "PreviousActionReward": "plastic_rl.envs.wrappers",
     "RecurrentCore": "plastic_rl.cores",
     "Rule": "plastic_rl.ops",
     "SmallImageExtractor": "plastic_rl.agents",
     "Task": "plastic_rl.envs",
+    "TaskEnv": "plastic_rl.envs",
+    "TaskVectorEnv": "plastic_rl.envs",
+    "Trials": "plastic_rl.envs.wrappers",
+    "VectorPreviousActionReward": "plastic_rl.envs.wrappers",
+    "VectorTrials": "plastic_rl.envs.wrappers",
     "export_policy": "plastic_rl.agents",
     "hyperparameters": "plastic_rl.agents",
     "load_run": "plastic_rl.scripts.runs.folder",
@@ -86,10 +99,16 @@ __all__ = [
     "PlasticBPTT",
     "PlasticPPO",
     "PlasticityCallback",
+    "PreviousActionReward",
     "RecurrentCore",
     "Rule",
     "SmallImageExtractor",
     "Task",
+    "TaskEnv",
+    "TaskVectorEnv",
+    "Trials",
+    "VectorPreviousActionReward",
+    "VectorTrials",
     "export_policy",
     "hyperparameters",
     "load_run",

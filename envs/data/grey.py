@@ -1,7 +1,7 @@
 """Image files as grey pictures, whatever mode they are saved in."""
 
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -47,7 +47,8 @@ def _grey(image: "Image", white_is_zero: bool) -> "Image":
         return Image.fromarray(255 - grey if white_is_zero else grey)  # Pillow does so for 8 bits only
     if image.mode == "LAB":
         profiles = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-        image = ImageCms.applyTransform(image, ImageCms.buildTransform(*profiles, "LAB", "RGB"))
+        transform: Any = ImageCms.buildTransform(*profiles, "LAB", "RGB")
+        image = transform.apply(image)
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         return _on_a_ground(image.convert("RGBA"))
     return image.convert("L")

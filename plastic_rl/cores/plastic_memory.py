@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from plastic_rl.arguments import check_choice, check_integer, check_number
 from plastic_rl.cores.base import MOST_UNITS, RecurrentCore, State
-from plastic_rl.cores.registry import make_core
+from plastic_rl.cores.stacked import Layer, make_layer
 from plastic_rl.ops import Rule, get_rule, plastic_scan, plastic_step
 from plastic_rl.ops.scan import check_backend
 
@@ -32,8 +32,10 @@ class PlasticMemory(RecurrentCore):
     Args:
         input_size: I.
         hidden_size: N, the number of postsynaptic neurons c.
-        controller: the name of a core, such as `"gru"`, `"lstm"` or `"rnn"`, or None for a memory without one.
-        controller_size: C, the controller's units; `hidden_size` by default. The core has N + C outputs.
+        controller: the name of a core, such as `"gru"`, `"lstm"` or `"rnn"`, or a pair of its name and its arguments;
+            None for a memory without one.
+        controller_size: C, the units of a controller that is given by its name; `hidden_size` by default. The core has
+            N + C outputs.
         key_size: K, the number of query neurons and of key neurons; `hidden_size` by default.
         keys: `"separate"` for key neurons of their own, `"shared"` to write with the query neurons.
         rule: `"neuromodulated"`, `"retroactive"`, `"decay"`, `"oja"`, or a `Rule` of one's own.
@@ -55,7 +57,7 @@ class PlasticMemory(RecurrentCore):
         self,
         input_size: int,
         hidden_size: int = 64,
-        controller: str | None = "gru",
+        controller: Layer | None = "gru",
         controller_size: int | None = None,
         key_size: int | None = None,
         keys: Literal["separate", "shared"] = "separate",
@@ -76,7 +78,8 @@ class PlasticMemory(RecurrentCore):
         check_number("eta_init", eta_init, 0, 1)
         check_number("alpha_init", alpha_init, 0)
         check_number("weight_init", weight_init, 0)
-        core = None if controller is None else make_core(controller, input_size, hidden_size=c)
+        layer = (controller, {"hidden_size": c}) if isinstance(controller, str) else controller
+        core = None if layer is None else make_layer("controller", layer, input_size)
         super().__init__(input_size, n + (0 if core is None else core.output_size))
         self.controller = core
         self.rule = get_rule(rule)

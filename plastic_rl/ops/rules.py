@@ -193,11 +193,15 @@ def _uniform(n: int) -> Tensor:
     return torch.empty(n).uniform_(-1 / math.sqrt(n), 1 / math.sqrt(n))
 
 
+def _zero(n: int) -> Tensor:
+    return torch.zeros(())
+
+
 _MODULATED: dict = {
     "parameters": ("modulation_weight", "modulation_bias"),
     "optional_parameters": ("fan_out",),
     "limit": 1.0,
-    "initial": {"modulation_weight": _uniform, "modulation_bias": lambda n: torch.zeros(()), "fan_out": torch.ones},
+    "initial": {"modulation_weight": _uniform, "modulation_bias": _zero, "fan_out": torch.ones},
 }
 DECAY, OJA, NEUROMODULATED, RETROACTIVE = range(4)
 

@@ -12,6 +12,7 @@ from plastic_rl.agents.vec_env import wrap_vector_env
 from plastic_rl.cores import registered_cores
 from plastic_rl.envs.registration import ENVIRONMENTS
 from tests.agents.small_cores import small
+from tests.products import crossed
 
 ALGORITHMS = [PlasticPPO, PlasticA2C, PlasticBPTT]
 
@@ -29,15 +30,13 @@ def same(first, second):
     return all(torch.equal(first[name], second[name]) for name in first)
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-@pytest.mark.parametrize("core", registered_cores())
+@pytest.mark.parametrize(("algorithm", "core"), crossed(ALGORITHMS, registered_cores(), meet=1))
 def test_with_every_core(algorithm, core):
     one, two = (train(algorithm, make_vec_env("plastic_rl/ColourBandit-v0", 4, seed=4), core) for _ in range(2))
     assert same(one, two)
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-@pytest.mark.parametrize("name", ENVIRONMENTS)
+@pytest.mark.parametrize(("algorithm", "name"), crossed(ALGORITHMS, ENVIRONMENTS, meet=1))
 def test_on_every_task(algorithm, name):
     try:
         one, two = (train(algorithm, make_vec_env(f"plastic_rl/{name}", 4, seed=4)) for _ in range(2))
@@ -65,8 +64,7 @@ def of_processes(env_id, n_envs, how):
     )
 
 
-@pytest.mark.parametrize("how", ["dummy", "subprocesses", "asynchronous"])
-@pytest.mark.parametrize("n_envs", [1, 3])
+@pytest.mark.parametrize(("how", "n_envs"), crossed(["dummy", "subprocesses", "asynchronous"], [3, 1], meet=1))
 def test_in_any_number_of_worker_processes(how, n_envs):
     one, two = (
         train(PlasticPPO, of_processes("plastic_rl:plastic_rl/CueReward-v0", n_envs, h), steps=40)

@@ -13,6 +13,7 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from memory_envs import Echo
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.env_util import make_vec_env as make_sb3_vec_env
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecFrameStack, VecMonitor, VecNormalize
 
@@ -20,6 +21,7 @@ from plastic_rl.agents import GymVectorEnv, PlasticPPO
 from plastic_rl.agents.checkpoint import LAYERS, CheckpointCallback, Layer, checkpoints, read
 from plastic_rl.agents.checkpoint.environments import environment_state, set_environment_state, unknown_layers
 from plastic_rl.agents.checkpoint.file import arrays, plain
+from plastic_rl.envs.wrappers import PreviousActionReward, Trials, VectorPreviousActionReward, VectorTrials
 
 STEPS = 384
 
@@ -63,6 +65,15 @@ def sync(*wrappers):
     return [make for _ in range(4)]
 
 
+def flat(env):
+    return VecMonitor(GymVectorEnv(env))
+
+
+def single_trials():
+    env = gym.make("plastic_rl/Maze-v0", episode_steps=12)
+    return gym.wrappers.FlattenObservation(PreviousActionReward(Trials(env, 2)))
+
+
 STACKS = {
     "VecNormalize": lambda: VecNormalize(VecMonitor(GymVectorEnv(native()))),
     "VecFrameStack": lambda: VecFrameStack(VecMonitor(GymVectorEnv(native())), 3),
@@ -80,13 +91,19 @@ STACKS = {
     "TimeAwareObservation": lambda: DummyVecEnv(
         sync(lambda env: gym.wrappers.TimeLimit(env, 6), gym.wrappers.TimeAwareObservation)
     ),
+    "VectorTrials": lambda: flat(VectorTrials(native("Disabled"), 2)),
+    "VectorPreviousActionReward": lambda: flat(VectorPreviousActionReward(native())),
+    "both": lambda: flat(VectorPreviousActionReward(VectorTrials(native("Disabled"), 2))),
+    "TaskEnv": lambda: make_sb3_vec_env("plastic_rl/Maze-v0", 2, env_kwargs={"episode_steps": 20}),
+    "Trials": lambda: make_sb3_vec_env(single_trials, 2),
     "SyncVectorEnv": lambda: GymVectorEnv(SyncVectorEnv(sync(), autoreset_mode=AutoresetMode.SAME_STEP)),
 }
 
 
 def learn(env, folder, stop=False, resume=False):
     policy_kwargs = {"core_kwargs": {"hidden_size": 6}}
-    model = PlasticPPO("MlpPolicy", env, n_steps=16, policy_kwargs=policy_kwargs, seed=1, device="cpu")
+    policy = "MultiInputPolicy" if isinstance(env.observation_space, spaces.Dict) else "MlpPolicy"
+    model = PlasticPPO(policy, env, n_steps=16, policy_kwargs=policy_kwargs, seed=1, device="cpu")
     callbacks = [CheckpointCallback(folder, seconds=0, resume=resume), *([Stop()] if stop else [])]
     return model.learn(STEPS, callback=callbacks)
 

@@ -14,6 +14,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 from plastic_rl.agents import PlasticA2C, PlasticPPO, make_vec_env
 from plastic_rl.agents.sequence_buffer import SequenceBuffer
 from plastic_rl.cores import registered_cores
+from tests.products import crossed
 
 ACTION_SPACES = {
     "discrete": spaces.Discrete(3),
@@ -42,9 +43,9 @@ def assert_replays(model, batch_size=None):
         torch.testing.assert_close(log_probs, data.old_log_prob, atol=2e-5, rtol=2e-5)
 
 
-@pytest.mark.parametrize("n_steps", [5, 10, 3, 7])
-@pytest.mark.parametrize("core", registered_cores())
-@pytest.mark.parametrize("algorithm", [PlasticPPO, PlasticA2C])
+@pytest.mark.parametrize(
+    ("algorithm", "core", "n_steps"), crossed([PlasticPPO, PlasticA2C], registered_cores(), [5, 10, 3, 7])
+)
 def test_every_core_and_length(algorithm, core, n_steps):
     env = make_sb3_vec_env(lambda: Echo(length=5), 4)
     assert_replays(rollout(algorithm, env, n_steps, core=core))

@@ -9,13 +9,14 @@ import cloudpickle
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from gymnasium import spaces
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from memory_envs import Echo
 from stable_baselines3.common.env_util import make_vec_env as make_sb3_vec_env
 from stable_baselines3.common.monitor import get_monitor_files
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecMonitor
 
-from plastic_rl.agents import GymVectorEnv, make_vec_env
+from plastic_rl.agents import GymVectorEnv, PlasticPPO, make_vec_env
 from plastic_rl.agents.vec_env import _make_of_spec
 
 MAZE = {"size": 5, "episode_steps": 6}
@@ -199,3 +200,16 @@ def test_what_a_worker_is_sent_needs_no_registered_id():
     sent = cloudpickle.dumps(partial(_make_of_spec, gym.spec("plastic_rl/Maze-v0")))
     worker = subprocess.run([sys.executable, "-c", code], input=sent, capture_output=True, check=True)
     assert worker.stdout.decode().strip() == "plastic_rl/Maze-v0"
+
+
+def test_an_observation_of_another_shape_than_its_space_is_named():
+    class Wrong(VectorEnv):
+        metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
+        num_envs, single_observation_space, single_action_space = 2, spaces.Box(-1, 1, (3,)), spaces.Discrete(2)
+
+        def reset(self, *, seed=None, options=None):
+            return np.zeros((2, 4), np.float32), {}
+
+    model = PlasticPPO("MlpPolicy", Wrong(), n_steps=4)
+    with pytest.raises(ValueError, match=r"observation must have the shape \(3,\) that its space has, not \(4,\)"):
+        model.learn(8)

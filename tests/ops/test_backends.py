@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from plastic_rl.ops import RULES, plastic_scan
 from plastic_rl.ops.scan import BACKENDS
+from tests.products import crossed
 
 FUSED = ["recompute", "numba"]
 ALPHAS = ["per_connection", "shared", "none"]
@@ -30,10 +31,9 @@ def test_agrees_with_the_reference(make_layer, tensors_of, backend, rule, T, B, 
     assert_close(results(layer, tensors, backend, of_state=of_state), expected, 1e-9)
 
 
-@pytest.mark.parametrize("backend", FUSED)
-@pytest.mark.parametrize("alpha", ALPHAS)
-@pytest.mark.parametrize("layer_norm", [False, True])
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(
+    ("backend", "alpha", "layer_norm", "rule"), crossed(FUSED, ALPHAS, [False, True], RULES)
+)
 def test_agrees_in_float32(make_layer, tensors_of, backend, rule, alpha, layer_norm):
     layer = make_layer(rule, 20, 3, 21, alpha=alpha, layer_norm=layer_norm, dtype=torch.float32)
     exact = make_layer(rule, 20, 3, 21, alpha=alpha, layer_norm=layer_norm)
@@ -68,9 +68,7 @@ def test_an_initial_trace_beyond_the_clip_is_read_as_it_is(make_layer, tensors_o
     assert_close(results(layer, tensors, "numba"), results(layer, tensors, "reference"), 1e-9)
 
 
-@pytest.mark.parametrize("alpha", ALPHAS)
-@pytest.mark.parametrize("layer_norm", [False, True])
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(("alpha", "layer_norm", "rule"), crossed(ALPHAS, [False, True], RULES))
 def test_gradcheck(make_layer, tensors_of, rule, alpha, layer_norm):
     layer = make_layer(rule, 4, 2, 3, alpha=alpha, layer_norm=layer_norm)
     tensors = tensors_of(layer)

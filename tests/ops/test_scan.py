@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from plastic_rl.ops import RULES, Rule, plastic_scan
+from tests.products import crossed
 
 BACKENDS = ["reference", "recompute", "numba"]
 T, B, N = 6, 3, 5
@@ -24,10 +25,10 @@ def _steps(layer, begin, end):
     return layer | {"drive": layer["drive"][begin:end], "episode_starts": layer["episode_starts"][begin:end]}
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("alpha", ["per_connection", "shared", "none"])
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("spoilt", [float("inf"), float("nan")])
+@pytest.mark.parametrize(
+    ("backend", "alpha", "rule", "spoilt"),
+    crossed(BACKENDS, ["per_connection", "shared", "none"], RULES, [float("inf"), float("nan")]),
+)
 def test_nothing_crosses_an_episode_start(make_layer, backend, alpha, rule, spoilt):
     layer = make_layer(rule, T, B, N, alpha=alpha, starts=0.0)
     layer["episode_starts"][0] = True

@@ -4,12 +4,13 @@ import pytest
 import torch
 
 from plastic_rl.ops import RULES, plastic_scan, plastic_step
+from tests.products import crossed
 
 
-@pytest.mark.parametrize("backend", ["reference", "recompute", "numba", None])
-@pytest.mark.parametrize("alpha", ["per_connection", "shared", "none"])
-@pytest.mark.parametrize("layer_norm", [False, True])
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(
+    ("backend", "alpha", "layer_norm", "rule"),
+    crossed(["reference", "recompute", "numba", None], ["per_connection", "shared", "none"], [False, True], RULES),
+)
 def test_steps_equal_the_scan(make_layer, backend, alpha, rule, layer_norm):
     vectors = alpha == "shared"
     layer = make_layer(rule, 7, 3, 21, alpha=alpha, fan_out=vectors, per_neuron=vectors, layer_norm=layer_norm)

@@ -1,86 +1,224 @@
-"""Every claim's small version runs through, once, and becomes a report."""
+"""Claims are grids that can be read; their runs are measured once, and become a report."""
 
+import csv
 import json
+import re
 import shutil
+from collections import defaultdict
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from plastic_rl.scripts import reproduce
-from plastic_rl.scripts.experiments import report
-from plastic_rl.scripts.experiments.claims import CLAIMS
+from plastic_rl.scripts.experiments import claim as claims
+from plastic_rl.scripts.experiments import measure, report
+from plastic_rl.scripts.experiments.claim import claim_names, read_claim
+from plastic_rl.scripts.experiments.grid import check_runs, file_name
+from plastic_rl.scripts.runs.play import bootstrap_interval
 
 ROOT = Path(__file__).parents[2]
+TINY = {
+    "title": "A tiny maze",
+    "paper": "Not in the paper.",
+    "expect": [{"arm": "plastic", "beats": "GRU"}],
+    "agent": "plastic",
+    "episodes": 8,
+    "thresholds": [0.5],
+    "algo": "plastic_ppo",
+    "env": "plastic_rl/Maze-v0",
+    "env_kwargs": {"size": 5, "episode_steps": 20},
+    "core_kwargs": {"hidden_size": 8},
+    "hyperparams": {"n_envs": 4, "n_steps": 20, "batch_size": 40, "learning_rate": "lin_1e-3"},
+    "n_timesteps": 800,
+    "seeds": 2,
+    "arms": {"plastic": {"core": "plastic"}, "GRU": {"core": "gru"}},
+}
 
 
-def test_the_small_version_of_every_claim(tmp_path, capsys):
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    """Make a package of one claim, `tiny`, and return the file."""
+    folder = tmp_path / "paper"
+    folder.mkdir()
+    monkeypatch.setattr(claims, "FOLDER", folder)
+    monkeypatch.setattr(reproduce, "read_claim", lambda name: read_claim(name, folder))
+    monkeypatch.setattr(report, "read_claim", lambda name: read_claim(name, folder))
+    (folder / "tiny.yaml").write_text(json.dumps(TINY))
+    return folder / "tiny.yaml"
+
+
+def test_every_claim_can_be_run():
+    for name in claim_names():
+        claim = read_claim(name)
+        check_runs(claim.runs(quick=True))
+        assert {run.result for run in claim.runs(quick=True)} <= {run.result for run in claim.runs()}
+
+
+@pytest.mark.slow
+def test_the_small_version_of_every_claim(tmp_path):
     results = tmp_path / "results"
-    command = ["--quick", "--jobs", "2", "--results", str(results)]
-    reproduce.main(command)
-    report = (results / "RESULTS.md").read_text()
-    for name, claim in CLAIMS.items():
-        assert f"## {claim.title}" in report
-        assert (results / "quick" / f"{name}.png").exists()
+    reproduce.main(["--quick", "--jobs", "2", "--results", str(results)])
+    text = (tmp_path / "results" / "RESULTS.md").read_text()
+    for name in claim_names():
+        claim = read_claim(name)
+        assert f"## {claim.title}" in text
         (file,) = (results / "quick" / name).glob("*.json")
         result = json.loads(file.read_text())
-        assert -1 <= result["value"] <= 2
         assert ("last_states" in result) == claim.last_states
         assert not claim.last_states or result["last_states"][""][-1] == result["value"]
-        (args,) = (results / "quick" / result["folder"]).rglob("args.yml")
-        assert "- - device\n    - cpu\n" in args.read_text()  # whose time is what the report compares
+        assert -1 <= result["value"] <= 2 or claim.measure.endswith("return")
+
+
+def test_a_claim_is_trained_measured_reported_and_never_run_again(tiny, tmp_path, capsys):
+    results = tmp_path / "results"
+    command = ["tiny", "--jobs", "2", "--results", str(results)]
+    reproduce.main([*command, "--arms", "plastic", "--seeds", "1"])
+    assert [file.name for file in (results / "tiny").glob("*.json")] == ["plastic-1.json"]
+    result = json.loads((results / "tiny" / "plastic-1.json").read_text())
+    assert (result["steps"], result["episodes"]) == (800, 40)
+    assert 0 < result["cpu_seconds"] < 600
+    assert {"value", "sampled", "final_return", "final_score"} <= set(result)
+    curve = list(csv.DictReader((results / "tiny" / "plastic-1.csv").open()))
+    assert list(curve[0]) == ["steps", "episodes", "cpu_seconds", "return", "value"]
+    assert (curve[-1]["steps"], curve[-1]["episodes"]) == ("800", "40")
+    used = [float(row["cpu_seconds"]) for row in curve]
+    assert used == sorted(used)
+    assert used[-1] == pytest.approx(result["cpu_seconds"], abs=0.1)
+    assert float(np.mean([float(row["return"]) for row in curve])) == pytest.approx(result["final_return"], rel=1e-4)
     capsys.readouterr()
-    reproduce.main(command)  # a finished run is never run again
-    assert "seed 1" not in capsys.readouterr().out
-    reproduce.main(["maze", "lstm", "--evaluate", *command[:1], *command[3:]])
-    tried, missing = capsys.readouterr().out.splitlines()
-    assert tried.startswith("maze, plastic: score ")
-    assert missing.startswith("lstm: no agent is kept; train one with:")
+    reproduce.main([*command, "--seeds", "1"])
+    out = capsys.readouterr().out
+    assert "tiny/GRU-1" in out
+    assert "tiny/plastic-1" not in out
+    text = (tmp_path / "RESULTS.md").read_text()
+    assert re.search(r"\| Not in the paper\. \| score; plastic: .*, 1 seed; GRU: .*, 1 seed \| \w+ \|", text)
+    assert (results / "tiny.png").exists()
+    assert "episodes to 0.5" in (results / "tiny" / "table.md").read_text()
+    reproduce.main(["tiny", "--evaluate", "--results", str(results)])
+    assert capsys.readouterr().out.splitlines()[-1] == f"tiny, plastic: score {result['value']:.4f} in 8 episodes"
 
 
 def test_kept_agents_are_tried_in_all_tests_of_their_claim(tmp_path, monkeypatch, capsys):
     (tmp_path / "agents" / "omniglot-20").mkdir(parents=True)
     run = SimpleNamespace(load=lambda device: None)
     monkeypatch.setattr("plastic_rl.scripts.runs.folder.open_run", lambda folder: run)
-    fresh_lives = "plastic_rl.scripts.experiments.outcome.fresh_lives"
-    monkeypatch.setattr(fresh_lives, lambda _, __, test, *___: test.get("n_way", 20))
-    reproduce.main(["omniglot-20", "--evaluate", "--results", str(tmp_path)])
-    agent = CLAIMS["omniglot-20"].agent
+    monkeypatch.setattr(measure, "evaluate", lambda run, model, test, *more: test.get("n_way", 20))
+    reproduce.main(["omniglot-20", "lstm", "--evaluate", "--results", str(tmp_path)])
+    agent = read_claim("omniglot-20").agent
     assert capsys.readouterr().out.splitlines() == [
-        f"omniglot-20, {agent}: wrong answers 20.0000 in 1,024 lives",
-        f"omniglot-20, {agent}, 5-way: wrong answers 5.0000 in 1,024 lives",
+        f"omniglot-20, {agent}: wrong answers 20.0000 in 1,024 episodes",
+        f"omniglot-20, {agent}, 5-way: wrong answers 5.0000 in 1,024 episodes",
+        "lstm: no agent is kept",
     ]
 
 
 def test_the_report_is_what_the_kept_results_say(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "draw", lambda claim, arms, path: None)
-    unread = shutil.ignore_patterns("runs", "quick", "agents")
+    unread = shutil.ignore_patterns("runs", "quick", "agents", "*.png")
     results = shutil.copytree(ROOT / "results", tmp_path / "results", ignore=unread)
+    for picture in ROOT.glob("results/*/*.png"):
+        (results / picture.relative_to(ROOT / "results")).touch()
     assert report.write_report(results, tmp_path / "RESULTS.md").read_text() == (ROOT / "RESULTS.md").read_text()
+    for table in ROOT.glob("results/*/table.md"):
+        assert (results / table.relative_to(ROOT / "results")).read_text() == table.read_text()
 
 
-def test_a_figure_of_several_arms_and_seeds(tmp_path):
-    runs = report._read(ROOT / "results" / "maze", "plastic")
-    report.draw(CLAIMS["maze"], {"plastic": runs, "RNN": runs[:1]}, tmp_path / "several.png")
-    assert (tmp_path / "several.png").stat().st_size > 10_000
+def test_the_first_table_says_what_lies_in_the_results_folder():
+    rows = (ROOT / "RESULTS.md").read_text().partition("|---|---|---|---|\n")[2].partition("\n\n")[0].splitlines()
+    for row in rows:
+        _, _, here, verdict, link, _ = (cell.strip() for cell in row.split("|"))
+        name = link.partition("]")[0].strip("[")
+        claim = read_claim(name)
+        said = re.findall(r"(?:^|; )([^;]+?): (-?[\d.]+)(%?)(?: \((-?[\d.]+)%? to (-?[\d.]+)%?\))?, (\d+) seeds?", here)
+        assert said
+        assert verdict in ("reproduced", "partly", "not", "open", "no claim")
+        for arm, mean, percent, low, high, seeds in said:
+            by_seed = defaultdict(list)
+            for task in claim.tasks or [""]:
+                full = ", ".join(filter(None, (arm, task)))
+                assert full in claim.arms
+                for file in sorted((ROOT / "results" / name).glob(f"{file_name(full)}-?.json")):
+                    by_seed[file.stem[-1]].append(json.loads(file.read_text())["value"] * (100 if percent else 1))
+            values = [np.mean(found) for found in by_seed.values() if len(found) == len(claim.tasks or [""])]
+            assert int(seeds) == len(values)
+            assert float(mean) == pytest.approx(np.mean(values), abs=0.0051)
+            if low:
+                interval = bootstrap_interval(np.array(values)[:, None])[:, 0]
+                assert [float(low), float(high)] == pytest.approx(interval, abs=0.0051)
 
 
-def test_a_run_that_two_claims_share_is_trained_once(tmp_path):
-    finished = reproduce.Job("maze", "plastic", seed=3, quick=False, results=tmp_path)
-    finished.stem.parent.mkdir()
-    finished.stem.with_suffix(".csv").write_text("lives,returns\n")
-    finished.stem.with_suffix(".json").write_text('{"value": 0.5}')
-    job = reproduce.Job("rule", "Oja", seed=3, quick=False, results=tmp_path)
-    assert reproduce.run(job) == {"value": 0.5}
-    assert job.done
-    assert job.stem.with_suffix(".csv").read_text() == "lives,returns\n"
-    kept = reproduce.Job("maze", "plastic", seed=1, quick=False, results=tmp_path)  # its agent is, so it is trained
-    (tmp_path / "rule" / "Oja-1.json").write_text("{}")
-    assert reproduce._twin(kept) is None
+def claim_of(tmp_path, **settings):
+    (tmp_path / "c.yaml").write_text(json.dumps({**TINY, **settings}))
+    return read_claim("c", tmp_path)
 
 
-def test_a_claim_that_is_not_known(capsys):
+@pytest.mark.parametrize(
+    ("measured", "values", "verdict"),
+    [
+        ("score", {"plastic": [0.9, 0.8], "GRU": [0.1, 0.2]}, "reproduced"),
+        ("score", {"plastic": [0.9, 0.1], "GRU": [0.1, 0.2]}, "not"),  # intervals overlap
+        ("wrong bits", {"plastic": [0.9, 0.8], "GRU": [0.1, 0.2]}, "not"),
+        ("wrong bits", {"plastic": [0.1], "GRU": [0.3, 0.2]}, "reproduced"),
+        ("score", {"plastic": [0.9, 0.8]}, "open"),
+    ],
+)
+def test_a_verdict_follows_from_what_is_on_file(measured, values, verdict, tmp_path):
+    claim = claim_of(tmp_path, measure=measured)
+    arms = {arm: [{"value": value} for value in found] for arm, found in values.items()}
+    assert report.verdict(claim, arms) == verdict
+
+
+def test_an_arm_in_several_tasks_is_its_mean_over_those_seeds_that_have_all(tmp_path):
+    tasks = {"a": {"env_kwargs": {"size": 5}}, "b": {"env_kwargs": {"size": 7}}}
+    claim = claim_of(tmp_path, tasks=tasks)
+    assert claim.arms == ["plastic, a", "plastic, b", "GRU, a", "GRU, b"]
+    runs = {"plastic, a": {1: 0.2, 2: 0.4}, "plastic, b": {1: 0.6}}
+    arms = {arm: [{"seed": seed, "value": value} for seed, value in found.items()] for arm, found in runs.items()}
+    assert report.values_of(claim, arms, "plastic") == [pytest.approx(0.4)]
+    assert report.values_of(claim, arms, "plastic, a") == [0.2, 0.4]
+    assert {run.values["arm"] for run in reproduce.chosen(claim, False, ["GRU"], None)} == {"GRU, a", "GRU, b"}
+
+
+def test_figures_of_several_seeds_and_of_several_tasks(tmp_path):
+    claim = read_claim("maze")
+    arms = report.read_results(claim, ROOT / "results")
+    assert len(arms["plastic"]) == 5
+    report.draw(claim, {"plastic": arms["plastic"], "RNN": arms["RNN"][:1]}, tmp_path / "several.png")
+    tasks = claim_of(tmp_path, tasks={"a": {}, "b": {}, "c": {}})
+    report.draw(tasks, {"plastic, a": arms["plastic"], "GRU, c": arms["GRU"]}, tmp_path / "tasks.png")
+    for name in ("several", "tasks"):
+        assert (tmp_path / f"{name}.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"measure": "scores"}, "did you mean 'score'?"),
+        ({"expect": [{"arm": "plastik", "beats": 0.5}]}, "did you mean 'plastic'?"),
+        ({"core_kwargs": {"hidden_size": [8, 16]}}, "must be one choice of settings"),
+        ({"arms": {"a b": {}, "a-b": {}}, "expect": []}, "no two may share a file's name"),
+        ({"titel": "x"}, "key of the sweep 'titel' is not known"),
+    ],
+)
+def test_a_wrong_claim_is_one_line_and_exit_code_2(settings, message, tmp_path, capsys):
     with pytest.raises(SystemExit) as left:
-        reproduce.main(["recal"])
+        claim_of(tmp_path, **settings)
     assert left.value.code == 2
-    assert "did you mean 'recall'?" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["recal"], "did you mean 'recall'?"),
+        (["maze", "--arms", "plastik"], "did you mean 'plastic'?"),
+        (["maze", "--seeds", "77"], "has none of [77]"),
+    ],
+)
+def test_names_that_are_not_known(words, message, capsys, tmp_path):
+    with pytest.raises(SystemExit) as left:
+        reproduce.main([*words, "--results", str(tmp_path)])
+    assert left.value.code == 2
+    assert message in capsys.readouterr().err

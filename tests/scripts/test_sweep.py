@@ -1,6 +1,7 @@
 """What a sweep runs, and that each run is finished once, whatever is killed on the way."""
 
 import csv
+import fcntl
 import json
 import os
 import signal
@@ -10,12 +11,15 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from plastic_rl.scripts import plot, sweep
 from plastic_rl.scripts.experiments.grid import expand, read_sweep
-from plastic_rl.scripts.experiments.runner import attempts, finished, work
+from plastic_rl.scripts.experiments.runner import attempts, run_all, train_run
+from plastic_rl.scripts.runs.monitor import finished
 from plastic_rl.scripts.runs.process import KilledError
+from plastic_rl.scripts.zoo.clock import cpu_seconds
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "sweep.yaml"
 TINY = {
@@ -36,7 +40,7 @@ def test_a_grid_is_every_combination_with_every_seed():
 
 
 def test_a_run_is_a_command_line_of_train():
-    grid = {**TINY, "core": "plastic", "core_kwargs": {"rule": "oja"}, "steps": "1e3", "seeds": [7], "cpus": 2}
+    grid = {**TINY, "core": "plastic", "core_kwargs": {"rule": "oja"}, "n_timesteps": "1e3", "seeds": [7], "cpus": 2}
     (run,) = expand({**grid, "hyperparams": {"learning_rate": "lin_1e-3", "ent_coef": "1e-2"}})
     assert run.argv == [
         *("--algo", "plastic_a2c", "--env", "plastic_rl/Maze-v0", "--core", "plastic"),
@@ -50,7 +54,7 @@ def test_a_run_is_a_command_line_of_train():
 def test_a_run_keeps_its_name_when_the_grid_grows_and_not_when_its_settings_change():
     (alone,) = expand(TINY)
     assert alone.name in {run.name for run in expand({**TINY, "core": ["plastic"], "seeds": 2}) + expand(TINY)}
-    assert expand({**TINY, "steps": 10})[0].name != alone.name
+    assert expand({**TINY, "n_timesteps": 10})[0].name != alone.name
     assert expand({**TINY, "retries": 9, "cpus": 2})[0].name == alone.name
 
 
@@ -58,6 +62,20 @@ def test_a_file_may_hold_several_grids_and_a_run_of_two_is_one(tmp_path):
     file = tmp_path / "sweep.yaml"
     file.write_text(json.dumps([{"core": ["gru", "lstm"]}, {"core": "lstm"}, {"core": "rnn"}]))
     assert [run.values["core"] for run in read_sweep(str(file))] == ["gru", "lstm", "rnn"]
+
+
+def test_arms_are_named_settings_over_the_common_ones_and_tasks_multiply_them():
+    arms = {"memory": {"core": "plastic", "core_kwargs": {"rule": "oja"}}, "GRU": {"core": "gru"}}
+    tasks = {"small": {"env_kwargs": {"size": 5}}, "large": {"env_kwargs": {"size": 9}, "n_timesteps": 7}}
+    grid = {"env_kwargs": {"episode_steps": 20}, "core_kwargs": {"hidden_size": 8}, "n_timesteps": 5}
+    runs = {run.values["arm"]: run for run in expand({**grid, "arms": arms, "tasks": tasks})}
+    assert list(runs) == ["memory, small", "memory, large", "GRU, small", "GRU, large"]
+    memory = runs["memory, large"]
+    assert memory.argv[4:-4] == [
+        *("--core", "plastic", "--env-kwargs", "episode_steps:20", "size:9"),
+        *("--core-kwargs", "hidden_size:8", "rule:'oja'", "-n", "7"),
+    ]
+    assert len({run.name for run in runs.values()}) == 4
 
 
 def test_the_example_in_the_documentation_is_one():
@@ -78,8 +96,8 @@ def test_the_example_in_the_documentation_is_one():
         ("hyperparams: {gamma: []}", "hyperparams.gamma must have at least one value, not []"),
         ("hyperparams: [0.1]", "hyperparams must be a mapping of names to values, not [0.1]"),
         ("seeds: 0", "seeds must be a number of at least 1, or a list"),
-        ("steps: many", "steps must be a whole number of at least 1, not 'many'"),
-        ("steps: .inf", "steps must be a whole number of at least 1, not inf"),
+        ("n_timesteps: many", "n_timesteps must be a whole number of at least 1, not 'many'"),
+        ("n_timesteps: .inf", "n_timesteps must be a whole number of at least 1, not inf"),
         ("cpus: 0", "cpus must be a number above 0, and a whole one above 1, not 0"),
         ("gpus: 1.5", "gpus must be a number of at least 0, and a whole one above 1, not 1.5"),
         ("retries: -1", "retries must be a whole number of at least 0, not -1"),
@@ -87,6 +105,9 @@ def test_the_example_in_the_documentation_is_one():
         ("flags: [--seed, '3']", "flags must not hold --seed"),
         ("", "must be a mapping"),
         ("[]", "must be a mapping"),
+        ("arms: [a]", "arms must be a mapping of names to settings, not ['a']"),
+        ("arms: {}", "arms must be a mapping of names to settings, not {}"),
+        ("arms: {a: {cores: gru}}", "key of the sweep 'cores' is not known; did you mean 'core'?"),
         ("core: [", "is no YAML"),
     ],
 )
@@ -118,6 +139,46 @@ def wait_for(condition):
     return found
 
 
+def test_a_killed_run_is_tried_again_a_failed_one_is_told_and_the_others_go_on(capsys):
+    runs = expand({**TINY, "seeds": 3, "retries": 2})
+    tries = []
+
+    def work(run):
+        tries.append(run.values["seed"])
+        if run.values["seed"] == 1 and tries.count(1) < 3:
+            raise KilledError("killed by signal 9")
+        if run.values["seed"] == 2:
+            raise SystemExit("the model\nis cut off")
+
+    errors = run_all(runs, work, lambda run: f"seed {run.values['seed']} is done", jobs=2)
+    assert errors == {runs[1].name: "the model is cut off"}
+    assert sorted(tries) == [1, 1, 1, 2, 3]
+    assert "seed 1 is done" in capsys.readouterr().out
+    (run,) = expand({**TINY, "retries": 0})
+    assert run_all([run], train_never, str) == {run.name: "killed by signal 9"}
+
+
+def train_never(run):
+    raise KilledError("killed by signal 9")
+
+
+def test_runs_ask_for_no_more_cores_than_there_are():
+    (run,) = expand({**TINY, "cpus": 2})
+    with pytest.raises(SystemExit):
+        run_all([run], print, str, jobs=1)
+    with pytest.raises(SystemExit):
+        run_all([run], print, str, jobs=0)
+
+
+def test_a_run_that_another_command_runs_is_left_alone(tmp_path):
+    (run,) = expand(TINY)
+    (tmp_path / run.name).mkdir()
+    with (tmp_path / run.name / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(RuntimeError, match="another command"):
+            train_run(run, tmp_path, os.getcwd())
+
+
 def processes_of(run):
     """Return the processes that train a run."""
     folders = [file.parent for file in Path("/proc").glob("[0-9]*/cmdline")]
@@ -133,13 +194,13 @@ def _command_line(folder):
 
 
 def test_a_run_whose_process_is_killed_goes_on_from_its_checkpoint(tmp_path):
-    (run,) = expand({**TINY, "steps": 10_000})
+    (run,) = expand({**TINY, "n_timesteps": 10_000})
     folder = tmp_path / run.name
     raised = []
 
     def attempt():
         try:
-            work(run, tmp_path, os.getcwd())
+            train_run(run, tmp_path, os.getcwd())
         except KilledError as error:
             raised.append(str(error))
 
@@ -150,16 +211,19 @@ def test_a_run_whose_process_is_killed_goes_on_from_its_checkpoint(tmp_path):
     thread.join(1200)
     assert raised == ["killed by signal 9"]
     assert finished(folder) is None
-    work(run, tmp_path, os.getcwd())
+    train_run(run, tmp_path, os.getcwd())
     assert finished(folder) == {"folder": "plastic_a2c/plastic_rl-Maze-v0_1", "attempts": 2}
     assert "going on from" in (folder / "log.txt").read_text()
-    work(run, tmp_path, os.getcwd())
+    clock = cpu_seconds(folder / "plastic_a2c" / "plastic_rl-Maze-v0_1")
+    assert clock[-1, 0] == 10_000
+    assert (np.diff(clock, axis=0) >= 0).all()
+    train_run(run, tmp_path, os.getcwd())
     assert attempts(folder) == 2  # a finished run is never run again
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="wants Linux's parent-death signal")
 def test_a_run_ends_with_the_process_that_started_it(tmp_path):
-    (run,) = expand({**TINY, "steps": 100_000_000})
+    (run,) = expand({**TINY, "n_timesteps": 100_000_000})
     flags = [*run.argv, "-f", run.name]
     code = f"import pathlib, plastic_rl.scripts.runs.process as jobs; jobs.train({flags}, pathlib.Path('log'))"
     process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment())
@@ -177,16 +241,28 @@ def environment():
 
 
 def sweep_in_a_process(file, output):
-    command = [sys.executable, "-m", "plastic_rl.scripts.sweep", str(file), "-o", str(output), "--cpus", "2"]
+    command = [sys.executable, "-m", "plastic_rl.scripts.sweep", str(file), "-o", str(output)]
+    command += ["--address", "local", "--jobs", "2"]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment())
+
+
+def test_a_sweep_here_finishes_every_run_and_runs_none_again(tmp_path, capsys):
+    file = tmp_path / "sweep.yaml"
+    file.write_text(json.dumps({**TINY, "core": ["plastic", "gru"], "n_timesteps": 800}))
+    command = [str(file), "-o", str(tmp_path / "out"), "--jobs", "2"]
+    sweep.main(command)
+    rows = list(csv.DictReader((tmp_path / "out" / "results.csv").open()))
+    assert [(row["status"], row["steps"], row["attempts"]) for row in rows] == [("finished", "800", "1")] * 2
+    sweep.main(command)
+    assert "2 runs, 2 of them finished before" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("n_runs", [2, pytest.param(24, marks=pytest.mark.slow)])
 def test_with_a_worker_of_ray_killed_every_run_is_finished_once(n_runs, tmp_path):
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'plastic_rl[sweep]'")
     file = tmp_path / "sweep.yaml"
-    file.write_text(json.dumps({**TINY, "core": ["plastic", "gru"], "seeds": n_runs // 2, "steps": 4_000}))
+    file.write_text(json.dumps({**TINY, "core": ["plastic", "gru"], "seeds": n_runs // 2, "n_timesteps": 4_000}))
     output = tmp_path / "out"
     process = sweep_in_a_process(file, output)
     checkpoint = wait_for(lambda: sorted(output.glob("runs/*/*/*/checkpoints/*[1-9]*.pt")))[0]
