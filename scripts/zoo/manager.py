@@ -44,6 +44,7 @@ from plastic_rl.scripts.zoo.resume import finish, write_command
 from plastic_rl.scripts.zoo.search import found_hyperparams, sample_hyperparams
 from plastic_rl.scripts.zoo.summary import command_line, print_summary
 
+SMALLEST_IMAGE = 36
 # Of a wheel that is imported as a zip, these are copies, which are needed to the end.
 _FILES = ExitStack()
 atexit.register(_FILES.close)
@@ -345,7 +346,9 @@ def policy_for(space: gym.Space) -> str:
     """Return the name of the policy that reads observations of a space."""
     if isinstance(space, gym.spaces.Dict):
         return "MultiInputPolicy"
-    return "CnnPolicy" if is_image_space(space) else "MlpPolicy"
+    # Stable-Baselines3's convolutions read no smaller images.
+    large = len(space.shape or ()) == 3 and sorted(space.shape or ())[1] >= SMALLEST_IMAGE
+    return "CnnPolicy" if is_image_space(space) and large else "MlpPolicy"
 
 
 def _next(folder: str, name: str) -> str:

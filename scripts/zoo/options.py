@@ -109,8 +109,8 @@ class TrainParser(argparse.ArgumentParser):
         refuse(message)
 
     def actions(self) -> list[argparse.Action]:
-        """Return all options."""
-        return self._actions
+        """Return all options but `--help`."""
+        return [action for action in self._actions if action.dest != "help"]
 
 
 class StorePairs(argparse.Action):
