@@ -7,11 +7,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 from gymnasium import spaces
-from stable_baselines3.common.distributions import Distribution
+from stable_baselines3.common.distributions import CategoricalDistribution, Distribution
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, CombinedExtractor, MlpExtractor, NatureCNN
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import Tensor, nn
+from torch.distributions import Categorical
 
 from plastic_rl.agents.checks import check_dict
 from plastic_rl.arguments import LARGEST, check_flag, check_integer
@@ -229,6 +230,13 @@ class PlasticActorCriticPolicy(ActorCriticPolicy):
         log_probs = distribution.log_prob(actions)
         values = self.value_net(self.mlp_extractor.forward_critic(critic))
         return actions.reshape((-1, *(self.action_space.shape or ()))), values, log_probs, state
+
+    def _get_action_dist_from_latent(self, latent_pi: Tensor) -> Distribution:
+        """Return the action distribution; choices are not validated again, which takes as long as to sample them."""
+        if isinstance(self.action_dist, CategoricalDistribution):
+            self.action_dist.distribution = Categorical(logits=self.action_net(latent_pi), validate_args=False)
+            return self.action_dist
+        return super()._get_action_dist_from_latent(latent_pi)
 
     def actor_sequences(self, sequences: Sequences) -> Tensor:
         """Run the actor's core over whole sequences, with gradients; return its outputs (T * B, O), time first."""

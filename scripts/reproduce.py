@@ -98,7 +98,7 @@ def reproduce(
 
 
 def _check_tests(claims: dict[str, Claim]) -> None:
-    """Leave with one line where a data set is missing, before anything is trained."""
+    """Raise `UsageError` where a data set is missing, before anything is trained."""
     import gymnasium as gym
 
     for claim in claims.values():

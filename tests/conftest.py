@@ -1,12 +1,20 @@
-"""Threads: these networks are too small to share out, and threads that wait for one another by spinning are slow."""
+"""Threads; the fused kernels, compiled once and not by each process that comes to need them; soak tests left out."""
 
 import os
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported; threads that wait by spinning are slow
 
 
 def pytest_addoption(parser):
     parser.addoption("--soak-steps", type=int, default=2_000_000, help="steps of each environment in `pytest -m soak`")
+
+
+def pytest_sessionstart(session):
+    """Compile before the workers of pytest-xdist start, in as many processes as there are dtypes."""
+    if getattr(session.config.option, "numprocesses", None) and not hasattr(session.config, "workerinput"):
+        from tests.compiled import compile_in_processes
+
+        compile_in_processes()
 
 
 def pytest_collection_modifyitems(config, items):

@@ -1,7 +1,6 @@
 """Sphinx extension: the directive `commands`, the options of every command, read from its parser."""
 
 import argparse
-import pkgutil
 from importlib import import_module
 from typing import Any
 
@@ -11,16 +10,12 @@ from sphinx.util.docutils import SphinxDirective
 
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
-    """Return the parser of every command by its name."""
-    import plastic_rl.scripts
+    """Return the parser of every command that has one, by its name."""
+    from plastic_rl.scripts.cli import COMMANDS
+    from plastic_rl.scripts.zoo import options
 
-    found = {}
-    for name in sorted(module.name for module in pkgutil.iter_modules(plastic_rl.scripts.__path__)):
-        module = import_module(f"plastic_rl.scripts.{name}")
-        make = getattr(module, "make_parser", None) or getattr(module, "own_parser", None)
-        if make:
-            found[name] = make()
-    return found
+    modules = {name: options if name == "train" else import_module(module) for name, module in COMMANDS.items()}
+    return {name: module.make_parser() for name, module in modules.items() if hasattr(module, "make_parser")}
 
 
 class Commands(SphinxDirective):

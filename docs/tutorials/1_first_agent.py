@@ -3,7 +3,7 @@
 ===========================
 
 This tutorial trains a policy with plastic connections on a memory task, and looks at one episode of it.
-It takes a few seconds on one CPU core.
+It takes less than a minute on one CPU core.
 
 Install the package first: ``pip install plastic_rl``.
 """
@@ -16,7 +16,7 @@ import torch
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.results_plotter import load_results
 
-from plastic_rl import PlasticPPO, make_vec_env
+from plastic_rl import PlasticPPO, hyperparameters, make_vec_env
 from plastic_rl.envs import reference_returns, score
 
 torch.set_num_threads(1)
@@ -47,22 +47,14 @@ print(reference_returns("plastic_rl/PatternRecall-v0"))
 # ``PlasticPPO`` is the PPO of Stable-Baselines3 with a recurrent policy.
 # ``core`` names the recurrent network, and ``core_kwargs`` are its arguments.
 # ``plastic_memory`` is a plastic layer on a GRU.
-# A rollout is one whole episode of every environment: ``n_steps`` is the length of an episode.
+# ``hyperparameters`` returns tuned values for this task. Among them is ``n_steps``: a rollout is one whole episode.
 
 folder = tempfile.mkdtemp()
-envs = make_vec_env("plastic_rl/PatternRecall-v0", n_envs=64, seed=0, monitor_dir=folder)
-model = PlasticPPO(
-    "MlpPolicy",
-    envs,
-    n_steps=6,
-    learning_rate=2e-3,
-    gamma=0.0,  # an answer has no influence on later rewards
-    ent_coef=0.005,
-    seed=0,
-    device="cpu",
-    policy_kwargs=dict(core="plastic_memory", core_kwargs=dict(hidden_size=64, controller="gru")),
-)
-model.learn(100_000)
+envs = make_vec_env("plastic_rl/PatternRecall-v0", n_envs=256, seed=0, monitor_dir=folder)
+settings = hyperparameters("plastic_ppo", "plastic_rl/PatternRecall-v0")
+settings["policy_kwargs"] = dict(core="plastic_memory", core_kwargs=dict(hidden_size=64, controller="gru"))
+model = PlasticPPO(env=envs, seed=0, device="cpu", **settings)
+model.learn(150_000)
 
 # %%
 # The monitor files hold the return of every training episode.

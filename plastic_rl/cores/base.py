@@ -152,6 +152,5 @@ def reset_where(episode_starts: Tensor, state: State) -> State:
         state: a tuple of (B, ...) tensors.
     """
     return tuple(
-        torch.where(episode_starts.view(-1, *[1] * (tensor.dim() - 1)), torch.zeros_like(tensor), tensor)
-        for tensor in state
+        tensor.masked_fill(episode_starts.view(-1, *[1] * (tensor.dim() - 1)), 0) for tensor in state
     )

@@ -39,6 +39,18 @@ class GatedCore(RecurrentCore):
             pieces.append(outputs)
         return torch.cat(pieces), state
 
+    @torch.no_grad()
+    def step(self, inputs: Tensor, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
+        """Advance by one step with the library's cell, which takes half as long as a sequence of one step."""
+        before = reset_where(episode_starts, state)
+        names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+        parameters = [self.network.get_parameter(name) for name in names]
+        if self.n_states > 1:
+            after = torch.lstm_cell(inputs, before, *parameters)
+        else:
+            after = (torch.gru_cell(inputs, before[0], *parameters),)
+        return after[0], after
+
     def pure_step(self, inputs: Tensor, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
         """Advance by one step for an export; see `RecurrentCore.pure_step`."""
         outputs, state = self._run(inputs.unsqueeze(0), reset_where(episode_starts, state))

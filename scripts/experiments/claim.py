@@ -99,7 +99,7 @@ def claim_names() -> list[str]:
 def read_claim(name: str, folder: Path = FOLDER) -> Claim:
     """Read a claim by its name.
 
-    Leaves with one line and exit code 2 where it is none.
+    Raises `UsageError` where it is none.
 
     Args:
         name: of the claim.

@@ -70,7 +70,7 @@ def file_name(arm: str) -> str:
 
 
 def read_yaml(file: str, what: str) -> Any:
-    """Read a YAML file; leave with one line and exit code 2 where it is none."""
+    """Read a YAML file; raises `UsageError` where it is none."""
     try:
         return yaml.safe_load(Path(file).read_text())
     except OSError as error:
@@ -82,7 +82,7 @@ def read_yaml(file: str, what: str) -> Any:
 def read_sweep(file: str) -> list[Run]:
     """Return the runs of a file: one grid, or a list of grids, each run once.
 
-    Leaves with one line and exit code 2 where the file is none, a key or a name in it is not known, or a grid is empty.
+    Raises `UsageError` where the file is none, a key or a name in it is not known, or a grid is empty.
     """
     content = read_yaml(file, "sweep")
     grids = content if isinstance(content, list) else [content]
@@ -103,7 +103,7 @@ def expand(grid: dict[str, Any], claim: str = "") -> list[Run]:
         grid: the settings.
         claim: the name of the claim that the runs belong to.
 
-    Leaves with one line and exit code 2 where a key is not known, or a value cannot be.
+    Raises `UsageError` where a key is not known, or a value cannot be.
     """
     common = {key: value for key, value in grid.items() if key not in NAMED}
     for key in NAMED:
@@ -194,7 +194,7 @@ def _flags(combination: dict[str, Any], settings: dict[str, Any]) -> list[str]:
 
 
 def check_runs(runs: list[Run]) -> None:
-    """Leave with one line where `train` would refuse a name, or the environment an argument."""
+    """Raise `UsageError` where `train` would refuse a name, or the environment an argument."""
     from plastic_rl.scripts.zoo import manager, options
 
     manager.register_algorithms()

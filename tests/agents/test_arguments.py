@@ -67,7 +67,8 @@ def test_a_batch_of_one_step_warns_of_nothing():
 
 @pytest.mark.parametrize("algorithm", [PlasticPPO, PlasticA2C])
 def test_a_model_is_loaded_with_the_policy_kwargs_that_it_was_made_with(algorithm, tmp_path):
-    algorithm("MlpPolicy", Echo(), n_steps=5, policy_kwargs=SMALL).save(tmp_path / "model")
+    kwargs = {"use_rms_prop": True} if algorithm is PlasticA2C else {}
+    algorithm("MlpPolicy", Echo(), n_steps=5, policy_kwargs=SMALL, **kwargs).save(tmp_path / "model")
     loaded = algorithm.load(tmp_path / "model", env=Echo(), policy_kwargs=SMALL)
     assert type(loaded.policy.optimizer).__name__ == ("RMSprop" if algorithm is PlasticA2C else "Adam")
     loaded.learn(10)

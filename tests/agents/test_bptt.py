@@ -39,7 +39,7 @@ def test_takes_every_action_space(env_id):
 
 def test_only_queries_teach():
     env = make_vec_env("plastic_rl/PatternRecall-v0", 8)
-    model = PlasticBPTT("MlpPolicy", env, policy_kwargs=SMALL, seed=0)
+    model = PlasticBPTT("MlpPolicy", env, 1e-3, policy_kwargs=SMALL, seed=0)
     model.learn(8 * 6)
     np.testing.assert_array_equal(model._queries, np.repeat([[False], [False], [True], [True], [True], [True]], 8, 1))
     model._targets[~model._queries] = 1 - model._targets[~model._queries]

@@ -146,7 +146,7 @@ def test_every_core_has_its_pictures(tmp_path, core):
     _, callback, events = learn(tmp_path, core)
     images = events.Tags()["images"]
     assert "episode/reward_by_time" in images
-    modulated = core in ("neuromodulated", "retroactive", "repeated", "stacked")
+    modulated = core in ("neuromodulated", "plastic_memory", "retroactive", "repeated", "stacked")
     assert ("episode/modulation" in images) == modulated
     assert not modulated or callback._last_signal.shape == (10,)
 

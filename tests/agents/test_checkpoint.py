@@ -27,7 +27,8 @@ def learn(algorithm, folder, env_id="plastic_rl/Maze-v0", stop=False, resume=Fal
     env = make_vec_env(env_id, 4, seed=3, monitor_dir=None if resume else str(folder), env_kwargs=arguments)
     env = VecNormalize(env)
     policy = "MultiInputPolicy" if hasattr(env.observation_space, "spaces") else "MlpPolicy"
-    kwargs = {"policy_kwargs": {"core_kwargs": {"hidden_size": 6, "rule": "oja"}}, **kwargs}
+    few = {"n_epochs": 2} if algorithm is PlasticPPO else {}
+    kwargs = {"policy_kwargs": {"core_kwargs": {"hidden_size": 6, "rule": "oja"}}, **few, **kwargs}
     model = algorithm(policy, env, n_steps=n_steps, seed=1, device="cpu", **kwargs)
     callbacks = [CheckpointCallback(folder / "checkpoints", seconds=0, resume=resume), *([Stop()] if stop else [])]
     return model.learn(STEPS, callback=callbacks)
@@ -36,6 +37,12 @@ def learn(algorithm, folder, env_id="plastic_rl/Maze-v0", stop=False, resume=Fal
 def same(first, second):
     for (name, one), two in zip(first.policy.state_dict().items(), second.policy.state_dict().values(), strict=True):
         assert torch.equal(one, two), name
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Return what a training that nobody stopped has learned."""
+    return learn(PlasticPPO, tmp_path_factory.mktemp("whole"))
 
 
 CASES = [
@@ -61,8 +68,7 @@ def test_parameters_are_the_same_bit_for_bit(algorithm, kwargs, tmp_path):
     assert resumed.num_timesteps == STEPS
 
 
-def test_the_last_two_are_kept_and_a_damaged_one_is_passed_over(tmp_path, capsys):
-    whole = learn(PlasticPPO, tmp_path / "whole")
+def test_the_last_two_are_kept_and_a_damaged_one_is_passed_over(whole, tmp_path, capsys):
     learn(PlasticPPO, tmp_path / "run", stop=True)
     older, newest = checkpoints(tmp_path / "run" / "checkpoints")
     content = newest.read_bytes()
@@ -76,8 +82,7 @@ def test_the_last_two_are_kept_and_a_damaged_one_is_passed_over(tmp_path, capsys
     assert f"going on from {older}" in said.out
 
 
-def test_damaged_ones_do_not_count_as_the_last_two(tmp_path, capsys):
-    whole = learn(PlasticPPO, tmp_path / "whole")
+def test_damaged_ones_do_not_count_as_the_last_two(whole, tmp_path, capsys):
     learn(PlasticPPO, tmp_path / "run", stop=True)
     for path in checkpoints(tmp_path / "run" / "checkpoints"):
         path.write_bytes(b"")
@@ -87,8 +92,7 @@ def test_damaged_ones_do_not_count_as_the_last_two(tmp_path, capsys):
     assert [read(path)["counters"]["num_timesteps"] for path in newest] == [STEPS - 128, STEPS - 64]
 
 
-def test_without_a_checkpoint_it_starts_from_the_beginning(tmp_path, capsys):
-    whole = learn(PlasticPPO, tmp_path / "whole")
+def test_without_a_checkpoint_it_starts_from_the_beginning(whole, tmp_path, capsys):
     same(whole, learn(PlasticPPO, tmp_path / "none", resume=True))
     assert "no whole checkpoint" in capsys.readouterr().err
 

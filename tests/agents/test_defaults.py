@@ -139,7 +139,7 @@ def test_runs_are_named_after_algorithm_core_and_seed(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == names
 
 
-SCORES = {"PatternRecall-v0": (1_000_000, 0.9), "Maze-v0": (1_000_000, 0.4), "ColourBandit-v0": (1_000_000, 0.5)}
+SCORES = {"PatternRecall-v0": (300_000, 0.9), "Maze-v0": (1_000_000, 0.4), "ColourBandit-v0": (1_000_000, 0.5)}
 
 
 @pytest.mark.slow

@@ -1,17 +1,20 @@
 """What the documentation says is there, and it is said in our words."""
 
+import ast
 import re
 from importlib import import_module
 from pathlib import Path
 
 import pytest
-import rl_zoo3.train
 import yaml
 
-import plastic_rl.scripts
 from plastic_rl.cores import registered_cores
 from plastic_rl.envs.registration import ENVIRONMENTS
+from plastic_rl.scripts.cli import COMMANDS
+from tests.api import MODULES
 from tests.docs.texts import DOCS, ROOT, blocks, pages, sources, tutorials
+
+PARSERS = import_module("commands").parsers()  # the site's own extension, which texts.py puts on the path
 
 TEXTS = [*pages(), *tutorials(), *sources()]
 IDS = [str(path.relative_to(ROOT)) for path in TEXTS]
@@ -72,18 +75,33 @@ def test_links_lead_somewhere(page):
 def test_commands_and_their_options_exist(page):
     text = page.read_text().replace("\\\n", " ")
     for command, rest in re.findall(r"(?:plastic-rl|-m plastic_rl) ([a-z]+)\b([^`\n#]*)", text):
-        assert (Path(plastic_rl.scripts.__file__).parent / f"{command}.py").exists(), command
+        assert command in COMMANDS, command
         known = options(command)
         for option in re.findall(r"(?<=\s)--?[a-zA-Z][\w-]*", rest):
             assert option in known, f"{command} {option}"
 
 
 def options(command):
-    """Return the options that a command's source, or the Zoo's that it stands on, names."""
-    sources = [Path(import_module(f"plastic_rl.scripts.{command}").__file__)]
-    sources += [Path(rl_zoo3.train.__file__)] if command == "train" else []
-    sources += (ROOT / "scripts" / "experiments").glob("*.py")
-    return {option for path in sources for option in re.findall(r"--?[a-zA-Z][\w-]*", path.read_text())}
+    """Return the options of a command's parser, or the words of its module where it makes none."""
+    parser = PARSERS.get(command)
+    if parser is None:
+        return set(re.findall(r"--?[a-zA-Z][\w-]*", Path(import_module(COMMANDS[command]).__file__).read_text()))
+    return {option for action in parser._actions for option in action.option_strings}
+
+
+def imports(code):
+    """Return the names that Python code imports from this package, with their modules."""
+    nodes = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ImportFrom)]
+    found = [(node.module or "", alias.name) for node in nodes for alias in node.names]
+    return [(module, name) for module, name in found if module.partition(".")[0] == "plastic_rl"]
+
+
+@pytest.mark.parametrize("page", [*pages(), *tutorials()], ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_users_are_told_to_import_is_public(page):
+    code = [page.read_text()] if page.suffix == ".py" else [b.text for b in blocks(page) if b.language == "python"]
+    for module, name in [found for text in code for found in imports(text)]:
+        assert module in MODULES, f"{module} is not public"
+        assert name in import_module(module).__all__, f"{module}.{name} is not public"
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda path: str(path.relative_to(ROOT)))

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plastic_rl.scripts import plot, sweep
+from plastic_rl.scripts import UsageError, plot, sweep
 from plastic_rl.scripts.experiments.grid import expand, read_sweep
 from plastic_rl.scripts.experiments.runner import attempts, run_all, train_run
 from plastic_rl.scripts.runs.monitor import finished
@@ -164,9 +164,9 @@ def train_never(run):
 
 def test_runs_ask_for_no_more_cores_than_there_are():
     (run,) = expand({**TINY, "cpus": 2})
-    with pytest.raises(SystemExit):
+    with pytest.raises(UsageError, match="must be at most the 1 of --jobs"):
         run_all([run], print, str, jobs=1)
-    with pytest.raises(SystemExit):
+    with pytest.raises(UsageError, match="--jobs must be at least 1"):
         run_all([run], print, str, jobs=0)
 
 

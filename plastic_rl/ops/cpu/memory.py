@@ -94,16 +94,16 @@ def store_row(vector, first, row):
 
 
 @inner
-def write_vector(trace, eligibility, o, p, c, u, g, limit):
-    """Write one vector of the traces, at `o`, and return what the trace has become."""
-    h = load(trace, o)
-    if eligibility is None:
-        h = fma(c, h, p * u) if limit is None else clip(fma(p, u, h), fill(trace, limit))
+def write_vector(before, eligibility_before, after, eligibility_after, o, p, c, u, g, limit):
+    """Write one vector of the traces after a step, at `o`, and return that of the trace."""
+    h = load(before, o)
+    if eligibility_before is None:
+        h = fma(c, h, p * u) if limit is None else clip(fma(p, u, h), fill(before, limit))
     else:
-        e = load(eligibility, o)
-        h = clip(fma(g, e, h), fill(trace, limit))
-        store(eligibility, o, fma(c, e, p * u))
-    store(trace, o, h)
+        e = load(eligibility_before, o)
+        h = clip(fma(g, e, h), fill(before, limit))
+        store(eligibility_after, o, fma(c, e, p * u))
+    store(after, o, h)
     return h
 
 
@@ -118,15 +118,15 @@ def write_and_read(trace, eligibility, alpha, key, query, vectors, limit):
     o = 0
     for i in range(0, key.size, 2):
         p, q = fill(trace, key[i]), fill(trace, query[i])
-        h = write_vector(trace, eligibility, o, p, c0, u0, g0, limit)
+        h = write_vector(trace, eligibility, trace, eligibility, o, p, c0, u0, g0, limit)
         r0 = fma(q, load(alpha, o) * h, r0)
-        h = write_vector(trace, eligibility, o + lanes, p, c1, u1, g1, limit)
+        h = write_vector(trace, eligibility, trace, eligibility, o + lanes, p, c1, u1, g1, limit)
         r1 = fma(q, load(alpha, o + lanes) * h, r1)
         o += VECTORS * lanes
         p, q = fill(trace, key[i + 1]), fill(trace, query[i + 1])
-        h = write_vector(trace, eligibility, o, p, c0, u0, g0, limit)
+        h = write_vector(trace, eligibility, trace, eligibility, o, p, c0, u0, g0, limit)
         s0 = fma(q, load(alpha, o) * h, s0)
-        h = write_vector(trace, eligibility, o + lanes, p, c1, u1, g1, limit)
+        h = write_vector(trace, eligibility, trace, eligibility, o + lanes, p, c1, u1, g1, limit)
         s1 = fma(q, load(alpha, o + lanes) * h, s1)
         o += VECTORS * lanes
     store(vectors[READ], 0, r0 + s0)
@@ -134,15 +134,18 @@ def write_and_read(trace, eligibility, alpha, key, query, vectors, limit):
 
 
 @called
-def write_only(trace, eligibility, key, keep, write, gate, limit):
-    """Write the traces with a step's key, and return whether the trace has reached its limit anywhere."""
-    lanes = lanes_of(trace)
-    largest = fill(trace, 0.0)
+def write_only(before, eligibility_before, after, eligibility_after, key, keep, write, gate, limit):
+    """Write the traces after a step with its key, and return whether the trace has reached its limit anywhere."""
+    lanes = lanes_of(before)
+    largest = fill(before, 0.0)
     o = 0
     for i in range(key.size):
-        p = fill(trace, key[i])
+        p = fill(before, key[i])
         for j in range(0, VECTORS * lanes, lanes):
-            h = write_vector(trace, eligibility, o, p, load(keep, j), load(write, j), load(gate, j), limit)
+            h = write_vector(
+                before, eligibility_before, after, eligibility_after, o, p, load(keep, j), load(write, j),
+                load(gate, j), limit,
+            )  # fmt: skip
             if limit is not None:
                 largest = larger_magnitude(largest, h)
             o += lanes
@@ -476,12 +479,10 @@ def backward(
                     load_row(activity[t, b], first, post[k])
                     coefficients(rule, own_eta, own_fan_out, signals[t, b], post[k], keep[k], write[k], gate[k])
                     if k + 1 < length:
-                        traces[k + 1] = traces[k]
-                        if initial_eligibility_gradient is not None:
-                            eligibilities[k + 1] = eligibilities[k]
                         limited[k + 1] = write_only(
-                            traces[k + 1], part(eligibilities, k + 1), key[t, b], keep[k], write[k], gate[k], limit
-                        )
+                            traces[k], part(eligibilities, k), traces[k + 1], part(eligibilities, k + 1), key[t, b],
+                            keep[k], write[k], gate[k], limit,
+                        )  # fmt: skip
                 last = length - 1
                 gather(
                     adjoint, eligibility_adjoint, traces[last], part(eligibilities, last), key[begin + last, b],
