@@ -31,9 +31,10 @@ def main(argv: Sequence[str]) -> None:
     kinds = make_parser().parse_args(argv).kind or KINDS
     for kind in kinds:
         check_name("kind", kind, KINDS)
+    rows = {"environments": environments, "algorithms": algorithm_rows, "cores": cores}
     for kind in kinds:
         print(f"{kind.capitalize()}\n")
-        for name, about, arguments in {"environments": environments, "algorithms": algorithms, "cores": cores}[kind]():
+        for name, about, arguments in rows[kind]():
             print(f"  {name}\n      {about}" + (f"\n      {arguments}" if arguments else ""))
         print()
 
@@ -47,11 +48,11 @@ def environments() -> list[tuple[str, str, str]]:
     return [(name, _about(task[0]), _arguments(task[0], task[1])) for name, task in found.items() if task]
 
 
-def algorithms() -> list[tuple[str, str, str]]:
+def algorithm_rows() -> list[tuple[str, str, str]]:
     """Return the name of each algorithm for `train --algo`, and what it is."""
-    from plastic_rl.scripts.runs.folder import ALGORITHMS, OURS, algorithm
+    from plastic_rl.scripts.runs.folder import ALGORITHMS, OURS, algorithms
 
-    return [(name, _about(algorithm(name)) if name in OURS else place.replace(":", "."), "")
+    return [(name, _about(algorithms(name)[0]) if name in OURS else place.replace(":", "."), "")
             for name, place in ALGORITHMS.items()]  # fmt: skip
 
 

@@ -28,6 +28,7 @@
 `torchrun --nproc-per-node N -m plastic_rl.scripts.train ...` is one training by N processes: see docs/sweeps.md.
 """
 
+import argparse
 import os
 import random
 import sys
@@ -36,6 +37,13 @@ from contextlib import redirect_stdout
 
 from plastic_rl.scripts import command
 from plastic_rl.scripts.runs.process import end_with_parent, keep_freed_memory
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the command's parser: the Zoo's, with our options last."""
+    from plastic_rl.scripts.zoo import options
+
+    return options.make_parser()
 
 
 @command
@@ -50,7 +58,7 @@ def main(argv: Sequence[str]) -> None:
 
     manager.register_algorithms()
     if "--help-all" in argv:
-        return options.make_parser().print_help()
+        return make_parser().print_help()
     args = options.parse(argv)
     with distributed.process_group(), open(os.devnull, "w") as nowhere:
         if distributed.world_size() > 1:  # one seed for all, from which each takes its own

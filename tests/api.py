@@ -79,10 +79,7 @@ def _commands() -> list[str]:
         make_parser = getattr(module, "make_parser", None)
         actions = make_parser()._actions if make_parser else []
         if command == "train":  # the others are the Zoo's
-            from plastic_rl.scripts.zoo.options import make_parser as parser_of_train
-
-            own = ("core", "core_kwargs", "resume", "checkpoint_seconds")
-            actions = [action for action in parser_of_train()._actions if action.dest in own]
+            actions = actions[[action.dest for action in actions].index("core") :]
         options = [" ".join(action.option_strings) or action.dest for action in actions if action.dest != "help"]
         lines += [f"command {command} {option}" for option in options]
     return lines

@@ -95,7 +95,7 @@ def test_nothing_imports_a_command(path):
 
 def test_opening_a_run_folder_is_light():
     code = (
-        "import sys; import plastic_rl.scripts.runs.folder, plastic_rl.scripts.runs.monitor, plastic_rl.scripts.runs.play;"
+        "import sys; from plastic_rl.scripts.runs import file, folder, monitor, play, process;"
         "print({'optuna', 'rl_zoo3', 'plastic_rl.scripts.zoo'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -87,7 +87,7 @@ class Run:
             UsageError: that cannot be done.
         """
         check_name(f"algorithm of run {str(self.folder)!r}", self.algo, ALGORITHMS)
-        cls: Any = algorithm(self.algo)
+        (cls,) = algorithms(self.algo)
         try:
             if self.trusted:
                 return cls.load(self.model_file, device=device)
@@ -294,9 +294,9 @@ def core_of(config: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
     return policy_kwargs.get("core"), dict(policy_kwargs.get("core_kwargs") or {})
 
 
-def algorithm(name: str) -> type[BaseAlgorithm]:
-    """Return the class of an algorithm by its name in `ALGORITHMS`."""
-    return _named(ALGORITHMS[name])
+def algorithms(*names: str) -> list[type[BaseAlgorithm]]:
+    """Return the classes of algorithms by their names in `ALGORITHMS`."""
+    return [_named(ALGORITHMS[name]) for name in names]
 
 
 def _named(place: str) -> Any:

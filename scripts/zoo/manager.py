@@ -9,8 +9,8 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
-from contextlib import ExitStack, redirect_stdout, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from functools import partial
 from importlib.resources import as_file
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any
 import gymnasium as gym
 import rl_zoo3
 import rl_zoo3.train
+import yaml
 from rl_zoo3.exp_manager import ExperimentManager
 from rl_zoo3.hyperparams_opt import HYPERPARAMS_CONVERTER, HYPERPARAMS_SAMPLER
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -35,14 +36,15 @@ from plastic_rl.agents.rollouts import RecurrentRollouts
 from plastic_rl.agents.vec_env import has_vector_form, make_vec_env
 from plastic_rl.scripts import refuse
 from plastic_rl.scripts.runs.file import write_run_file, write_statistics
-from plastic_rl.scripts.runs.folder import OURS, algorithm
+from plastic_rl.scripts.runs.folder import OURS, algorithms
 from plastic_rl.scripts.zoo.clock import CpuClock
 from plastic_rl.scripts.zoo.distributed import WholeProgress, check_shares
-from plastic_rl.scripts.zoo.options import check_core, check_file, check_settings, replaced, settings_of
+from plastic_rl.scripts.zoo.options import check_core, check_settings, replaced
 from plastic_rl.scripts.zoo.resume import finish, write_command
 from plastic_rl.scripts.zoo.search import found_hyperparams, sample_hyperparams
 from plastic_rl.scripts.zoo.summary import command_line, print_summary
 
+SMALLEST_IMAGE = 36
 # Of a wheel that is imported as a zip, these are copies, which are needed to the end.
 _FILES = ExitStack()
 atexit.register(_FILES.close)
@@ -50,8 +52,8 @@ atexit.register(_FILES.close)
 
 def register_algorithms() -> None:
     """Put our algorithms into the Zoo's tables, which all of its commands share."""
+    rl_zoo3.ALGOS.update(zip(OURS, algorithms(*OURS), strict=True))
     for name in OURS:
-        rl_zoo3.ALGOS[name] = algorithm(name)
         HYPERPARAMS_SAMPLER[name] = sample_hyperparams
         HYPERPARAMS_CONVERTER[name] = found_hyperparams
 
@@ -99,11 +101,12 @@ class PlasticExperimentManager(ExperimentManager):
         if algo in OURS and config is None:
             config = str(_FILES.enter_context(as_file(hyperparams.FOLDER / f"{algo}.yml")))
         super().__init__(args, algo, *more, config=config, **kwargs)  # type: ignore[misc]
+        self.rank, self.world_size = distributed.rank(), distributed.world_size()
         self.begin, self.seconds = begin, 0.0
         self.plasticity: PlasticityCallback | None = None
         self.checkpoints: CheckpointCallback | None = None
         self._made: list[Path] = []
-        if distributed.rank() > 0:
+        if self.rank > 0:
             self.tensorboard_log, self.verbose = None, 0
         self.save_path = args.resume or _next(self.log_path, self.env_name) + uuid_str
         self.params_path = f"{self.save_path}/{self.env_name}"
@@ -120,7 +123,7 @@ class PlasticExperimentManager(ExperimentManager):
         Raises:
             UsageError: an argument that cannot be; nothing is left of the run.
         """
-        together = distributed.world_size() > 1
+        together = self.world_size > 1
         if together and (self.algo not in OURS or self.optimize_hyperparameters):
             refuse(f"torchrun is for training {', '.join(OURS)}, without -optimize; not for {self.algo}")
         try:
@@ -141,14 +144,28 @@ class PlasticExperimentManager(ExperimentManager):
 
     def read_hyperparameters(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Read the YAML, check what it says, and put in the core that was asked for."""
-        with settings_of(self.config):
-            check_file(self.config)
+        with self._named_settings():
+            if self.config.endswith((".yml", ".yaml")):
+                content = yaml.safe_load(Path(self.config).read_text())
+                if not isinstance(content, dict):
+                    raise TypeError(f"the file must hold settings under the ids of environments, not {content!r}")
             hyperparams, saved = super().read_hyperparameters()
             check_settings(hyperparams)
         if self.algo in OURS:
             saved.pop("core_kwargs", None)
             hyperparams["policy_kwargs"] = saved["policy_kwargs"] = self._policy_kwargs(hyperparams)
         return hyperparams, saved
+
+    @contextmanager
+    def _named_settings(self) -> Iterator[None]:
+        """Turn what reading and evaluating settings may raise into an error of one line that names where they are."""
+        try:
+            yield
+        except Exception as error:  # the Zoo evaluates some of them as Python
+            reason = str(error).strip().partition("\n")[0]
+            kind = "" if isinstance(error, TypeError | ValueError) else f"{type(error).__name__}: "
+            source = f"hyperparameters, from {self.config} or the command line"
+            raise ValueError(f"{source}: {kind}{reason}") from error
 
     def _policy_kwargs(self, hyperparams: dict[str, Any]) -> dict[str, Any]:
         core, core_kwargs = self.args.core, self.args.core_kwargs
@@ -173,9 +190,9 @@ class PlasticExperimentManager(ExperimentManager):
         return model
 
     def _preprocess_hyperparams(self, hyperparams: dict[str, Any]) -> Any:
-        with settings_of(self.config):
+        with self._named_settings():
             processed = super()._preprocess_hyperparams(hyperparams)
-        if distributed.world_size() > 1:
+        if self.world_size > 1:
             self._take_a_share(processed[0])
         if self._eval_env_kwargs_args is None:  # the Zoo leaves out what the YAML says
             self.eval_env_kwargs = self.env_kwargs
@@ -185,12 +202,12 @@ class PlasticExperimentManager(ExperimentManager):
         """Take this process's part of a minibatch, and a seed of its own: that of its first environment."""
         check_shares(self.n_envs, hyperparams, self.device)
         if "batch_size" in hyperparams:
-            hyperparams["batch_size"] //= distributed.world_size()
-        self.seed += distributed.rank() * (self.n_envs // distributed.world_size())
+            hyperparams["batch_size"] //= self.world_size
+        self.seed += self.rank * (self.n_envs // self.world_size)
 
     def create_log_folder(self) -> None:
         """Make the run folder."""
-        if distributed.rank() == 0:
+        if self.rank == 0:
             folder = Path(self.params_path)
             self._made = [path for path in (folder, *folder.parents) if not path.exists()]
             super().create_log_folder()
@@ -204,15 +221,15 @@ class PlasticExperimentManager(ExperimentManager):
 
     def create_callbacks(self) -> None:
         """Make the Zoo's callbacks, which watch the training in the first process alone."""
-        if distributed.rank() > 0:
+        if self.rank > 0:
             return
-        if self.show_progress and distributed.world_size() > 1:
+        if self.show_progress and self.world_size > 1:
             self.callbacks.append(WholeProgress())
             self.show_progress = False
         super().create_callbacks()
 
     def _save_config(self, saved_hyperparams: dict[str, Any]) -> None:
-        if distributed.rank() > 0:
+        if self.rank > 0:
             return
         super()._save_config(saved_hyperparams)
         hyperparams = self._hyperparams
@@ -224,7 +241,7 @@ class PlasticExperimentManager(ExperimentManager):
             "policy": hyperparams["policy"],
             "policy_kwargs": hyperparams.get("policy_kwargs", {}),
             "config": {key: value for key, value in saved_hyperparams.items() if key != "policy_kwargs"},
-            "processes": distributed.world_size(),
+            "processes": self.world_size,
         }
         write_run_file(Path(self.params_path), facts)
         # Last: where it is, a killed run has all that it takes to go on.
@@ -234,8 +251,8 @@ class PlasticExperimentManager(ExperimentManager):
         """Make the native vector environment where there is one, and else the Zoo's."""
         env_id = self.env_name.gym_id
         if not eval_env:
-            n_envs //= distributed.world_size()
-            no_log = no_log or distributed.rank() > 0
+            n_envs //= self.world_size
+            no_log = no_log or self.rank > 0
         plain = self.env_wrapper is None and self.frame_stack is None and self.vec_env_class is DummyVecEnv
         if not (plain and has_vector_form(env_id)):
             return super().create_envs(n_envs, eval_env, no_log)
@@ -264,14 +281,14 @@ class PlasticExperimentManager(ExperimentManager):
 
     def learn(self, model: BaseAlgorithm) -> None:
         """Train, and remember for how long; what stops it is told in one line, and exit code 1."""
-        if distributed.world_size() > 1:
+        if self.world_size > 1:
             self.callbacks.append(AveragedGradients())
-        if self.algo in OURS and distributed.rank() == 0:
+        if self.algo in OURS and self.rank == 0:
             self.plasticity = PlasticityCallback()
             self.callbacks.append(self.plasticity)
         if self.checkpoints is not None:
             self.callbacks.append(self.checkpoints)
-        if distributed.rank() == 0:
+        if self.rank == 0:
             self.callbacks.append(CpuClock(self.save_path))
         begin = time.perf_counter()
         try:
@@ -280,7 +297,7 @@ class PlasticExperimentManager(ExperimentManager):
                 model.set_logger(configure(self._events(model), formats))
             super().learn(model)
         except Exception as error:
-            if isinstance(error, distributed.LostProcessError) and distributed.rank() > 0:
+            if isinstance(error, distributed.LostProcessError) and self.rank > 0:
                 raise SystemExit(1) from None
             if not isinstance(error, FloatingPointError | OSError | EOFError | distributed.LostProcessError):
                 traceback.print_exc()  # an environment's own error, say
@@ -298,7 +315,7 @@ class PlasticExperimentManager(ExperimentManager):
 
     def save_trained_model(self, model: BaseAlgorithm) -> None:
         """Save as the Zoo does, then print what was learned and how to look further."""
-        if distributed.rank() > 0:
+        if self.rank > 0:
             return
         try:
             super().save_trained_model(model)
@@ -329,7 +346,9 @@ def policy_for(space: gym.Space) -> str:
     """Return the name of the policy that reads observations of a space."""
     if isinstance(space, gym.spaces.Dict):
         return "MultiInputPolicy"
-    return "CnnPolicy" if is_image_space(space) else "MlpPolicy"
+    # Stable-Baselines3's convolutions read no smaller images.
+    large = len(space.shape or ()) == 3 and sorted(space.shape or ())[1] >= SMALLEST_IMAGE
+    return "CnnPolicy" if is_image_space(space) and large else "MlpPolicy"
 
 
 def _next(folder: str, name: str) -> str:

@@ -17,7 +17,6 @@ import gymnasium as gym
 import rl_zoo3
 import rl_zoo3.exp_manager
 import rl_zoo3.train
-import yaml
 from gymnasium.envs.registration import load_env_creator
 
 from plastic_rl import agents
@@ -110,8 +109,8 @@ class TrainParser(argparse.ArgumentParser):
         refuse(message)
 
     def actions(self) -> list[argparse.Action]:
-        """Return all options."""
-        return self._actions
+        """Return all options but `--help`."""
+        return [action for action in self._actions if action.dest != "help"]
 
 
 class StorePairs(argparse.Action):
@@ -204,7 +203,7 @@ def _check(args: argparse.Namespace) -> None:
         refuse(f"--n-eval-envs must be at least 1, not {args.n_eval_envs}")
     if args.track and find_spec("wandb") is None:
         refuse("--track needs wandb: pip install wandb")
-    if args.env_kwargs or find_task(args.env):  # another's may want arguments that the hyperparameter file has
+    if args.env_kwargs or args.env.startswith("plastic_rl/"):  # others' may want what the hyperparameter file says
         check_environment(args.env, args.env_kwargs or {})
     if args.eval_env_kwargs:
         check_environment(args.env, args.eval_env_kwargs, "--eval-env-kwargs")
@@ -246,35 +245,6 @@ def known_hyperparams(algo: str) -> list[str]:
         if cls is not object and "__init__" in vars(cls):
             names |= set(inspect.signature(vars(cls)["__init__"]).parameters) - {"self", "args", "kwargs", "env"}
     return sorted(name for name in names if not name.startswith("_"))
-
-
-@contextmanager
-def settings_of(source: str) -> Iterator[None]:
-    """Turn what reading and evaluating settings may raise into an error of one line that names where they are.
-
-    Raises:
-        ValueError: anything went wrong.
-    """
-    try:
-        yield
-    except Exception as error:  # the Zoo evaluates some of them as Python
-        reason = str(error).strip().partition("\n")[0]
-        kind = "" if isinstance(error, TypeError | ValueError) else f"{type(error).__name__}: "
-        raise ValueError(f"hyperparameters, from {source} or the command line: {kind}{reason}") from error
-
-
-def check_file(path: str) -> None:
-    """Check that a YAML file, if it is one, holds settings under the ids of environments.
-
-    Raises:
-        TypeError: it holds something else.
-        OSError, yaml.YAMLError: it cannot be read.
-    """
-    if not path.endswith((".yml", ".yaml")):
-        return
-    content = yaml.safe_load(Path(path).read_text())
-    if not isinstance(content, dict):
-        raise TypeError(f"the file must hold settings under the ids of environments, not {content!r}")
 
 
 def check_settings(settings: Any) -> None:

@@ -22,11 +22,12 @@ TRAINING = [
     *("--truncate-last-trajectory", "True"),
 ]
 SEARCH = [
-    *("--optimize-hyperparameters", "--n-trials", "2", "--max-total-trials", "2", "--n-jobs", "1", "--sampler", "random"),
-    *("--pruner", "none", "--n-startup-trials", "1", "--n-evaluations", "1", "--no-optim-plots", "--study-name", "s"),
+    *("--optimize-hyperparameters", "--n-trials", "2", "--max-total-trials", "2", "--n-jobs", "1"),
+    *("--sampler", "random", "--pruner", "none", "--n-startup-trials", "1", "--n-evaluations", "1"),
+    *("--no-optim-plots", "--study-name", "s"),
 ]
 ELSEWHERE = {  # run by the other tests, with files
-    *("--help", "--log-folder", "--tensorboard-log", "--n-timesteps", "--conf-file", "--storage", "--trial-id"),
+    *("--log-folder", "--tensorboard-log", "--n-timesteps", "--conf-file", "--storage", "--trial-id"),
     *("--optimization-log-path", "--trained-agent", "--resume", "--track"),
     *("--wandb-project-name", "--wandb-entity", "--wandb-group", "--wandb-tags"),
 }
@@ -42,7 +43,8 @@ def test_every_option_of_the_zoo_is_run_by_a_test():
 def test_all_options_of_a_training(tmp_path):
     file = tmp_path / "mine.yml"
     file.write_text(yaml.safe_dump(FILE))
-    train.main([*TRAINING, "-conf", str(file), "-f", str(tmp_path / "runs"), "-tb", str(tmp_path / "tb"), "-n", "1.6e2"])
+    logs = ["-f", str(tmp_path / "runs"), "-tb", str(tmp_path / "tb")]
+    train.main([*TRAINING, *logs, "-conf", str(file), "-n", "1.6e2"])
     (run,) = (tmp_path / "runs").glob("plastic_ppo/*_1_*")  # --uuid
     assert (run / "rl_model_160_steps.zip").exists()
     assert (run / "evaluations.npz").exists()
@@ -50,8 +52,8 @@ def test_all_options_of_a_training(tmp_path):
 
 def test_a_search_and_a_training_with_what_it_found(tmp_path):
     storage = ["--storage", str(tmp_path / "study.log"), "--study-name", "s"]
-    logs = ["-f", str(tmp_path / "runs"), "-tb", "", "-n", "80", "--verbose", "0", "--optimization-log-path", str(tmp_path)]
-    train.main([*MAZE, *PARAMS, *SEARCH, *storage, *logs, "--core", "gru", "--core-kwargs", "hidden_size:8"])
+    logs = ["-f", str(tmp_path / "runs"), "-tb", "", "--optimization-log-path", str(tmp_path)]
+    train.main([*MAZE, *PARAMS, *SEARCH, *GRU, *storage, *logs, "-n", "80", "--verbose", "0"])
     assert list((tmp_path / "runs").glob("plastic_ppo/report_*.csv"))
     run = trained(tmp_path / "best", *GRU, *storage, "--trial-id", "1")
     settings = yaml.unsafe_load((next(run.glob("*/config.yml"))).read_text())

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 
+import gymnasium as gym
+import numpy as np
 import pytest
 
 from plastic_rl.agents import PlasticPPO
@@ -67,7 +69,7 @@ def test_an_environment_of_ones_own_uses_the_default_hyperparameters(tmp_path):
 
 @pytest.mark.parametrize(
     ("wrapper", "policy"),
-    [("minigrid.wrappers.FlatObsWrapper", "MlpPolicy"), ("minigrid.wrappers.ImgObsWrapper", "CnnPolicy")],
+    [("minigrid.wrappers.FlatObsWrapper", "MlpPolicy"), ("minigrid.wrappers.ImgObsWrapper", "MlpPolicy")],
 )
 def test_the_policy_reads_what_comes_out_of_the_wrapper(wrapper, policy, tmp_path):
     pytest.importorskip("minigrid")
@@ -75,6 +77,15 @@ def test_the_policy_reads_what_comes_out_of_the_wrapper(wrapper, policy, tmp_pat
     run = trained(tmp_path, *env, small=[*PARAMS, f"env_wrapper:'{wrapper}'"])
     (file,) = run.glob("*/run.json")
     assert json.loads(file.read_text())["policy"] == policy
+
+
+@pytest.mark.parametrize(
+    ("shape", "policy"), [((64, 64, 3), "CnnPolicy"), ((3, 36, 36), "CnnPolicy"), ((7, 7, 3), "MlpPolicy")]
+)
+def test_convolutions_read_images_that_are_large_enough_for_them(shape, policy):
+    from plastic_rl.scripts.zoo.manager import policy_for
+
+    assert policy_for(gym.spaces.Box(0, 255, shape, np.uint8)) == policy
 
 
 @pytest.mark.parametrize(
