@@ -1,7 +1,7 @@
 """The one mixin that makes SB3's on-policy algorithms recurrent: it carries the state through the rollouts."""
 
 import warnings
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -14,7 +14,6 @@ from stable_baselines3.common.type_aliases import MaybeCallback
 from stable_baselines3.common.utils import obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
-from typing_extensions import Self
 
 import plastic_rl
 from plastic_rl.agents.hyperparams import row
