@@ -41,7 +41,7 @@ def test_what_the_page_shows_plays_whole_episodes_as_predict_does(plastic_run, t
     export.main([str(plastic_run), "-o", str(tmp_path / "policy.onnx")])
     assert "wrote" in capsys.readouterr().out
     record_episodes(plastic_run, tmp_path / "episodes.npz")
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (code,) = re.findall(r"```python\n(import numpy.*?\n)\n\nobservation = ", PAGE.read_text(), re.DOTALL)
     done = subprocess.run(
         [sys.executable, "-c", code + PLAY], cwd=tmp_path, capture_output=True, text=True, check=False
     )
