@@ -73,7 +73,7 @@ class SingleStep(nn.Module):
             observation = self.normalize(observation)
         policy = self.policy
         features = BasePolicy.extract_features(policy, observation, policy.pi_features_extractor)
-        latent, state = policy.core.pure_step(features, state, episode_start)  # type: ignore[arg-type]
+        latent, state = policy.core.pure_step(features, state, episode_start)
         distribution = policy._get_action_dist_from_latent(policy.mlp_extractor.forward_actor(latent))
         action = distribution.get_actions(deterministic=True).reshape(-1, *(policy.action_space.shape or ()))
         return self._in_space(action), _parameters(distribution), state

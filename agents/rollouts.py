@@ -140,7 +140,7 @@ class RecurrentRollouts(OnPolicyAlgorithm):
         if self.return_scale is not None:
             self.return_scale.returns = np.zeros(self.n_envs)
 
-    def learn(  # type: ignore[override]
+    def learn(
         self,
         total_timesteps: int,
         callback: MaybeCallback = None,
@@ -212,7 +212,7 @@ class RecurrentRollouts(OnPolicyAlgorithm):
             callback.update_locals(locals())
             if not callback.on_step():
                 # Observation, flags and state stay of one moment, so that learning can go on from here.
-                self._move_on(new_obs, dones, infos)  # type: ignore[arg-type]
+                self._move_on(new_obs, dones, infos)
                 return False
             self._update_info_buffer(infos, dones)
             self._remember_truncated(n_steps, dones, infos, state)
@@ -220,7 +220,7 @@ class RecurrentRollouts(OnPolicyAlgorithm):
             assert self._last_obs is not None
             assert self._last_episode_starts is not None
             rollout_buffer.add(self._last_obs, actions, rewards, self._last_episode_starts, values, log_probs)
-            self._move_on(new_obs, dones, infos)  # type: ignore[arg-type]
+            self._move_on(new_obs, dones, infos)
         self._finish_rollout(rollout_buffer, state)
         callback.update_locals(locals())
         callback.on_rollout_end()

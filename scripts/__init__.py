@@ -20,7 +20,7 @@ def refuse(message: str) -> NoReturn:
     raise UsageError(message)
 
 
-def command(main: Callable[[Sequence[str] | None], None]) -> Callable[..., None]:
+def command(main: Callable[[Sequence[str]], None]) -> Callable[..., None]:
     """Make a function the main function of a command: it prepares the process, and errors of usage are one line."""
 
     @wraps(main)

@@ -133,7 +133,7 @@ def environment_state(env: Any) -> list[dict[str, Any]]:
     saved = []
     for layer in layers(env):
         kind, row = _name(layer), _row(layer)
-        state = {} if row is None else {"state": row.get(layer)}
+        state: dict[str, Any] = {} if row is None else {"state": row.get(layer)}
         if isinstance(layer, VecNormalize):
             state["observations"] = [_read(rms) for rms in observation_statistics(layer)]
         if isinstance(layer, VecMonitor | Monitor):

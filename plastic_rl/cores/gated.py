@@ -45,6 +45,7 @@ class GatedCore(RecurrentCore):
         before = reset_where(episode_starts, state)
         names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
         parameters = [self.network.get_parameter(name) for name in names]
+        after: State
         if self.n_states > 1:
             after = torch.lstm_cell(inputs, before, *parameters)
         else:

@@ -126,11 +126,12 @@ class PlasticMemory(RecurrentCore):
     def pure_step(self, inputs: Tensor, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
         """Advance by one step for an export, with the backend that is plain PyTorch; see `RecurrentCore.pure_step`."""
 
-        def scan_one(drive: Tensor, *args: Any, query: Tensor, **how: Any) -> tuple[Tensor, State]:
-            *layer, starts = args
+        def scan_one(
+            drive: Tensor, weight: Any, alpha: Any, rate: Any, state: State, starts: Tensor, **how: Any
+        ) -> tuple[Tensor, State]:
             how = {name: x.unsqueeze(0) if isinstance(x, Tensor) else x for name, x in how.items()}
             outputs, state = plastic_scan(
-                drive.unsqueeze(0), *layer, starts.unsqueeze(0), query=query.unsqueeze(0), **how
+                drive.unsqueeze(0), weight, alpha, rate, state, starts.unsqueeze(0), **how
             )
             return outputs[0], state
 

@@ -120,6 +120,7 @@ def checked_arguments(
     for name, value in (("key", key), ("modulation", modulation)):
         if query is None and value is not None:
             raise ValueError(f"{name} must be None without query: a recurrent layer makes its own")
+    gain, bias = _checked_norm(layer_norm)
     arguments = ScanArguments(
         drive,
         weight,
@@ -129,7 +130,8 @@ def checked_arguments(
         episode_starts,
         rule,
         dict(parameters or {}) if plastic else {},
-        *_checked_norm(layer_norm),
+        gain,
+        bias,
         query,
         query if key is None else key,
         modulation if plastic else None,

@@ -6,6 +6,7 @@ interleaved in one process, medians over repeats, so that the ratios survive a n
 
 import argparse
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -35,7 +36,8 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _core(name: str, n: int) -> RecurrentCore:
-    return make_core(name, n, **({"hidden_size": n} if "hidden_size" in core_arguments(name) else {}))
+    size: dict[str, Any] = {"hidden_size": n} if "hidden_size" in core_arguments(name) else {}
+    return make_core(name, n, **size)
 
 
 def _lanes(core: RecurrentCore, size: Size) -> tuple[Callable[[], None], Callable[[], None]]:

@@ -54,8 +54,9 @@ def _model(name: str, n_envs: int, arguments: argparse.Namespace) -> Any:
         return PlasticPPO("MlpPolicy", env, policy_kwargs=policy_kwargs, **settings)
     from sb3_contrib import RecurrentPPO
 
-    policy_kwargs = {"lstm_hidden_size": arguments.hidden_size, "shared_lstm": True, "enable_critic_lstm": False}
-    return RecurrentPPO("MlpLstmPolicy", env, policy_kwargs=policy_kwargs, **settings)
+    size: int = arguments.hidden_size
+    settings["policy_kwargs"] = {"lstm_hidden_size": size, "shared_lstm": True, "enable_critic_lstm": False}
+    return RecurrentPPO("MlpLstmPolicy", env, **settings)
 
 
 class Clock(BaseCallback):

@@ -205,7 +205,8 @@ def _draw(run: Folder, claim: Claim, quick: bool, file: Path) -> None:
     tests = {"test images": claim.test, **({} if quick else claim.tests)}
     settings = {name: {**run.env_kwargs, **test} for name, test in tests.items()}
     recall.draw_recall(model, run.env_id, settings, file.with_name(f"{file.stem}-episodes.png"))
-    alpha = model.policy.core.plasticity().get("alpha")
+    policy: Any = model.policy
+    alpha = policy.core.plasticity().get("alpha")
     if alpha is not None and alpha.dim() == 2:
         recall.draw_memory(model, run.env_id, settings["test images"], file.with_name(f"{file.stem}-memory.png"))
 

@@ -107,7 +107,7 @@ def train_run(run: Run, runs: Path, here: str) -> Path:
             facts = {"folder": str(found.parents[1].relative_to(folder)), "attempts": attempts(folder)}
             write_whole(folder / FINISHED, json.dumps(facts))
     facts = finished(folder) or {}
-    return folder / facts["folder"]
+    return folder / str(facts["folder"])
 
 
 def _command(run: Run, folder: Path) -> list[str]:

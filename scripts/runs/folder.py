@@ -87,6 +87,7 @@ class Run:
             UsageError: that cannot be done.
         """
         check_name(f"algorithm of run {str(self.folder)!r}", self.algo, ALGORITHMS)
+        cls: Any
         (cls,) = algorithms(self.algo)
         try:
             if self.trusted:

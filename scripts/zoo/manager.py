@@ -55,7 +55,7 @@ def register_algorithms() -> None:
     rl_zoo3.ALGOS.update(zip(OURS, algorithms(*OURS), strict=True))
     for name in OURS:
         HYPERPARAMS_SAMPLER[name] = sample_hyperparams
-        HYPERPARAMS_CONVERTER[name] = found_hyperparams
+        HYPERPARAMS_CONVERTER[name] = found_hyperparams  # type: ignore[assignment]
 
 
 def train(args: argparse.Namespace) -> None:

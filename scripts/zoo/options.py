@@ -81,7 +81,7 @@ class TrainParser(argparse.ArgumentParser):
     def __init__(self) -> None:
         super().__init__(prog="plastic-rl train", allow_abbrev=False)
 
-    def add_argument(self, *flags: str, **how: Any) -> Any:  # type: ignore[override]
+    def add_argument(self, *flags: str, **how: Any) -> Any:
         """Add an option as the Zoo says, but with our default, if there is one."""
         name = flags[-1]
         if name in DEFAULTS:
@@ -162,7 +162,7 @@ def make_parser() -> TrainParser:
         pass
 
     class Stopping(TrainParser):
-        def parse_args(self, *_: Any) -> Any:
+        def parse_args(self, *_: Any) -> Any:  # type: ignore[override]
             raise DeclaredError(self)
 
     try:

@@ -85,7 +85,8 @@ def _recurrent_forward(rule: Rule, starts: Tensor, x: Inputs, trains: bool) -> t
 
 def _segment_of_recurrent(rule: Rule, x: Inputs) -> int:
     trace_bytes = len(_traces(x)) * size_of(x.drive) * x.drive.dtype.itemsize
-    return segment_length(*x.drive.shape[:2], trace_bytes, rule.limit is not None)
+    n_steps, batch, _ = x.drive.shape
+    return segment_length(n_steps, batch, trace_bytes, rule.limit is not None)
 
 
 def _recurrent_backward(
