@@ -46,13 +46,13 @@ print(reference_returns("plastic_rl/PatternRecall-v0"))
 # -----
 # ``PlasticPPO`` is the PPO of Stable-Baselines3 with a recurrent policy.
 # ``core`` names the recurrent network, and ``core_kwargs`` are its arguments.
-# ``plastic_memory`` is a plastic layer on a GRU.
+# ``plastic_memory`` is a plastic layer on an LSTM.
 # ``hyperparameters`` returns tuned values for this task. Among them is ``n_steps``: a rollout is one whole episode.
 
 folder = tempfile.mkdtemp()
 envs = make_vec_env("plastic_rl/PatternRecall-v0", n_envs=256, seed=0, monitor_dir=folder)
 settings = hyperparameters("plastic_ppo", "plastic_rl/PatternRecall-v0")
-settings["policy_kwargs"] = dict(core="plastic_memory", core_kwargs=dict(hidden_size=64, controller="gru"))
+settings["policy_kwargs"] = dict(core="plastic_memory", core_kwargs=dict(hidden_size=64))
 model = PlasticPPO(env=envs, seed=0, device="cpu", **settings)
 model.learn(150_000)
 
