@@ -52,7 +52,12 @@ def assert_acts_alike(model, env, path, original=None):
         observations, _, starts, _ = env.step(actions)
 
 
-@pytest.mark.parametrize("core", registered_cores())
+# One core of each kind of state here, the others among the slow tests: an export takes seconds.
+FAST_CORES = ("plastic_memory", "retroactive", "lstm")
+CORES = [c if c in FAST_CORES else pytest.param(c, marks=pytest.mark.slow) for c in registered_cores()]
+
+
+@pytest.mark.parametrize("core", CORES)
 def test_every_core(core, tmp_path):
     env = make_sb3_vec_env(lambda: Echo(length=LENGTH), N_ENVS)
     model = learned(env, core=core)
