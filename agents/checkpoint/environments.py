@@ -75,7 +75,7 @@ class _Own:
             layer.set_state(saved["episode"])
 
 
-def _gymnasium(layer: Layer, *names: str) -> dict[type, Layer]:
+def _gymnasium(layer: Layer, *names: str) -> dict[type | str, Layer]:
     """Return rows for wrappers that this version of Gymnasium has, single and vector ones."""
     found = [getattr(home, name, None) for home in (gymnasium.wrappers, gymnasium.wrappers.vector) for name in names]
     return {cls: layer for cls in found if cls is not None}
@@ -84,7 +84,8 @@ def _gymnasium(layer: Layer, *names: str) -> dict[type, Layer]:
 _STATISTICS = ("episode_count", "time_queue", "return_queue", "length_queue")
 _RUNNING = ("episode_returns", "episode_lengths")
 
-LAYERS: dict[type, Layer] = {
+# By class, or by the full name of a class in a package that this one does not import.
+LAYERS: dict[type | str, Layer] = {
     DummyVecEnv: Layer(episode=("reset_infos",)),
     GymVectorEnv: Layer(episode=("reset_infos",)),
     VecCheckNan: Layer(),
@@ -108,7 +109,9 @@ LAYERS: dict[type, Layer] = {
         (*_RUNNING, "prev_dones"), _STATISTICS, (("episode_start_times", time.perf_counter),)
     ),
     **_gymnasium(Layer(lasting=("obs_rms",)), "NormalizeObservation"),
-    **_gymnasium(Layer(("_elapsed_steps",)), "TimeLimit"),
+    # RL Baselines3 Zoo puts this one into Gymnasium when it is imported.
+    "rl_zoo3.gym_patches.PatchedTimeLimit": Layer(("_elapsed_steps",)),
+    "gymnasium.wrappers.common.TimeLimit": Layer(("_elapsed_steps",)),
     **_gymnasium(Layer(("_has_reset",)), "OrderEnforcing"),
     **_gymnasium(Layer(("autoreset",)), "Autoreset"),
     **_gymnasium(Layer(("timesteps",)), "TimeAwareObservation"),
@@ -196,8 +199,9 @@ def _beneath(layer: Any) -> list[Any]:
 
 def _row(layer: Any) -> Layer | _Own | None:
     """Return how a layer is saved; None where nobody says what changes in it."""
-    if type(layer) in LAYERS:
-        return LAYERS[type(layer)]
+    for key in (type(layer), _name(layer)):
+        if key in LAYERS:
+            return LAYERS[key]
     for cls in type(layer).__mro__:
         if {"state", "set_state"} <= vars(cls).keys():
             return _Own() if any(base.__module__.startswith("plastic_rl.") for base in cls.__mro__) else None

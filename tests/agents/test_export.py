@@ -157,7 +157,7 @@ def test_what_cannot_be_exported_is_named(tmp_path):
     policy = PlasticPPO("MlpPolicy", VecFrameStack(env, 2), device="cpu").policy
     with pytest.raises(ValueError, match=r"path must end in \.onnx or \.pt2, not 'policy\.h5'"):
         export_policy(policy, tmp_path / "policy.h5")
-    with pytest.raises(ValueError, match=r"normalisation must be of observations as the policy reads them, \(4,\)"):
+    with pytest.raises(ValueError, match=r"normalization must be of observations as the policy reads them, \(4,\)"):
         SingleStep(policy, env)
     with pytest.raises(ValueError, match="policy must be on the CPU, not on meta"):
         SingleStep(MlpPolicy(env.observation_space, env.action_space, lambda _: 0.1).to("meta"))

@@ -187,8 +187,11 @@ def test_other_environments_have_no_score():
 
 @pytest.mark.parametrize("mode", AutoresetMode)
 @pytest.mark.parametrize("limit", [None, -1, 1, 3, 5, 9])
-def test_a_time_limit_is_that_of_gymnasium(mode, limit):
+def test_a_time_limit_is_that_of_gymnasium(mode, limit, monkeypatch):
     """Also at the very end of an episode, where `terminated` and `truncated` come together."""
+    # RL Baselines3 Zoo, where another test has imported it, puts a time limit of its own into Gymnasium.
+    own = next(cls for cls in gym.wrappers.TimeLimit.__mro__ if cls.__module__.startswith("gymnasium"))
+    monkeypatch.setattr(gym.wrappers, "TimeLimit", own)
     spec = gym.spec("plastic_rl/ColourBandit-v0")
     limited = {} if limit is None else {"max_episode_steps": limit}
     vector = gym.make_vec(spec, 3, autoreset_mode=mode, episode_steps=5, **limited)
