@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from plastic_rl.agents.checkpoint import checkpoints, read
+from plastic_rl.scripts import UsageError
 from plastic_rl.scripts.runs.folder import open_run
 from plastic_rl.scripts.runs.monitor import read_results
 from plastic_rl.scripts.zoo.distributed import check_shares
@@ -106,14 +107,12 @@ def test_steps_are_those_of_all_and_each_life_written_stands_for_two(whole):
     assert len(result.training.returns) == 400
 
 
-def test_each_lives_lives_of_its_own_with_parameters_of_all(whole):
+def test_each_has_episodes_of_its_own_and_parameters_of_all(whole):
     state = read(checkpoints(next(whole[0].glob("plastic_ppo/*")) / "checkpoints")[-1])
     (other,) = state["others"]
     assert state["counters"]["num_timesteps"] == 8000 - 80
     assert not torch.equal(state["rollout"]["states"][0], other["rollout"]["states"][0])
     assert not torch.equal(state["generators"]["torch"], other["generators"]["torch"])
-    first, second = (part["environment"]["VecNormalize"]["returns"][0] for part in (state, other))
-    assert first == second
 
 
 @pytest.mark.slow
@@ -201,10 +200,8 @@ def test_two_nodes_and_a_job_that_is_started_again(whole, tmp_path):
         (4, {"target_kl": 0.1}, "target_kl must be None in a training over many processes, not 0.1"),
     ],
 )
-def test_what_cannot_be_shared_out_is_one_line_and_exit_code_2(n_envs, hyperparams, message, monkeypatch, capsys):
+def test_what_cannot_be_shared_out_is_refused(n_envs, hyperparams, message, monkeypatch):
     monkeypatch.setattr("plastic_rl.agents.distributed.world_size", lambda: 2)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-    with pytest.raises(SystemExit) as left:
+    with pytest.raises(UsageError, match=message):
         check_shares(n_envs, hyperparams, "cpu")
-    assert left.value.code == 2
-    assert capsys.readouterr().err == f"error: {message}\n"
