@@ -92,3 +92,10 @@ def test_compiling_is_announced_once_and_kept_on_disk(tmp_path):
         for _ in range(2)
     ]
     assert said == [1, 0]
+
+
+def test_without_compilation_another_backend_is_taken():
+    code = "import torch; from plastic_rl import make_core; core = make_core('plastic_memory', 3, hidden_size=4);"
+    code += "x = torch.ones(2, 1, 3); core(x)[0].sum().backward();"
+    code += "core.step(x[0], core.initial_state(1), x[0, :, 0] > 2)"
+    subprocess.run([sys.executable, "-c", code], check=True, env=_environment(NUMBA_DISABLE_JIT="1"))

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import numba
 import numpy as np
 import torch
 from torch import Tensor
@@ -23,6 +24,8 @@ _CACHE_BYTES = 6 * 2**20
 def obstacle(arguments: ScanArguments) -> str | None:
     """Say why these arguments cannot be run here, or return None."""
     a = arguments
+    if numba.config.DISABLE_JIT:
+        return "NUMBA_DISABLE_JIT is set, and nothing is compiled"
     if a.drive.device.type != "cpu":
         return f"it runs on the CPU, and the tensors are on {a.drive.device}"
     if a.drive.dtype not in (torch.float32, torch.float64):
