@@ -258,7 +258,8 @@ def test_a_sweep_here_finishes_every_run_and_runs_none_again(tmp_path, capsys):
     assert "2 runs, 2 of them finished before" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("n_runs", [2, pytest.param(24, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("n_runs", [2, 24])
 def test_with_a_worker_of_ray_killed_every_run_is_finished_once(n_runs, tmp_path):
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'plastic_rl[sweep]'")
     file = tmp_path / "sweep.yaml"
