@@ -55,19 +55,32 @@ def _part(arrays, i):
 @called
 def load_block(matrix, n_columns, first, block):
     """Copy columns from `first` on of a flat (K, n_columns) matrix into a block, whose padding becomes zero."""
-    width = VECTORS * lanes_of(block)
-    block[:] = 0
-    for i in range(matrix.size // n_columns):
-        for j in range(min(width, n_columns - first)):
-            block[i * width + j] = matrix[i * n_columns + first + j]
+    lanes = lanes_of(block)
+    width = VECTORS * lanes
+    rows = matrix.size // n_columns
+    block[rows * width :] = 0
+    if first + width <= n_columns:
+        for i in range(rows):
+            for j in range(0, width, lanes):
+                store(block, i * width + j, load(matrix, i * n_columns + first + j))
+        return
+    for i in range(rows):
+        for j in range(width):
+            block[i * width + j] = matrix[i * n_columns + first + j] if first + j < n_columns else 0
 
 
 @called
 def store_block(block, n_columns, first, matrix):
     """Copy a block into columns from `first` on of a flat (K, n_columns) matrix."""
-    width = VECTORS * lanes_of(block)
+    lanes = lanes_of(block)
+    width = VECTORS * lanes
+    if first + width <= n_columns:
+        for i in range(matrix.size // n_columns):
+            for j in range(0, width, lanes):
+                store(matrix, i * n_columns + first + j, load(block, i * width + j))
+        return
     for i in range(matrix.size // n_columns):
-        for j in range(min(width, n_columns - first)):
+        for j in range(n_columns - first):
             matrix[i * n_columns + first + j] = block[i * width + j]
 
 
