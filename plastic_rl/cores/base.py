@@ -154,3 +154,8 @@ def reset_where(episode_starts: Tensor, state: State) -> State:
     return tuple(
         tensor.masked_fill(episode_starts.view(-1, *[1] * (tensor.dim() - 1)), 0) for tensor in state
     )
+
+
+def clamped_rate(eta: Tensor) -> Tensor:
+    """Return a plasticity rate kept in [0, 1], beyond which traces grow without bound; its gradient is eta's own."""
+    return eta + (eta.clamp(0, 1) - eta).detach()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from plastic_rl.arguments import check_choice, check_integer, check_number
-from plastic_rl.cores.base import MOST_UNITS, RecurrentCore, State
+from plastic_rl.cores.base import MOST_UNITS, RecurrentCore, State, clamped_rate
 from plastic_rl.ops import Rule, get_rule, plastic_scan, plastic_step
 from plastic_rl.ops.rules import modulation
 from plastic_rl.ops.scan import check_backend
@@ -103,7 +103,7 @@ class PlasticCore(RecurrentCore):
         """The plasticity rate kept in [0, 1], beyond which traces grow without bound; its gradient is eta's own."""
         if self.eta is None:
             return None
-        return self.eta + (self.eta.clamp(0, 1) - self.eta).detach()
+        return clamped_rate(self.eta)
 
     def forward(self, inputs: Tensor, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
         """Run the layer over a sequence; see `RecurrentCore.forward`."""

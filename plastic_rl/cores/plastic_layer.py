@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from plastic_rl.cores.base import State
+from plastic_rl.cores.base import State, clamped_rate
 from plastic_rl.cores.labelled import LabelledCore
 from plastic_rl.ops import Rule, get_rule
 
@@ -68,7 +68,7 @@ class PlasticLayer(LabelledCore):
     def advance(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Take one step; see `LoopCore.advance`."""
         features, labels = self._split(inputs)
-        rate = self.eta + (self.eta.clamp(0, 1) - self.eta).detach()
+        rate = clamped_rate(self.eta)
         connections = self.alpha * state[0]
         if self.weight is not None:
             connections = connections + self.weight

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from plastic_rl.arguments import check_integer
-from plastic_rl.cores.base import MOST_UNITS, State
+from plastic_rl.cores.base import MOST_UNITS, State, clamped_rate
 from plastic_rl.cores.loop import LoopCore
 from plastic_rl.ops import Rule, get_rule
 
@@ -84,7 +84,7 @@ class PlasticLSTM(LoopCore):
         return hidden, (hidden, cell, *written)
 
     def _rate(self) -> Tensor | None:
-        return None if self.eta is None else self.eta + (self.eta.clamp(0, 1) - self.eta).detach()
+        return None if self.eta is None else clamped_rate(self.eta)
 
     def plasticity(self) -> dict[str, Tensor]:
         """Return the recurrent `weight` into the cells, its `alpha`, and `eta` where the rule has one."""

@@ -1,19 +1,17 @@
 """A plastic memory on a controller: connections that are read with what the agent sees now."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from plastic_rl.arguments import check_choice, check_integer, check_number
-from plastic_rl.cores.base import MOST_UNITS, RecurrentCore, State
+from plastic_rl.cores.base import MOST_UNITS, RecurrentCore, State, clamped_rate
 from plastic_rl.cores.stacked import Layer, make_layer
 from plastic_rl.ops import Rule, get_rule, plastic_scan, plastic_step
 from plastic_rl.ops.scan import check_backend
-
-Call = Any
 
 
 class PlasticMemory(RecurrentCore):
@@ -112,7 +110,7 @@ class PlasticMemory(RecurrentCore):
     @property
     def rate(self) -> Tensor | None:
         """The plasticity rate kept in [0, 1]; its gradient is eta's own."""
-        return None if self.eta is None else self.eta + (self.eta.clamp(0, 1) - self.eta).detach()
+        return None if self.eta is None else clamped_rate(self.eta)
 
     def forward(self, inputs: Tensor, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
         """Run the core over a sequence; see `RecurrentCore.forward`."""
@@ -138,7 +136,7 @@ class PlasticMemory(RecurrentCore):
         return self._run("pure_step", scan_one, "reference", inputs, state, episode_starts)
 
     def _run(
-        self, method: str, scan: Call, backend: str | None, inputs: Tensor, state: State, episode_starts: Tensor
+        self, method: str, scan: Callable, backend: str | None, inputs: Tensor, state: State, episode_starts: Tensor
     ) -> tuple[Tensor, State]:
         """Run the controller with one of its methods, and the memory with a scan or a step."""
         own, seen, hidden = state[: self.n_controller_states], inputs, None
