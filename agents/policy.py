@@ -147,7 +147,10 @@ class PlasticActorCriticPolicy(ActorCriticPolicy):
                 raise ValueError(f"readout={self.readout} needs a core of {wanted} outputs, one a logit, not {given}")
             self.action_net = _Scale(self.readout)
         # Replaces SB3's: `action_net` may be another layer now, and the core's parameters have own learning rates.
-        self.optimizer = self.optimizer_class(self._parameter_groups(), lr=lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]
+        arguments = self.optimizer_kwargs
+        if self.optimizer_class is torch.optim.Adam and self.device.type in ("cpu", "cuda"):
+            arguments = {"fused": True, **arguments}  # one pass over all parameters; else a tenth of small updates
+        self.optimizer = self.optimizer_class(self._parameter_groups(), lr=lr_schedule(1), **arguments)  # type: ignore[call-arg]
         self._watch_optimizer()
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
@@ -225,9 +228,13 @@ class PlasticActorCriticPolicy(ActorCriticPolicy):
             Actions (B, ...), values (B, 1), log-probabilities (B,), and the new state.
         """
         actor, critic, state = self._step(obs, state, episode_starts)
-        distribution = self._get_action_dist_from_latent(self.mlp_extractor.forward_actor(actor))
-        actions = distribution.get_actions(deterministic=deterministic)
-        log_probs = distribution.log_prob(actions)
+        latent = self.mlp_extractor.forward_actor(actor)
+        if type(self.action_dist) is CategoricalDistribution:
+            actions, log_probs = _choose(self.action_net(latent), deterministic)
+        else:
+            distribution = self._get_action_dist_from_latent(latent)
+            actions = distribution.get_actions(deterministic=deterministic)
+            log_probs = distribution.log_prob(actions)
         values = self.value_net(self.mlp_extractor.forward_critic(critic))
         return actions.reshape((-1, *(self.action_space.shape or ()))), values, log_probs, state
 
@@ -340,6 +347,17 @@ class PlasticActorCriticPolicy(ActorCriticPolicy):
         if self.squash_output:
             return self.unscale_action(actions)
         return np.clip(actions, self.action_space.low, self.action_space.high)
+
+
+def _choose(logits: Tensor, deterministic: bool) -> tuple[Tensor, Tensor]:
+    """Return choices (B,) and their log-probabilities, as SB3's distribution does in three times the time.
+
+    The choice with the least waiting time is one of those probabilities where times are exponential with them as rates.
+    """
+    log_probs = torch.log_softmax(logits, -1)
+    rates = log_probs if deterministic else log_probs - torch.empty_like(logits).exponential_().log_()
+    actions = rates.argmax(-1)
+    return actions, log_probs.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
 
 
 def _scale_learning_rates(optimizer: torch.optim.Optimizer, *_: Any) -> None:

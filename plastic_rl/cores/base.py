@@ -158,4 +158,6 @@ def reset_where(episode_starts: Tensor, state: State) -> State:
 
 def clamped_rate(eta: Tensor) -> Tensor:
     """Return a plasticity rate kept in [0, 1], beyond which traces grow without bound; its gradient is eta's own."""
+    if not torch.is_grad_enabled():
+        return eta.clamp(0, 1)
     return eta + (eta.clamp(0, 1) - eta).detach()

@@ -143,17 +143,18 @@ class PlasticMemory(RecurrentCore):
         if self.controller is not None:
             hidden, own = getattr(self.controller, method)(inputs, own, episode_starts)
             seen = torch.cat([inputs, hidden], -1)
-        drive, query, key, signal = self.input_map(seen).split(list(self.sizes.values()), -1)
-        n_signals = self.sizes["modulation"]
-        signal = torch.tanh(signal)
+        n, n_signals = self.sizes["drive"], self.sizes["modulation"]
+        mapped = self.input_map(seen)
+        drive = mapped[..., :n]
+        query, key, signal = torch.tanh(mapped[..., n:]).split(list(self.sizes.values())[1:], -1)
         rate, parameters = self.rate, dict(self.rule_parameters.items())
         if n_signals and not self.rule.uses_eta:
             assert rate is not None
-            parameters, rate = {"fan_out": rate.expand(self.weight.shape[1])}, None
+            parameters, rate = {"fan_out": rate.expand(n)}, None
         content, traces = scan(
             drive, self.weight, self.alpha, rate, state[self.n_controller_states + n_signals :], episode_starts,
-            rule=self.rule, parameters=parameters, backend=backend, query=torch.tanh(query),
-            key=torch.tanh(key) if self.sizes["key"] else None,
+            rule=self.rule, parameters=parameters, backend=backend, query=query,
+            key=key if self.sizes["key"] else None,
             modulation=signal.squeeze(-1) if n_signals else None,
         )  # fmt: skip
         last = signal[-1] if signal.dim() == 3 else signal
