@@ -52,7 +52,7 @@ class PlasticPPO(RecurrentRollouts, PPO):
         stats_window_size: episodes over which logged returns are averaged.
         tensorboard_log: folder for TensorBoard; None writes nothing.
         policy_kwargs: beside SB3's, `core` and `core_kwargs`; see `PlasticActorCriticPolicy`. Default: the core
-            `plastic_memory` with 64 units on a GRU, the one that learns the tasks of this package with least tuning.
+            `plastic_memory` with 64 units on an LSTM, the one that learns the tasks of this package with least tuning.
         verbose: 0 prints nothing, 1 a table for each rollout, 2 more.
         seed: of parameters, actions, minibatches and environments.
         device: `"auto"`, `"cpu"`, `"cuda"`, ....
