@@ -2,7 +2,9 @@
 
 import os
 
+import compared_scans
 import pytest
+import test_query
 import torch
 
 from plastic_rl.ops import RULES, plastic_scan
@@ -52,6 +54,33 @@ def test_agrees_with_the_reference(make_layer, tensors_of, monkeypatch, rule, la
     tensors = tensors_of(layer)
     expected = results(layer, tensors, "reference")
     torch.testing.assert_close(results(layer, tensors, "triton"), expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("tile", [4096, 16])
+@pytest.mark.parametrize(
+    ("alpha", "keys", "sizes"),
+    [
+        ("per_connection", "separate", (7, 2, 5, 6)),
+        ("shared", "shared", (1, 2, 3, 7)),
+        ("none", "separate", (4, 2, 3, 5)),
+        ("per_connection", "separate", (10, 2, 8, 3)),
+    ],
+)
+@pytest.mark.parametrize("rule", RULES)
+def test_a_layer_with_queries_agrees_with_the_reference(monkeypatch, rule, alpha, keys, sizes, tile):
+    monkeypatch.setattr(triton_backend, "TILE_ELEMENTS", tile)
+    layer = on_device(test_query.make_memory(rule, *sizes, alpha=alpha, keys=keys))
+    tensors = test_query.tensors_of(layer)
+    expected = compared_scans.results(layer, tensors, "reference")
+    compared_scans.assert_close(compared_scans.results(layer, tensors, "triton"), expected, 1e-9)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_layer_with_queries_in_float32(rule):
+    layer = on_device(test_query.make_memory(rule, 9, 2, 6, 19, dtype=torch.float32))
+    exact = on_device(test_query.make_memory(rule, 9, 2, 6, 19))
+    expected = compared_scans.results(exact, test_query.tensors_of(exact), "reference")
+    compared_scans.assert_close(compared_scans.results(layer, test_query.tensors_of(layer), "triton"), expected, 1e-4)
 
 
 def assert_near(layer, tensors, tolerance):

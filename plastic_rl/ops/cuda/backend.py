@@ -42,14 +42,12 @@ def obstacle(arguments: ScanArguments) -> str | None:
         return missing
     if dtype not in (torch.float32, torch.float64):
         return f"it computes in float32 or float64, not {dtype}"
-    if not arguments.recurrent:
-        return "it knows recurrent layers only, not a query"
     return autograd.obstacle(arguments)
 
 
 def scan(arguments: ScanArguments) -> tuple[Tensor, State]:
     """Run the layer over a sequence; see `autograd.scan`."""
-    return autograd.scan(KERNELS, arguments)
+    return autograd.scan(RECURRENT if arguments.recurrent else MEMORY, arguments)
 
 
 def _tiling(n: int, batch: int, device: torch.device) -> dict[str, int]:
@@ -155,10 +153,77 @@ def _backward(
     )  # fmt: skip
 
 
-KERNELS = autograd.Kernels(_forward, _backward)
+def _memory_tiling(x: Inputs) -> dict[str, int]:
+    """Return rows and columns of a program's part of the trace, which it keeps in registers."""
+    rows, n = 1 << (x.query.shape[2] - 1).bit_length(), x.drive.shape[2]
+    return {"ROWS": rows, "COLS": max(1, min(1 << (n - 1).bit_length(), TILE_ELEMENTS // rows))}
 
 
-def _layer(x: Inputs) -> tuple[Tensor, ...]:
+def _memory_inputs(x: Inputs, starts: Tensor) -> tuple[Tensor, ...]:
+    """Return query, key, M(t) and episode starts, then alpha, eta and the fan-out, as the kernels read them."""
+    signals = x.drive.new_zeros(x.drive.shape[:2]) if x.modulation is None else x.modulation
+    _, alpha, eta, _, _, fan_out, _, _ = _layer(x._replace(weight=x.alpha), x.query.shape[2])
+    tensors = (x.query, x.key, signals, starts.to(torch.int8), alpha, eta, fan_out)
+    return tuple(tensor.contiguous() for tensor in tensors)
+
+
+def _memory_forward(rule: Rule, starts: Tensor, x: Inputs, trains: bool) -> tuple[Tensor, State, State]:
+    from plastic_rl.ops.cuda import memory
+
+    n_steps, batch, n = x.drive.shape
+    k, every = x.query.shape[2], _segment(n_steps)
+    n_segments = -(-n_steps // every) if trains else 0
+    traces = torch.stack([trace for trace in (x.trace, x.eligibility) if trace is not None]).contiguous()
+    activity = torch.empty_like(x.drive, memory_format=torch.contiguous_format)
+    checkpoints = x.drive.new_empty(len(traces), n_segments, batch, k, n)
+    tiling, (*sequences, alpha, eta, fan_out) = _memory_tiling(x), _memory_inputs(x, starts)
+    with torch.cuda.device_of(x.drive):
+        memory.forward[(batch, -(-n // tiling["COLS"]))](
+            x.drive.contiguous(), *sequences, traces, alpha, eta, fan_out, activity, checkpoints,
+            n_steps, batch, k, n, every, n_segments, RULE=rule.code, **tiling, **_options(tiling),
+        )  # fmt: skip
+    return activity, tuple(trace.clone() for trace in traces), (checkpoints,)
+
+
+def _memory_backward(
+    rule: Rule,
+    starts: Tensor,
+    x: Inputs,
+    saved: tuple[Tensor, ...],
+    activity: Tensor,
+    activity_gradient: Tensor,
+    trace_gradients: tuple[Tensor | None, ...],
+) -> Inputs:
+    from plastic_rl.ops.cuda import memory
+
+    (checkpoints,) = saved
+    n_steps, batch, n = activity.shape
+    k, every, tiling = x.query.shape[2], _segment(n_steps), _memory_tiling(x)
+    adjoints = torch.stack([activity.new_zeros(batch, k, n) if g is None else g for g in trace_gradients]).contiguous()
+    traces = activity.new_empty(len(adjoints), every, batch, k, n)
+    programs = -(-n // tiling["COLS"])
+    drive = torch.empty_like(activity)
+    shared = [activity.new_empty(programs, n_steps, batch, *shape) for shape in ((k,), (k,), ())]
+    own = [activity.new_empty(batch, *shape) for shape in ((k, n), (n,), (n,))]
+    *sequences, alpha, eta, fan_out = _memory_inputs(x, starts)
+    with torch.cuda.device_of(activity):
+        memory.backward[(batch, programs)](
+            activity, *sequences, checkpoints, traces, adjoints, activity_gradient.contiguous(), alpha, eta, fan_out,
+            drive, *shared, *own, n_steps, batch, k, n, every, checkpoints.shape[1],
+            RULE=rule.code, **tiling, **_options(tiling),
+        )  # fmt: skip
+    query, key, modulation, alpha, eta, fan_out = (gradient.sum(0) for gradient in (*shared, *own))
+    return Inputs(
+        drive=drive, alpha=alpha, eta=eta, fan_out=fan_out, query=query, key=key, modulation=modulation,
+        **dict(zip(("trace", "eligibility"), adjoints, strict=False)),
+    )  # fmt: skip
+
+
+RECURRENT = autograd.Kernels(_forward, _backward)
+MEMORY = autograd.Kernels(_memory_forward, _memory_backward)
+
+
+def _layer(x: Inputs, n_rows: int | None = None) -> tuple[Tensor, ...]:
     drive, n = x.drive, x.drive.shape[2]
 
     def vector(tensor: Tensor | None, missing: float = 0.0) -> Tensor:
@@ -166,7 +231,7 @@ def _layer(x: Inputs) -> tuple[Tensor, ...]:
 
     return (
         x.weight.contiguous(),
-        x.alpha.expand(n, n).contiguous(),
+        x.alpha.expand(n_rows or n, n).contiguous(),
         vector(x.eta),
         vector(x.modulation_weight),
         drive.new_zeros(()) if x.modulation_bias is None else x.modulation_bias,
