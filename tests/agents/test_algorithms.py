@@ -42,7 +42,6 @@ def test_saves_and_loads(algorithm, tmp_path):
     model = make_model(algorithm)
     model.learn(40)
     model.save(tmp_path / "model")
-    assert (tmp_path / "model.zip").stat().st_size < 2e6
     loaded = algorithm.load(tmp_path / "model", device="cpu")
     observation = model.env.reset()
     for _ in range(2):
