@@ -146,7 +146,8 @@ def plastic_scan(
         return drive.clone(), tuple(s.clone() for s in arguments.state)
     # With autocast, which would round weights and reads, backends would not agree. To switch it off takes time.
     device = drive.device.type
-    with torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext():
+    precise: Any = torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
+    with precise:
         activity, state = chosen.scan(arguments)
     return activity.to(drive.dtype), state
 
@@ -200,6 +201,7 @@ def plastic_step(
         if arguments.form is not None:
             _chosen[key_of_choice] = chosen
     device = drive.device.type
-    with torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext():
+    precise: Any = torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
+    with precise:
         activity, state = (chosen.step or chosen.scan)(arguments)
     return activity[0].to(drive.dtype), state
