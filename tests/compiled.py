@@ -13,7 +13,8 @@ KINDS = [(dtype, *layer) for layer in LAYERS for dtype in ("float32", "float64")
 def compile_in_processes() -> None:
     """Compile all, two at a time."""
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
-        list(pool.map(compile_kind, *zip(*KINDS, strict=True)))
+        for kind in KINDS:  # what cannot be compiled fails in its own test
+            pool.submit(compile_kind, *kind)
 
 
 def compile_kind(dtype: str, core_name: str, arguments: dict[str, str]) -> None:
