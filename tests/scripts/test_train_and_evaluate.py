@@ -1,11 +1,6 @@
 """The commands `train` and `evaluate`, end to end on small mazes."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 
 import gymnasium as gym
 import numpy as np
@@ -13,7 +8,7 @@ import pytest
 
 from plastic_rl.agents import PlasticPPO
 from plastic_rl.scripts import evaluate, train
-from tests.scripts.small_runs import GRU, MAZE, PARAMS, refusal, trained
+from tests.scripts.small_runs import GRU, PARAMS, refusal, trained
 
 NAME = "plastic_rl-Maze-v0"
 
@@ -113,28 +108,6 @@ def test_what_cannot_be_is_one_line_and_leaves_nothing(arguments, message, tmp_p
     folder = tmp_path / "runs"
     assert message in refusal(capsys, train.main, ["-f", folder, "-tb", folder / "tb", *arguments])
     assert not folder.exists()
-
-
-def test_ctrl_c_saves_the_model_and_says_where(tmp_path):
-    flags = [*MAZE, *PARAMS, *GRU, "-f", str(tmp_path / "runs"), "-tb", "", "-n", "1e8", "--verbose", "0"]
-    command = [sys.executable, "-m", "plastic_rl.scripts.train", *flags]
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        # A shell starts its background jobs, and all that they start, without it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    monitor = tmp_path / "runs" / "plastic_ppo" / "plastic_rl-Maze-v0_1" / "0.monitor.csv"
-    deadline = time.monotonic() + 120
-    while not (monitor.exists() and monitor.stat().st_size > 500) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 0
-    assert f"Saving to {monitor.parent}" in output
-    assert (monitor.parent / "plastic_rl-Maze-v0.zip").exists()
 
 
 def test_evaluate_prints_and_writes_figures(gru_run, capsys):
