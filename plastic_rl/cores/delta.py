@@ -27,6 +27,14 @@ class DeltaCore(LoopCore):
 
     Source: Schlag, Irie & Schmidhuber (2021), "Linear transformers are secretly fast weight programmers"; the recurrent
     form is that of Irie et al. (2021), "Going beyond linear transformers with recurrent fast weight programmers".
+
+    Example:
+        >>> import torch
+        >>> from plastic_rl.cores import DeltaCore
+        >>> core = DeltaCore(input_size=3, hidden_size=8)
+        >>> outputs, state = core(torch.zeros(5, 2, 3))
+        >>> outputs.shape
+        torch.Size([5, 2, 8])
     """
 
     def __init__(self, input_size: int, hidden_size: int = 100, layer_norm: bool = False) -> None:

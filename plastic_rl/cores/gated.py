@@ -70,14 +70,28 @@ class GatedCore(RecurrentCore):
 
 
 class GRUCore(GatedCore):
-    """A gated recurrent unit layer (Cho et al., 2014). Its state is its output."""
+    """A gated recurrent unit layer (Cho et al., 2014). Its state is its output.
+
+    Example:
+        >>> from plastic_rl import make_core
+        >>> core = make_core("gru", input_size=3, hidden_size=8)
+        >>> core.output_size
+        8
+    """
 
     network_class = nn.GRU
     n_states = 1
 
 
 class LSTMCore(GatedCore):
-    """A long short-term memory layer (Hochreiter & Schmidhuber, 1997). Its state is its output and its cell."""
+    """A long short-term memory layer (Hochreiter & Schmidhuber, 1997). Its state is its output and its cell.
+
+    Example:
+        >>> from plastic_rl import make_core
+        >>> core = make_core("lstm", input_size=3, hidden_size=8)
+        >>> core.output_size
+        8
+    """
 
     network_class = nn.LSTM
     n_states = 2

@@ -9,7 +9,6 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 # True: README.md, the other files of the root and every docstring of the package are checked, too.
 EVERYWHERE = True
-GENERATED = {DOCS / "gallery.md"}  # written by the gallery's maker, whose words are checked as a docstring
 
 sys.path.insert(0, str(DOCS / "_ext"))  # the site's own extensions
 
@@ -18,7 +17,7 @@ def pages() -> list[Path]:
     """Return the Markdown files that users read."""
     found = [path for path in DOCS.rglob("*.md") if not {"_build", "generated"} & set(path.relative_to(DOCS).parts)]
     root = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")] if EVERYWHERE else []
-    return sorted(set(found) - GENERATED) + root
+    return sorted(found) + root
 
 
 def tutorials() -> list[Path]:
