@@ -4,6 +4,10 @@ import os
 
 import pytest
 import torch
+from compared_scans import assert_close
+from compared_scans import results as named_results
+from test_query import make_memory
+from test_query import tensors_of as tensors_of_memory
 
 from plastic_rl.ops import RULES, plastic_scan
 from plastic_rl.ops.cuda import backend as triton_backend
@@ -105,3 +109,28 @@ def test_in_a_cuda_graph(make_layer, n):
         activity, _ = plastic_scan(**layer)
     graph.replay()
     torch.testing.assert_close(activity, expected)
+
+
+@pytest.mark.parametrize(("tile", "small"), [(4096, 1024), (4096, 1), (16, 1)])
+@pytest.mark.parametrize("alpha", ["per_connection", "shared", "none"])
+@pytest.mark.parametrize("keys", ["separate", "shared"])
+@pytest.mark.parametrize("rule", RULES)
+def test_a_memory_layer_agrees_with_the_reference(monkeypatch, rule, keys, alpha, tile, small):
+    monkeypatch.setattr(triton_backend, "TILE_ELEMENTS", tile)
+    monkeypatch.setattr(triton_backend, "SMALL_ELEMENTS", small)
+    vectors = tile == 16
+    layer = make_memory(rule, 7, 3, 5, 6, alpha=alpha, keys=keys, per_neuron=vectors, fan_out=vectors)
+    layer = on_device(layer)
+    tensors = tensors_of_memory(layer)
+    expected = named_results(layer, tensors, "reference")
+    assert_close(named_results(layer, tensors, "triton"), expected, 1e-9)
+
+
+@pytest.mark.parametrize("rule", ["neuromodulated", "retroactive"])
+def test_a_limit_that_cuts_a_memory_layer_leaves_no_gradient(rule):
+    layer = make_memory(rule, 12, 2, 5, 9, starts=0.0)
+    with torch.no_grad():
+        layer["modulation"].fill_(2.0)
+    layer = on_device(layer)
+    tensors = tensors_of_memory(layer)
+    assert_close(named_results(layer, tensors, "triton"), named_results(layer, tensors, "reference"), 1e-9)
