@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from copy import copy
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from plastic_rl.arguments import LARGEST, check_flag, check_integer
 from plastic_rl.cores import RecurrentCore, State, make_core
 from plastic_rl.cores.base import MOST_UNITS
 
+DEFAULT_CORE: Final = "plastic_memory"
 NumpyState = tuple[np.ndarray, ...]
 CoreName = Literal[
     "associative",
@@ -65,7 +66,8 @@ class PlasticActorCriticPolicy(ActorCriticPolicy):
         observation_space: as in SB3.
         action_space: `Discrete`, `MultiDiscrete`, `MultiBinary` or `Box`.
         lr_schedule: as in SB3.
-        core: a name of `plastic_rl.cores` (`"plastic"`, `"lstm"`, ...), `"module:Class"`, or a `RecurrentCore` class.
+        core: a name of `plastic_rl.cores` (`"plastic_memory"`, `"lstm"`, ...), `"module:Class"`, or a `RecurrentCore`
+            class.
         core_kwargs: the core's own arguments, such as `dict(hidden_size=100, rule="oja")`.
         net_arch: layers after the core, in SB3's form; none by default.
         readout: how the core's output becomes logits, or the mean action: `"linear"`, SB3's trained layer, or a number
@@ -90,7 +92,7 @@ class PlasticActorCriticPolicy(ActorCriticPolicy):
         observation_space: spaces.Space,
         action_space: spaces.Space,
         lr_schedule: Schedule,
-        core: CoreName | str | Callable[..., RecurrentCore] = "plastic",
+        core: CoreName | str | Callable[..., RecurrentCore] = DEFAULT_CORE,
         core_kwargs: dict[str, Any] | None = None,
         net_arch: list[int] | dict[str, list[int]] | None = None,
         readout: Literal["linear"] | float = "linear",
@@ -147,7 +149,10 @@ class PlasticActorCriticPolicy(ActorCriticPolicy):
                 raise ValueError(f"readout={self.readout} needs a core of {wanted} outputs, one a logit, not {given}")
             self.action_net = _Scale(self.readout)
         # Replaces SB3's: `action_net` may be another layer now, and the core's parameters have own learning rates.
-        self.optimizer = self.optimizer_class(self._parameter_groups(), lr=lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]
+        arguments = self.optimizer_kwargs
+        if self.optimizer_class is torch.optim.Adam and self.device.type in ("cpu", "cuda"):
+            arguments = {"fused": True, **arguments}  # one pass over all parameters; else a tenth of small updates
+        self.optimizer = self.optimizer_class(self._parameter_groups(), lr=lr_schedule(1), **arguments)  # type: ignore[call-arg]
         self._watch_optimizer()
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
@@ -225,9 +230,13 @@ class PlasticActorCriticPolicy(ActorCriticPolicy):
             Actions (B, ...), values (B, 1), log-probabilities (B,), and the new state.
         """
         actor, critic, state = self._step(obs, state, episode_starts)
-        distribution = self._get_action_dist_from_latent(self.mlp_extractor.forward_actor(actor))
-        actions = distribution.get_actions(deterministic=deterministic)
-        log_probs = distribution.log_prob(actions)
+        latent = self.mlp_extractor.forward_actor(actor)
+        if type(self.action_dist) is CategoricalDistribution:
+            actions, log_probs = _choose(self.action_net(latent), deterministic)
+        else:
+            distribution = self._get_action_dist_from_latent(latent)
+            actions = distribution.get_actions(deterministic=deterministic)
+            log_probs = distribution.log_prob(actions)
         values = self.value_net(self.mlp_extractor.forward_critic(critic))
         return actions.reshape((-1, *(self.action_space.shape or ()))), values, log_probs, state
 
@@ -340,6 +349,17 @@ class PlasticActorCriticPolicy(ActorCriticPolicy):
         if self.squash_output:
             return self.unscale_action(actions)
         return np.clip(actions, self.action_space.low, self.action_space.high)
+
+
+def _choose(logits: Tensor, deterministic: bool) -> tuple[Tensor, Tensor]:
+    """Return choices (B,) and their log-probabilities, as SB3's distribution does in three times the time.
+
+    The choice with the least waiting time is one of those probabilities where times are exponential with them as rates.
+    """
+    log_probs = torch.log_softmax(logits, -1)
+    rates = log_probs if deterministic else log_probs - torch.empty_like(logits).exponential_().log_()
+    actions = rates.argmax(-1)
+    return actions, log_probs.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
 
 
 def _scale_learning_rates(optimizer: torch.optim.Optimizer, *_: Any) -> None:

@@ -36,7 +36,14 @@ if TYPE_CHECKING:
     from plastic_rl.agents.averaged_gradients import AveragedGradients
     from plastic_rl.agents.callbacks import PlasticityCallback
     from plastic_rl.agents.checkpoint import CheckpointCallback
-    from plastic_rl.cores import LoopCore, RecurrentCore, make_core, register_core, registered_cores
+    from plastic_rl.cores import (
+        LoopCore,
+        RecurrentCore,
+        SequenceLayer,
+        make_core,
+        register_core,
+        registered_cores,
+    )
     from plastic_rl.envs import Task, TaskEnv, TaskVectorEnv, score
     from plastic_rl.envs.wrappers import (
         PreviousActionReward,
@@ -70,6 +77,7 @@ _HOME = {
     "PreviousActionReward": "plastic_rl.envs.wrappers",
     "RecurrentCore": "plastic_rl.cores",
     "Rule": "plastic_rl.ops",
+    "SequenceLayer": "plastic_rl.cores",
     "SmallImageExtractor": "plastic_rl.agents",
     "Task": "plastic_rl.envs",
     "TaskEnv": "plastic_rl.envs",
@@ -102,6 +110,7 @@ __all__ = [
     "PreviousActionReward",
     "RecurrentCore",
     "Rule",
+    "SequenceLayer",
     "SmallImageExtractor",
     "Task",
     "TaskEnv",

@@ -1,7 +1,7 @@
 """Recurrent cores: one class each, behind one interface, built by name."""
 
 from plastic_rl.cores.associative import AssociativeCore
-from plastic_rl.cores.base import RecurrentCore, State
+from plastic_rl.cores.base import RecurrentCore, SequenceLayer, State
 from plastic_rl.cores.delta import DeltaCore
 from plastic_rl.cores.gated import GRUCore, LSTMCore
 from plastic_rl.cores.loop import LoopCore
@@ -47,6 +47,7 @@ __all__ = [
     "RecurrentCore",
     "RepeatedCore",
     "STPNCore",
+    "SequenceLayer",
     "StackedCore",
     "State",
     "core_arguments",

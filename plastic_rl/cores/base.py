@@ -73,8 +73,19 @@ class RecurrentCore(nn.Module, ABC):
             inputs, episode_starts = inputs.transpose(0, 1), episode_starts.transpose(0, 1)
         if state is None:
             state = self.initial_state(inputs.shape[1])
-        outputs, state = super().__call__(inputs, state, episode_starts)
+        if torch.compiler.is_exporting():
+            outputs, state = self._steps(inputs, state, episode_starts)
+        else:
+            outputs, state = super().__call__(inputs, state, episode_starts)
         return (outputs.transpose(0, 1) if self.batch_first else outputs), state
+
+    def _steps(self, inputs: Tensor, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
+        """Run over a sequence in operations that can be exported: kernels and cuts at episode starts cannot."""
+        outputs = []
+        for x, starts in zip(inputs.unbind(), episode_starts.unbind(), strict=True):
+            output, state = self.pure_step(x, state, starts)
+            outputs.append(output)
+        return torch.stack(outputs), state
 
     def extra_repr(self) -> str:
         """Return sizes for `repr`."""
@@ -142,6 +153,30 @@ class RecurrentCore(nn.Module, ABC):
         return None
 
 
+class SequenceLayer(nn.Module):
+    """A core as a layer of `torch.nn.Sequential`: sequences in, sequences out, every sequence from the zero state.
+
+    Args:
+        core: the core; sequences are laid out as it takes them.
+
+    Example:
+        >>> import torch
+        >>> from plastic_rl import SequenceLayer, make_core
+        >>> core = make_core("plastic_memory", 20, hidden_size=64)
+        >>> model = torch.nn.Sequential(SequenceLayer(core), torch.nn.Linear(core.output_size, 3))
+        >>> model(torch.zeros(10, 5, 20)).shape
+        torch.Size([10, 5, 3])
+    """
+
+    def __init__(self, core: RecurrentCore) -> None:
+        super().__init__()
+        self.core = core
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the core's outputs (T, B, O) for inputs (T, B, I); (B, T, ...) with the core's `batch_first`."""
+        return self.core(inputs)[0]
+
+
 def reset_where(episode_starts: Tensor, state: State) -> State:
     """Zero the state where an episode starts.
 
@@ -158,4 +193,6 @@ def reset_where(episode_starts: Tensor, state: State) -> State:
 
 def clamped_rate(eta: Tensor) -> Tensor:
     """Return a plasticity rate kept in [0, 1], beyond which traces grow without bound; its gradient is eta's own."""
+    if not torch.is_grad_enabled():
+        return eta.clamp(0, 1)
     return eta + (eta.clamp(0, 1) - eta).detach()

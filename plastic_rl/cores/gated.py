@@ -13,7 +13,7 @@ class GatedCore(RecurrentCore):
     """A `torch.nn.GRU` or `torch.nn.LSTM` behind the core interface.
 
     The library's fused sequence kernels run between episode starts: the sequence is cut wherever an episode of any
-    environment starts, so environments in step cost nothing extra. They know no layer normalisation: these cores do not
+    environment starts, so environments in step cost nothing extra. They know no layer normalization: these cores do not
     take `layer_norm`.
 
     Args:
@@ -42,7 +42,9 @@ class GatedCore(RecurrentCore):
     @torch.no_grad()
     def step(self, inputs: Tensor, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
         """Advance by one step with the library's cell, which takes half as long as a sequence of one step."""
-        before = reset_where(episode_starts, state)
+        # To look at flags costs nothing on a CPU, but would make a GPU wait.
+        resets = episode_starts.device.type != "cpu" or episode_starts.any()
+        before = reset_where(episode_starts, state) if resets else state
         names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
         parameters = [self.network.get_parameter(name) for name in names]
         after: State

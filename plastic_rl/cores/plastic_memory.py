@@ -35,10 +35,12 @@ class PlasticMemory(RecurrentCore):
         controller_size: C, the units of a controller that is given by its name; `hidden_size` by default. The core has
             N + C outputs.
         key_size: K, the number of query neurons and of key neurons; `hidden_size` by default.
-        keys: `"separate"` for key neurons of their own, `"shared"` to write with the query neurons.
+        keys: `"separate"` for key neurons of their own, which begin with the weights of the query neurons, so that the
+            memory finds what it stored before anything is learned; `"shared"` to write with the query neurons.
         rule: `"neuromodulated"`, `"retroactive"`, `"decay"`, `"oja"`, or a `Rule` of one's own.
         alpha: `"per_connection"` (K, N), `"shared"` (one number), or `"none"` for a layer that is not plastic.
-        alpha_init: standard deviation of the initial alpha; a shared alpha starts at this value.
+        alpha_init: the initial alpha of every connection. All are alike and positive, so that what is read at first is
+            what was written under a key like the query.
         eta_init: initial plasticity rate, in [0, 1].
         eta: `"shared"` (one rate), or `"per_neuron"` (one for each postsynaptic neuron).
         weight_init: scale of the initial fixed weights, relative to a uniform distribution in 1 / sqrt(K).
@@ -95,8 +97,11 @@ class PlasticMemory(RecurrentCore):
         self.n_controller_states = len(self.state_shapes)
         if not plastic:
             return
-        first = alpha_init * torch.randn(k, n) if alpha == "per_connection" else torch.tensor(float(alpha_init))
-        self.alpha = nn.Parameter(first)
+        self.alpha = nn.Parameter(torch.full((k, n) if alpha == "per_connection" else (), float(alpha_init)))
+        if self.sizes["key"]:
+            with torch.no_grad():
+                for parameter in (self.input_map.weight, self.input_map.bias):
+                    parameter[n + k : n + 2 * k] = parameter[n : n + k]
         self.eta = nn.Parameter(torch.full((n,) if eta == "per_neuron" else (), float(eta_init)))
         if not self.rule.is_modulated:
             self.rule_parameters.update(self.rule.make_parameters(n))
@@ -143,17 +148,18 @@ class PlasticMemory(RecurrentCore):
         if self.controller is not None:
             hidden, own = getattr(self.controller, method)(inputs, own, episode_starts)
             seen = torch.cat([inputs, hidden], -1)
-        drive, query, key, signal = self.input_map(seen).split(list(self.sizes.values()), -1)
-        n_signals = self.sizes["modulation"]
-        signal = torch.tanh(signal)
+        n, n_signals = self.sizes["drive"], self.sizes["modulation"]
+        mapped = self.input_map(seen)
+        drive = mapped[..., :n]
+        query, key, signal = torch.tanh(mapped[..., n:]).split(list(self.sizes.values())[1:], -1)
         rate, parameters = self.rate, dict(self.rule_parameters.items())
         if n_signals and not self.rule.uses_eta:
             assert rate is not None
-            parameters, rate = {"fan_out": rate.expand(self.weight.shape[1])}, None
+            parameters, rate = {"fan_out": rate.expand(n)}, None
         content, traces = scan(
             drive, self.weight, self.alpha, rate, state[self.n_controller_states + n_signals :], episode_starts,
-            rule=self.rule, parameters=parameters, backend=backend, query=torch.tanh(query),
-            key=torch.tanh(key) if self.sizes["key"] else None,
+            rule=self.rule, parameters=parameters, backend=backend, query=query,
+            key=key if self.sizes["key"] else None,
             modulation=signal.squeeze(-1) if n_signals else None,
         )  # fmt: skip
         last = signal[-1] if signal.dim() == 3 else signal

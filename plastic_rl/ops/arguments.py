@@ -76,6 +76,8 @@ class ScanArguments:
 
     def cast(self, dtype: torch.dtype) -> "ScanArguments":
         """Return the same arguments in another floating-point dtype; what has it already is not copied."""
+        if dtype == self.drive.dtype:  # the others have that of the drive or the one it is computed in: the same
+            return self
 
         def to(value: Any) -> Any:
             if isinstance(value, Tensor):
@@ -136,10 +138,31 @@ def checked_arguments(
         query if key is None else key,
         modulation if plastic else None,
     )
-    _check_names(arguments)
-    _check_shapes(arguments)
-    _check_kinds(arguments)
+    form = None if torch.compiler.is_compiling() else _form(arguments)  # sizes may be symbols there
+    if form is None or form not in _accepted:
+        _check_names(arguments)
+        _check_shapes(arguments)
+        _check_kinds(arguments)
+        if len(_accepted) >= MOST_FORMS:
+            _accepted.clear()
+        _accepted.add(form)
     return arguments
+
+
+# What was checked once need not be checked at every step of a rollout, where the checks took as long as the step.
+MOST_FORMS = 1000
+_accepted: set[tuple[Any, ...]] = set()
+
+
+def _form(arguments: ScanArguments) -> tuple[Any, ...]:
+    """Return all that the checks look at, of which none is a number in a tensor."""
+    a = arguments
+    tensors = (
+        a.drive, a.weight, a.alpha, a.eta, a.gain, a.bias, a.query, a.key, a.modulation, a.episode_starts, *a.state,
+        *a.parameters.values(),
+    )  # fmt: skip
+    forms = ((x.shape, x.dtype, x.device) if isinstance(x, Tensor) else type(x) for x in tensors)
+    return a.rule, len(a.state), *a.parameters, *forms
 
 
 def _check_tensor(name: str, value: object) -> None:

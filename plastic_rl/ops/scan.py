@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -140,10 +140,17 @@ def plastic_scan(
     chosen = choose_backend(arguments, backend)
     if drive.shape[0] == 0:
         return drive.clone(), tuple(s.clone() for s in arguments.state)
-    # Mixed precision would round the weights and the trace's read, and the backends would no longer agree.
-    with torch.autocast(drive.device.type, enabled=False):
-        activity, state = chosen.scan(arguments)
+    activity, state = _in_own_precision(chosen.scan, arguments)
     return activity.to(drive.dtype), state
+
+
+def _in_own_precision(scan: Callable[[ScanArguments], tuple[Tensor, State]], arguments: ScanArguments) -> Any:
+    """Run a scan without autocast, which would round weights and reads, and backends would no longer agree."""
+    device = arguments.drive.device.type
+    if not torch.is_autocast_enabled(device):  # to switch it off takes as long as a small matrix product
+        return scan(arguments)
+    with torch.autocast(device, enabled=False):
+        return scan(arguments)
 
 
 @torch.no_grad()
@@ -187,6 +194,5 @@ def plastic_step(
         get_rule(rule), parameters, layer_norm, one(query), one(key), one(modulation),
     ).cast(compute_dtype(drive.dtype))  # fmt: skip
     chosen = choose_backend(arguments, backend)
-    with torch.autocast(drive.device.type, enabled=False):
-        activity, state = (chosen.step or chosen.scan)(arguments)
+    activity, state = _in_own_precision(chosen.step or chosen.scan, arguments)
     return activity[0].to(drive.dtype), state

@@ -6,7 +6,7 @@ import torch
 from small_cores import small
 from torch import nn
 
-from plastic_rl.cores import RecurrentCore, core_arguments, make_core, register_core, registered_cores
+from plastic_rl.cores import RecurrentCore, SequenceLayer, core_arguments, make_core, register_core, registered_cores
 from plastic_rl.cores.base import reset_where
 
 NAMES = registered_cores()
@@ -154,11 +154,11 @@ def test_a_core_of_ones_own(core, monkeypatch):
     assert make_core(core, 3, factor=1.0).output_size == 3
 
 
-NORMALISED = [name for name in NAMES if "layer_norm" in core_arguments(name)]
+NORMALIZED = [name for name in NAMES if "layer_norm" in core_arguments(name)]
 
 
-@pytest.mark.parametrize("name", NORMALISED)
-def test_layer_normalisation_in_steps_and_for_every_parameter(name):
+@pytest.mark.parametrize("name", NORMALIZED)
+def test_layer_normalization_in_steps_and_for_every_parameter(name):
     core = make(name, layer_norm=True)
     whole = outputs_equal_in_steps(core)
     whole.pow(2).sum().backward()
@@ -167,7 +167,7 @@ def test_layer_normalisation_in_steps_and_for_every_parameter(name):
 
 
 @pytest.mark.parametrize("name", ["plastic", "rnn", "stpn", "delta"])
-def test_what_is_normalised_does_not_depend_on_the_size_of_the_input(name):
+def test_what_is_normalized_does_not_depend_on_the_size_of_the_input(name):
     core = make(name, layer_norm=True)
     starts = torch.ones(1, B, dtype=torch.bool)
     inputs = sequence()[0][:1]
@@ -301,3 +301,36 @@ def test_a_repeated_core_reads_every_input_twice():
 def test_a_repeated_core_names_what_is_wrong(arguments, message):
     with pytest.raises((ValueError, TypeError), match=message):
         make_core("repeated", N_INPUTS, **arguments)
+
+
+@pytest.mark.parametrize("name", ["plastic_memory", "retroactive", "lstm"])
+def test_a_core_is_a_layer_that_can_be_compiled_and_exported(name):
+    core = make_core(name, 5, hidden_size=4)
+    layer, inputs = SequenceLayer(core), torch.randn(6, 2, 5)
+    starts = torch.zeros(6, 2, dtype=torch.bool)
+    starts[3, 1] = True
+    state = core.initial_state(2)
+    outputs, _ = core(inputs, state, starts)
+    exported = torch.export.export(core, (inputs, state, starts)).module()
+    torch.testing.assert_close(exported(inputs, state, starts)[0], outputs)
+    torch.testing.assert_close(torch.compile(core, backend="eager")(inputs, state, starts)[0], outputs)
+    expected = core(inputs)[0]
+    assert torch.equal(torch.nn.Sequential(layer, torch.nn.Identity())(inputs), expected)
+    torch.testing.assert_close(torch.export.export(layer, (inputs,)).module()(inputs), expected)
+
+
+def test_a_memory_finds_what_it_stored_before_it_has_learned():
+    """Keys begin as queries and alpha alike: of two things seen, the first is recalled where it is seen again."""
+    torch.manual_seed(0)
+    begun = {"controller": None, "rule": "decay", "eta_init": 0.5, "alpha_init": 1.0}
+    memory = make_core("plastic_memory", 12, hidden_size=32, **begun)
+    first, second = torch.randn(2, 12)
+    silence = torch.zeros(12)
+    outputs, _ = memory(torch.stack([first, second, silence, first])[:, None])
+    fresh, _ = memory(torch.stack([silence, silence, silence, first])[:, None])
+    recalled = outputs[3] - fresh[3]
+
+    def likeness(a, b):
+        return torch.nn.functional.cosine_similarity(a, b).item()
+
+    assert likeness(recalled, outputs[0]) > max(0.5, likeness(recalled, outputs[1]))

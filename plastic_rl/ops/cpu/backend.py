@@ -175,8 +175,9 @@ def _memory_backward(
     n_blocks, block = alpha.shape
     n_jobs, every = number_of_jobs(n_steps, batch, n), _segment_of_memory(n_steps)
     n_threads, width, one = _n_threads(n_jobs), in_blocks(activity), len(trace_gradients) == 1
-    final = [activity.new_zeros(batch, k, n) if g is None else g for g in trace_gradients]
-    initial = [fresh(activity, batch, k, n) for _ in trace_gradients]
+    nothing = activity.new_empty(0, 0, 0)
+    final = [nothing if g is None else g for g in trace_gradients]
+    initial = [fresh(activity, batch, k, n) if trace.requires_grad else nothing for trace in _traces(x)]
     drive = fresh(activity, *activity.shape)
     query_gradient, key_gradient = torch.zeros_like(query), torch.zeros_like(key)
     signal = activity.new_zeros(n_steps, batch)

@@ -218,10 +218,11 @@ def forward(
     for b in range(job, batch, n_jobs):
         for block in range(len(alpha)):
             first = block * width
-            load_block(initial[b], n, first, trace)
-            if final_eligibility is not None:
-                load_block(initial_eligibility[b], n, first, eligibility)
-            read_only(trace, alpha[block], query[0, b], work[READ])
+            if not starts[0, b]:
+                load_block(initial[b], n, first, trace)
+                if final_eligibility is not None:
+                    load_block(initial_eligibility[b], n, first, eligibility)
+                read_only(trace, alpha[block], query[0, b], work[READ])
             for t in range(n_steps):
                 if starts[t, b]:
                     trace[:] = 0
@@ -445,10 +446,10 @@ def backward(
 
     Parameters:
         activity_gradient: (T, B, N).
-        final_gradient: (B, K' * N), as are the next three; None stands for an eligibility that is not there.
-        final_eligibility_gradient: or None.
-        initial_gradient: written.
-        initial_eligibility_gradient: written, or None.
+        final_gradient: (B, K' * N), or (0, 0) for zeros.
+        final_eligibility_gradient: the same, or None for a rule without.
+        initial_gradient: (B, K' * N), written, or (0, 0) where no one wants it.
+        initial_eligibility_gradient: the same, or None for a rule without.
         drive_gradient: (T, B, N), written.
         query_gradient: (T, B, K), added to, as are the others.
         key_gradient: (T, B, K).
@@ -474,9 +475,13 @@ def backward(
         for block in range(len(alpha)):
             first = block * width
             own_eta, own_fan_out = eta[first : first + width], fan_out[first : first + width]
-            load_block(final_gradient[b], n, first, adjoint)
+            adjoint[:] = 0
+            if len(final_gradient):
+                load_block(final_gradient[b], n, first, adjoint)
             if initial_eligibility_gradient is not None:
-                load_block(final_eligibility_gradient[b], n, first, eligibility_adjoint)
+                eligibility_adjoint[:] = 0
+                if len(final_eligibility_gradient):
+                    load_block(final_eligibility_gradient[b], n, first, eligibility_adjoint)
             for segment in range(checkpoints.shape[1] - 1, -1, -1):
                 begin = segment * every
                 length = min(every, n_steps - begin)
@@ -536,6 +541,7 @@ def backward(
                     traces[:length], delta[:length], alpha[block], alpha_gradients[job, block], query[begin:end, b],
                     query_gradient[begin:end, b],
                 )  # fmt: skip
-            store_block(adjoint, n, first, initial_gradient[b])
-            if initial_eligibility_gradient is not None:
+            if len(initial_gradient):
+                store_block(adjoint, n, first, initial_gradient[b])
+            if initial_eligibility_gradient is not None and len(initial_eligibility_gradient):
                 store_block(eligibility_adjoint, n, first, initial_eligibility_gradient[b])

@@ -36,20 +36,19 @@ def step(arguments: ScanArguments) -> tuple[Tensor, State]:
     if a.alpha is None:
         activity = activate(a, received)
         return activity.unsqueeze(0), (activity,) if a.recurrent else ()
-    n = a.drive.shape[2]
     traces = [trace.contiguous() for trace in a.traces]
-    eta = a.drive.new_zeros(n) if a.eta is None else a.eta.expand(n)
-    fan_out = p["fan_out"] if "fan_out" in p else a.drive.new_ones(n)
-    nothing = a.drive.new_empty(0)
-    signals = nothing if a.modulation is None else a.modulation[0]
-    weight = p.get("modulation_weight", nothing)
-    bias = p.get("modulation_bias", a.drive.new_zeros(())).reshape(1)
+    n, nothing = a.drive.shape[2], a.drive.new_empty(0)
     activity = torch.empty_like(received)
     n_threads = max(1, min(torch.get_num_threads(), len(query), traces[0].numel() // _ELEMENTS_OF_A_THREAD))
-    sequences = (a.episode_starts[0], query, key, received, activity, signals, traces[0], traces[-1])
-    normalization = [nothing if x is None else x for x in (a.gain, a.bias)]
-    layer = (a.alpha.expand(a.weight.shape), eta, weight, fan_out, bias, *normalization)
-    arrays: tuple[Any, ...] = tuple(x.contiguous().numpy() for x in (*sequences, *layer))
+    tensors = (
+        a.episode_starts[0], query, key, received, activity, nothing if a.modulation is None else a.modulation[0],
+        traces[0], traces[-1], a.alpha if a.alpha.dim() else a.alpha.expand(a.weight.shape),
+        a.drive.new_zeros(n) if a.eta is None else a.eta.expand(n), p.get("modulation_weight", nothing),
+        p["fan_out"] if "fan_out" in p else a.drive.new_ones(n),
+        p["modulation_bias"].reshape(1) if "modulation_bias" in p else nothing,
+        nothing if a.gain is None else a.gain, nothing if a.bias is None else a.bias,
+    )  # fmt: skip
+    arrays: tuple[Any, ...] = tuple(x.contiguous().numpy() for x in tensors)
     run(_step, n_threads, n_threads, lambda job, _: (a.rule.code, *arrays, job, n_threads))
     for trace in traces:
         if not trace.is_inference():
