@@ -2,10 +2,12 @@
 
 import os
 
-import compared_scans
 import pytest
-import test_query
 import torch
+from compared_scans import assert_close
+from compared_scans import results as named_results
+from test_query import make_memory
+from test_query import tensors_of as tensors_of_memory
 
 from plastic_rl.ops import RULES, plastic_scan
 from plastic_rl.ops.cuda import backend as triton_backend
@@ -56,31 +58,12 @@ def test_agrees_with_the_reference(make_layer, tensors_of, monkeypatch, rule, la
     torch.testing.assert_close(results(layer, tensors, "triton"), expected, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("tile", [4096, 16])
-@pytest.mark.parametrize(
-    ("alpha", "keys", "sizes"),
-    [
-        ("per_connection", "separate", (7, 2, 5, 6)),
-        ("shared", "shared", (1, 2, 3, 7)),
-        ("none", "separate", (4, 2, 3, 5)),
-        ("per_connection", "separate", (10, 2, 8, 3)),
-    ],
-)
-@pytest.mark.parametrize("rule", RULES)
-def test_a_layer_with_queries_agrees_with_the_reference(monkeypatch, rule, alpha, keys, sizes, tile):
-    monkeypatch.setattr(triton_backend, "TILE_ELEMENTS", tile)
-    layer = on_device(test_query.make_memory(rule, *sizes, alpha=alpha, keys=keys))
-    tensors = test_query.tensors_of(layer)
-    expected = compared_scans.results(layer, tensors, "reference")
-    compared_scans.assert_close(compared_scans.results(layer, tensors, "triton"), expected, 1e-9)
-
-
 @pytest.mark.parametrize("rule", RULES)
 def test_a_layer_with_queries_in_float32(rule):
-    layer = on_device(test_query.make_memory(rule, 9, 2, 6, 19, dtype=torch.float32))
-    exact = on_device(test_query.make_memory(rule, 9, 2, 6, 19))
-    expected = compared_scans.results(exact, test_query.tensors_of(exact), "reference")
-    compared_scans.assert_close(compared_scans.results(layer, test_query.tensors_of(layer), "triton"), expected, 1e-4)
+    layer = on_device(make_memory(rule, 9, 2, 6, 19, dtype=torch.float32))
+    exact = on_device(make_memory(rule, 9, 2, 6, 19))
+    expected = named_results(exact, tensors_of_memory(exact), "reference")
+    assert_close(named_results(layer, tensors_of_memory(layer), "triton"), expected, 1e-4)
 
 
 def assert_near(layer, tensors, tolerance):
@@ -134,3 +117,29 @@ def test_in_a_cuda_graph(make_layer, n):
         activity, _ = plastic_scan(**layer)
     graph.replay()
     torch.testing.assert_close(activity, expected)
+
+
+@pytest.mark.parametrize(
+    ("tile", "small", "keys", "alpha"),
+    [(4096, 1024, "separate", "per_connection"), (4096, 1, "shared", "none"), (16, 1, "shared", "shared")],
+)
+@pytest.mark.parametrize("rule", RULES)
+def test_a_memory_layer_agrees_with_the_reference(monkeypatch, rule, keys, alpha, tile, small):
+    monkeypatch.setattr(triton_backend, "TILE_ELEMENTS", tile)
+    monkeypatch.setattr(triton_backend, "SMALL_ELEMENTS", small)
+    vectors = tile == 16
+    layer = make_memory(rule, 5, 3, 5, 6, alpha=alpha, keys=keys, per_neuron=vectors, fan_out=vectors)
+    layer = on_device(layer)
+    tensors = tensors_of_memory(layer)
+    expected = named_results(layer, tensors, "reference")
+    assert_close(named_results(layer, tensors, "triton"), expected, 1e-9)
+
+
+@pytest.mark.parametrize("rule", ["neuromodulated", "retroactive"])
+def test_a_limit_that_cuts_a_memory_layer_leaves_no_gradient(rule):
+    layer = make_memory(rule, 5, 2, 3, 5, starts=0.0)
+    with torch.no_grad():
+        layer["modulation"].fill_(2.0)
+    layer = on_device(layer)
+    tensors = tensors_of_memory(layer)
+    assert_close(named_results(layer, tensors, "triton"), named_results(layer, tensors, "reference"), 1e-9)
