@@ -163,7 +163,7 @@ def _patch_env(env: Any) -> gymnasium.Env:
     return sb3_patch_env(env)
 
 
-# SB3 takes what is no `VecEnv` of its own for a single environment; of a `VectorEnv` it says that OpenAI Gym is missing.
+# SB3 takes what is no `VecEnv` of its own for a single environment; its message about a `VectorEnv` is on OpenAI Gym.
 dummy_vec_env._patch_env = _patch_env  # type: ignore[attr-defined]
 
 

@@ -22,7 +22,7 @@ def image_files(folder: str | os.PathLike) -> list[Path]:
         folder: where the images are (PNG, JPEG, BMP, GIF, PGM, PPM, WebP or TIFF).
 
     Raises:
-        ValueError: no such folder, no image in it, or something that has the name of an image and is no file, such as a broken link.
+        ValueError: no such folder, no image in it, or what is named like an image is no file, such as a broken link.
     """
     path = expanded(folder)
     if not folder or not path.is_dir():

@@ -71,10 +71,10 @@ STACKS = {
 }
 
 
-def learn(env, folder, resume=False, callbacks=(), steps=STEPS):
-    policy_kwargs = {"core_kwargs": {"hidden_size": 6}}
+def learn(env, folder, resume=False, callbacks=(), steps=STEPS, **arguments):
+    arguments = {"policy_kwargs": {"core_kwargs": {"hidden_size": 6}}, **arguments}
     policy = "MultiInputPolicy" if isinstance(env.observation_space, spaces.Dict) else "MlpPolicy"
-    model = PlasticPPO(policy, env, n_steps=16, policy_kwargs=policy_kwargs, seed=1, device="cpu")
+    model = PlasticPPO(policy, env, n_steps=16, seed=1, device="cpu", **arguments)
     return model.learn(steps, callback=[CheckpointCallback(folder, seconds=0, resume=resume), *callbacks])
 
 

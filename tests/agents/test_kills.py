@@ -11,7 +11,8 @@ import pytest
 import torch
 from layer_stacks import STACKS, learn, parameters_of
 
-STEPS = 2560  # 40 rollouts
+STEPS = 768  # 12 rollouts
+CORE = {"core": "plastic", "core_kwargs": {"hidden_size": 6, "backend": "reference"}}  # it compiles nothing
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["layer_stacks"])
 COUNTS = {"native": 50, "VectorTrials": 20, "NormalizeReward": 20, "VecFrameStack": 20, "VecNormalize": 20}
@@ -20,7 +21,9 @@ COUNTS = {"native": 50, "VectorTrials": 20, "NormalizeReward": 20, "VecFrameStac
 def train(name, folder):
     """Begin a training, or go on from its last checkpoint; leave its parameters in a file."""
     torch.set_num_threads(1)
-    model = learn(STACKS[name](), folder / "checkpoints", resume=(folder / "checkpoints").exists(), steps=STEPS)
+    resume = (folder / "checkpoints").exists()
+    arguments = {"steps": STEPS, "n_epochs": 1, "batch_size": 64, "policy_kwargs": CORE}
+    model = learn(STACKS[name](), folder / "checkpoints", resume, **arguments)
     torch.save(parameters_of(model), folder / "parameters.pt")
 
 

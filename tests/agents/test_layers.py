@@ -10,19 +10,18 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
-from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector import AutoresetMode, VectorEnv
 from layer_stacks import STACKS, STEPS, Resumable, learn, native, parameters_of, sync
 from memory_envs import Echo
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.env_util import make_vec_env as make_sb3_vec_env
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecFrameStack, VecMonitor, VecNormalize
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecMonitor, VecNormalize
 
-from plastic_rl.agents import GymVectorEnv, PlasticPPO
-from plastic_rl.agents.checkpoint import LAYERS, CheckpointCallback, Layer, checkpoints, read
+from plastic_rl.agents import GymVectorEnv
+from plastic_rl.agents.checkpoint import LAYERS, Layer, checkpoints, read
 from plastic_rl.agents.checkpoint.environments import environment_state, set_environment_state, unknown_layers
 from plastic_rl.agents.checkpoint.file import arrays, plain
-from plastic_rl.envs.wrappers import PreviousActionReward, Trials, VectorPreviousActionReward, VectorTrials
+
 
 class Stop(BaseCallback):
     def _on_step(self):
@@ -96,6 +95,21 @@ def test_an_unknown_layer_is_named_and_nothing_is_called_exact(name, tmp_path, c
     learn(UNKNOWN[name](), tmp_path, callbacks=[Stop()])
     learn(UNKNOWN[name](), tmp_path, resume=True)
     assert f"environments begin new episodes: the state of {name} cannot be saved" in capsys.readouterr().err
+
+
+class Lucky(Echo):
+    """Keeps a generator, of which a checkpoint would hold the name."""
+
+    def __init__(self):
+        super().__init__(length=7)
+        self.luck = np.random.default_rng(1)
+
+
+def test_a_state_that_would_be_text_is_named_and_not_called_exact(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(LAYERS, Lucky, Layer(("t", "bit", "last", "luck")))
+    learn(DummyVecEnv([Lucky]), tmp_path, callbacks=[Stop()])
+    learn(DummyVecEnv([Lucky]), tmp_path, resume=True)
+    assert "environments begin new episodes: the state of Lucky cannot be saved" in capsys.readouterr().err
 
 
 def test_statistics_outlive_an_unknown_layer():
