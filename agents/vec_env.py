@@ -164,7 +164,7 @@ def _patch_env(env: Any) -> gymnasium.Env:
 
 
 # SB3 takes what is no `VecEnv` of its own for a single environment; its message about a `VectorEnv` is on OpenAI Gym.
-dummy_vec_env._patch_env = _patch_env  # type: ignore[attr-defined]
+vars(dummy_vec_env)["_patch_env"] = _patch_env
 
 
 def has_vector_form(env_id: str) -> bool:
