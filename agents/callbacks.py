@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 NOT_TEXT = ("stdout", "log", "json", "csv")
 BINS = 50  # of the within-episode curve
-EARLIER = 8  # curves in grey
+EARLIER = 8  # curves in gray
 
 # TensorBoard's CUSTOM SCALARS: what each chart shows, as patterns of tags.
 LAYOUT = {
@@ -59,7 +59,7 @@ class PlasticityCallback(BaseCallback):
     - histograms of alpha and of the weights;
     - `matrices/...`: pictures of the weights, of alpha, and of the traces of one environment at the end of an episode;
     - `episode/reward_by_time`, the within-episode learning curve: mean reward by time since the start of the episode,
-      over the episodes since the last one, in at most 50 bins, with earlier curves in grey;
+      over the episodes since the last one, in at most 50 bins, with earlier curves in gray;
     - `episode/modulation`, for neuromodulated cores: M(t) in the course of the first environment's last episode.
 
     Once: the pages "Learning", "Plasticity" and "Optimizer" of TensorBoard's CUSTOM SCALARS; `run/about`, a text with

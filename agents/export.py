@@ -107,8 +107,8 @@ class _Normalize(nn.Module):
         return {k: self._one(v, self.places[k]) if k in self.places else v for k, v in observation.items()}
 
     def _one(self, values: Tensor, place: int) -> Tensor:
-        centred = values.double() - self.get_buffer(f"mean_{place}")
-        return (centred / self.get_buffer(f"deviation_{place}")).clamp(-self.clip, self.clip).float()
+        centered = values.double() - self.get_buffer(f"mean_{place}")
+        return (centered / self.get_buffer(f"deviation_{place}")).clamp(-self.clip, self.clip).float()
 
 
 def _parameters(distribution: Distribution) -> tuple[Tensor, ...]:

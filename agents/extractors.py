@@ -17,7 +17,7 @@ class SmallImageExtractor(BaseFeaturesExtractor):
     64 features of 31 x 31 pixels: the network of the paper's one-shot task.
 
     Args:
-        observation_space: a `Dict` whose `image` is a square grey image, flat, (side * side,).
+        observation_space: a `Dict` whose `image` is a square gray image, flat, (side * side,).
         filters: of each convolution.
         n_layers: convolutions.
         batch_norm: whether each is followed by batch normalization.

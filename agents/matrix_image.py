@@ -7,12 +7,12 @@ SIDE = 256  # pixels that a picture has at least
 MARGIN = 34  # pixels above it, for two lines of text
 
 
-def diverging_colours(matrix: np.ndarray, most: float) -> np.ndarray:
-    """Return the colours of values on a scale from -most to most.
+def diverging_colors(matrix: np.ndarray, most: float) -> np.ndarray:
+    """Return the colors of values on a scale from -most to most.
 
     Args:
         matrix: of any shape.
-        most: more than 0; what is beyond has the darkest colour.
+        most: more than 0; what is beyond has the darkest color.
 
     Returns:
         (*matrix.shape, 3) uint8.
@@ -37,7 +37,7 @@ def matrix_image(matrix: np.ndarray, title: str) -> np.ndarray:
     # A few connections are much stronger than the rest: 1 in 500 is beyond the scale.
     most = float(np.quantile(np.abs(matrix), 0.998)) or 1.0
     times = -(-SIDE // max(matrix.shape))
-    cells = Image.fromarray(diverging_colours(matrix, most)).resize(
+    cells = Image.fromarray(diverging_colors(matrix, most)).resize(
         (matrix.shape[1] * times, matrix.shape[0] * times), Image.Resampling.NEAREST
     )
     image = Image.new("RGB", (max(SIDE, cells.width), cells.height + MARGIN), (255, 255, 255))

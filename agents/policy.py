@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from copy import copy
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from plastic_rl.arguments import LARGEST, check_flag, check_integer
 from plastic_rl.cores import RecurrentCore, State, make_core
 from plastic_rl.cores.base import MOST_UNITS
 
+DEFAULT_CORE: Final = "plastic_memory"
 NumpyState = tuple[np.ndarray, ...]
 CoreName = Literal[
     "associative",
@@ -65,7 +66,8 @@ class PlasticActorCriticPolicy(ActorCriticPolicy):
         observation_space: as in SB3.
         action_space: `Discrete`, `MultiDiscrete`, `MultiBinary` or `Box`.
         lr_schedule: as in SB3.
-        core: a name of `plastic_rl.cores` (`"plastic"`, `"lstm"`, ...), `"module:Class"`, or a `RecurrentCore` class.
+        core: a name of `plastic_rl.cores` (`"plastic_memory"`, `"lstm"`, ...), `"module:Class"`, or a `RecurrentCore`
+            class.
         core_kwargs: the core's own arguments, such as `dict(hidden_size=100, rule="oja")`.
         net_arch: layers after the core, in SB3's form; none by default.
         readout: how the core's output becomes logits, or the mean action: `"linear"`, SB3's trained layer, or a number
@@ -90,7 +92,7 @@ class PlasticActorCriticPolicy(ActorCriticPolicy):
         observation_space: spaces.Space,
         action_space: spaces.Space,
         lr_schedule: Schedule,
-        core: CoreName | str | Callable[..., RecurrentCore] = "plastic",
+        core: CoreName | str | Callable[..., RecurrentCore] = DEFAULT_CORE,
         core_kwargs: dict[str, Any] | None = None,
         net_arch: list[int] | dict[str, list[int]] | None = None,
         readout: Literal["linear"] | float = "linear",

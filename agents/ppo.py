@@ -26,14 +26,15 @@ class PlasticPPO(RecurrentRollouts, PPO):
     Args:
         policy: `"MlpPolicy"`, `"CnnPolicy"`, `"MultiInputPolicy"`, or a policy class.
         env: a Gymnasium `Env` or `VectorEnv`, an SB3 `VecEnv`, or an environment id, of which as many copies are made
-            as its row says: 32 where it has none.
-        learning_rate: of Adam, a number or a schedule of the remaining progress (1 to 0). Default: from 1e-3 linearly
+            as its row says: 16 where it has none.
+        learning_rate: of Adam, a number or a schedule of the remaining progress (1 to 0). Default: from 3e-3 linearly
             to 0, because recurrent policies start faster with more than SB3's 3e-4, and end better with less.
         n_steps: length of a rollout; best a multiple of the length of an episode, through which gradients then reach
             back to its start. Default: 128.
         batch_size: steps in a minibatch, a multiple of `n_steps`. Default: a quarter of the environments, however
             many there are when training starts.
-        n_epochs: passes over a rollout. Default: 4, because a pass over whole sequences costs more than SB3's.
+        n_epochs: passes over a rollout. Default: 8, because a minibatch of whole sequences makes fewer updates than
+            SB3's of single steps.
         gamma: discount of rewards per step. Default: 0.99.
         gae_lambda: trades bias against variance in the estimate of advantages; 1 is the discounted return. Default:
             0.95.

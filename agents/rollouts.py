@@ -156,7 +156,7 @@ class RecurrentRollouts(OnPolicyAlgorithm):
             callback: one, a list of them, or a function that is called at every step.
             log_interval: rollouts between two tables and two points in TensorBoard.
             tb_log_name: of the run in TensorBoard, before its number. Default: algorithm, core and seed, such as
-                `PlasticPPO_plastic_s1`.
+                `PlasticPPO_plastic_memory_s1`.
             reset_num_timesteps: whether the count of steps and the episodes begin anew.
             progress_bar: whether to show one.
         """

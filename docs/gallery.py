@@ -124,7 +124,7 @@ def chosen_steps(n: int) -> list[int]:
 
 
 def write(frames: list[np.ndarray], file: Path) -> None:
-    """Write a small GIF: few colours, the same for all pictures; slower where there are few pictures."""
+    """Write a small GIF: few colors, the same for all pictures; slower where there are few pictures."""
     from PIL import Image
 
     sample = Image.fromarray(np.concatenate([frames[0], frames[len(frames) // 2], frames[-1]]))

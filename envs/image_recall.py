@@ -27,7 +27,7 @@ class ImageRecall(Task):
     times: each for `presentation_steps`, and then nothing for `blank_steps`. Then the upper or the lower half of one of
     them comes back for `query_steps`, and the agent must paint the image.
 
-    Images are grey, `size` by `size` pixels, of zero mean and divided by their largest magnitude. Pixels of one image
+    Images are gray, `size` by `size` pixels, of zero mean and divided by their largest magnitude. Pixels of one image
     hang together, so a little of the hidden half can be guessed from the other without memory; docs/tasks.md says how
     much.
 
@@ -187,9 +187,9 @@ class ImageRecall(Task):
         pictures = [self.observe()[copy, :-2], *self._answers(copy)]
         names = ["asked" if self._asking()[copy] else "shown", "answered", "right"]
         for k, (name, picture) in enumerate(zip(names, pictures, strict=False)):
-            grey = np.asarray(127.5 * (np.clip(picture, -1, 1) + 1), np.uint8).reshape(self.size, self.size)
+            gray = np.asarray(127.5 * (np.clip(picture, -1, 1) + 1), np.uint8).reshape(self.size, self.size)
             canvas.text(24 + 168 * k, 8, name)
-            canvas.picture(24 + 168 * k, 32, 152, 152, grey)
+            canvas.picture(24 + 168 * k, 32, 152, 152, gray)
         canvas.bar(24, 206, 488, 10, self.time[copy] / self.episode_steps)
         return canvas.frame()
 
@@ -235,7 +235,7 @@ def _load_folder(folder: str, size: int, split: str) -> np.ndarray:
     images = load_images(files, size)
     flat = [str(file) for file, image in zip(files, images, strict=True) if not len(normalize(image[None]))]
     if flat:
-        warnings.warn(f"left out, since their upper or lower half has one grey: {', '.join(flat)}", stacklevel=2)
+        warnings.warn(f"left out, since their upper or lower half has one gray: {', '.join(flat)}", stacklevel=2)
     return images
 
 

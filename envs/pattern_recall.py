@@ -236,7 +236,7 @@ def _grid(n_bits: int) -> tuple[int, int]:
 
 
 def _draw(canvas: Canvas, bits: np.ndarray, x: float, y: float, cell: int) -> None:
-    """Draw bits as cells, those that are 0 (not known) in grey."""
+    """Draw bits as cells, those that are 0 (not known) in gray."""
     columns, rows = _grid(len(bits))
     canvas.rectangle(x - 2, y - 2, columns * cell + 4, rows * cell + 4, GRID, 2)
     for bit, value in enumerate(bits):

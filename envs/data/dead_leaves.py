@@ -12,7 +12,7 @@ _SMALLEST = 1.5  # radius, in pixels
 
 @lru_cache(maxsize=8)
 def dead_leaves(n_images: int, size: int = 32, seed: int = 0) -> np.ndarray:
-    """Return random images of opaque grey discs, whose radii have a density that falls with their third power.
+    """Return random images of opaque gray discs, whose radii have a density that falls with their third power.
 
     Args:
         n_images: how many.
@@ -38,7 +38,7 @@ def dead_leaves(n_images: int, size: int = 32, seed: int = 0) -> np.ndarray:
         radius = rng.uniform(largest**-2, _SMALLEST**-2, n_images).astype(np.float32) ** -0.5
         center = rng.uniform(-largest, size + largest, (2, n_images, 1)).astype(np.float32)
         inside = ((x - center[0]) ** 2)[:, :, None] + ((x - center[1]) ** 2)[:, None, :] < radius[:, None, None] ** 2
-        grey = rng.integers(256, size=n_images, dtype=np.uint8)
-        np.copyto(images, grey[:, None, None], where=inside)
+        gray = rng.integers(256, size=n_images, dtype=np.uint8)
+        np.copyto(images, gray[:, None, None], where=inside)
     images.setflags(write=False)
     return images

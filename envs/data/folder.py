@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from plastic_rl.envs.data.archives import expanded
-from plastic_rl.envs.data.grey import read_grey
+from plastic_rl.envs.data.gray import read_gray
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".webp", ".tif", ".tiff")
 
@@ -37,7 +37,7 @@ def image_files(folder: str | os.PathLike) -> list[Path]:
 
 
 def load_images(files: list[Path], size: int) -> np.ndarray:
-    """Return images as (n, size, size) uint8: grey, cut to a square, resized.
+    """Return images as (n, size, size) uint8: gray, cut to a square, resized.
 
     Raises:
         ValueError: one of them cannot be read; the message names it.
@@ -46,7 +46,7 @@ def load_images(files: list[Path], size: int) -> np.ndarray:
 
     images = np.empty((len(files), size, size), np.uint8)
     for k, file in enumerate(files):
-        images[k] = np.asarray(ImageOps.fit(read_grey(file, str(file)), (size, size)))
+        images[k] = np.asarray(ImageOps.fit(read_gray(file, str(file)), (size, size)))
     return images
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from plastic_rl.envs.data.archives import cached, data_root, members, missing
-from plastic_rl.envs.data.grey import read_grey
+from plastic_rl.envs.data.gray import read_gray
 
 SIZE, N_DRAWINGS = 31, 20
 N_CLASSES = {"background": 964, "evaluation": 659}
@@ -82,5 +82,5 @@ def _read(source: Path, part: str) -> np.ndarray:
 def _decode(content: bytes, name: str) -> np.ndarray:
     from PIL import Image
 
-    small = read_grey(BytesIO(content), name).resize((SIZE, SIZE), Image.Resampling.BOX)
+    small = read_gray(BytesIO(content), name).resize((SIZE, SIZE), Image.Resampling.BOX)
     return 255 - np.asarray(small, np.uint8)

@@ -22,7 +22,7 @@ class DeltaCore(LoopCore):
     Args:
         input_size: I.
         hidden_size: N, outputs and values; keys have as many elements.
-        layer_norm: whether what is in the brackets of h(t) is normalised over the neurons (Ba, Kiros & Hinton, 2016),
+        layer_norm: whether what is in the brackets of h(t) is normalized over the neurons (Ba, Kiros & Hinton, 2016),
             with a trained gain and bias, 1 and 0 at first.
 
     Source: Schlag, Irie & Schmidhuber (2021), "Linear transformers are secretly fast weight programmers"; the recurrent

@@ -13,7 +13,7 @@ class GatedCore(RecurrentCore):
     """A `torch.nn.GRU` or `torch.nn.LSTM` behind the core interface.
 
     The library's fused sequence kernels run between episode starts: the sequence is cut wherever an episode of any
-    environment starts, so environments in step cost nothing extra. They know no layer normalisation: these cores do not
+    environment starts, so environments in step cost nothing extra. They know no layer normalization: these cores do not
     take `layer_norm`.
 
     Args:

@@ -19,7 +19,7 @@ class PlasticCore(RecurrentCore):
 
         x_j(t) = tanh( (U inputs(t) + c)_j + sum_i x_i(t-1) * (w_ij + alpha_ij * Hebb_ij(t)) )
 
-    The rule says how the trace Hebb is written. With `layer_norm`, what is in the brackets is normalised over the
+    The rule says how the trace Hebb is written. With `layer_norm`, what is in the brackets is normalized over the
     neurons first (`plastic_rl.ops.plastic_scan`). With `alpha="shared"` it is the paper's homogeneous network, with
     `alpha="none"` an Elman network without a trace.
 
@@ -33,14 +33,14 @@ class PlasticCore(RecurrentCore):
         eta: `"shared"` (one rate), or `"per_neuron"` (one for each postsynaptic neuron).
         fan_out: whether a modulated rule scales M(t) by a trained weight for each postsynaptic neuron.
         fan_out_init: initial value of these weights, in [-1, 1]: how fast traces are written at first.
-        layer_norm: whether what the neurons receive is normalised, with a trained gain and bias, 1 and 0 at first.
+        layer_norm: whether what the neurons receive is normalized, with a trained gain and bias, 1 and 0 at first.
         backend: which backend of `plastic_scan` to use; the fastest available by default.
 
     Raises:
         ValueError: an argument is out of its range; the message names it.
 
     Source: Miconi, Clune & Stanley (2018), equations 1 and 2; Miconi et al. (2019) for the modulated rules; Ba, Kiros &
-    Hinton (2016) for the normalisation.
+    Hinton (2016) for the normalization.
     """
 
     def __init__(

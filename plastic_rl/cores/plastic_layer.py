@@ -25,7 +25,7 @@ class PlasticLayer(LabelledCore):
         n_classes: how many of the features, at the end of the first `input_size - n_unused`, are the label.
         n_unused: how many features after the label are left out, such as a query flag.
         writes: whether the trace is written `"labelled"` only, or `"always"`, from a query and its answer, too. In the
-            paper a life ends with its only query, and both are the same; with more queries in a life, `"labelled"`
+            paper an episode ends with its only query, and both are the same; with more queries, `"labelled"`
             makes each of them count as if it were the only one.
         rule: `"oja"`, `"decay"`, or a `Rule` of one trace that needs no parameters.
         weight: whether there are fixed weights w; the published program of the paper has none here.

@@ -29,7 +29,7 @@ class PlasticLSTM(LoopCore):
         alpha_init: standard deviation of the initial alpha.
         eta_init: initial plasticity rate, in [0, 1].
         forget_bias: initial bias of the forget gate.
-        layer_norm: whether what each gate and g receive, the brackets, is normalised over its N neurons (Ba, Kiros &
+        layer_norm: whether what each gate and g receive, the brackets, is normalized over its N neurons (Ba, Kiros &
             Hinton, 2016), with a trained gain and bias, 1 and 0 at first; the forget gate's bias is `forget_bias`.
 
     Raises:
@@ -54,7 +54,7 @@ class PlasticLSTM(LoopCore):
         if alpha_init < 0:
             raise ValueError(f"alpha_init must be a standard deviation of at least 0, not {alpha_init}")
         if layer_norm and hidden_size == 1:
-            raise ValueError("hidden_size must be at least 2 with layer_norm, not 1: nothing is left to normalise")
+            raise ValueError("hidden_size must be at least 2 with layer_norm, not 1: nothing is left to normalize")
         self.rule = get_rule(rule)
         bound = 1 / math.sqrt(hidden_size)
         self.input_map = nn.Linear(input_size, 4 * hidden_size)
@@ -64,7 +64,7 @@ class PlasticLSTM(LoopCore):
         self.eta = nn.Parameter(torch.tensor(float(eta_init))) if self.rule.uses_eta else None
         self.rule_parameters = nn.ParameterDict(self.rule.make_parameters(hidden_size))
         self.norm = nn.GroupNorm(4, 4 * hidden_size) if layer_norm else nn.Identity()
-        biased: Any = self.norm if layer_norm else self.input_map  # what all neurons share is normalised away
+        biased: Any = self.norm if layer_norm else self.input_map  # what all neurons share is normalized away
         with torch.no_grad():
             biased.bias[hidden_size : 2 * hidden_size] = float(forget_bias)
         self.state_shapes = ((hidden_size,), (hidden_size,), *[(hidden_size, hidden_size)] * len(self.rule.traces))

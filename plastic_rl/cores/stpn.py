@@ -21,7 +21,7 @@ class STPNCore(LoopCore):
         hidden_size: N.
         decay_init: upper end of the initial Lambda, which is uniform between 0 and it.
         rate_init: standard deviation of the initial Gamma.
-        layer_norm: whether what is in the brackets of h(t) is normalised over the neurons (Ba, Kiros & Hinton, 2016),
+        layer_norm: whether what is in the brackets of h(t) is normalized over the neurons (Ba, Kiros & Hinton, 2016),
             with a trained gain and bias, 1 and 0 at first.
 
     Raises:

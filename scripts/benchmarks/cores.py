@@ -1,4 +1,4 @@
-"""Every core by its name: forward and backward of a sequence, and one step of all lives, beside the LSTM's.
+"""Every core by its name: forward and backward of a sequence, and one step of all environments, beside the LSTM's.
 
 A core has as many units as `--size` says where it takes `hidden_size`, and else its own size. Everything runs
 interleaved in one process, medians over repeats, so that the ratios survive a noisy machine.
@@ -17,7 +17,7 @@ from plastic_rl.scripts.benchmarks.ops import Measured, Size, add_measuring, beg
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this benchmark's flags to a parser."""
     parser.add_argument("--cores", nargs="+", default=None, metavar="CORE", help="names or module:Class; default: all")
-    parser.add_argument("--size", type=parse_size, default=(64, 64, 100), metavar="B,N,T", help="lives, units, steps")
+    parser.add_argument("--size", type=parse_size, default=(64, 64, 100), metavar="B,N,T", help="copies, units, steps")
     add_measuring(parser)
 
 

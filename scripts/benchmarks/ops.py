@@ -70,7 +70,7 @@ def begin(arguments: argparse.Namespace) -> None:
 
 
 def parse_size(text: str) -> Size:
-    """Return the three numbers of `B,N,T`: lives, units and steps."""
+    """Return the three numbers of `B,N,T`: environments, units and steps."""
     batch, neurons, steps = map(int, text.split(","))
     return batch, neurons, steps
 

@@ -68,11 +68,11 @@ class Table:
         except UsageError:  # it says why: no episode ended, perhaps
             return row
         mean = final_return(training)
-        normalised = score(opened.env_id, mean, **opened.env_kwargs)
+        normalized = score(opened.env_id, mean, **opened.env_kwargs)
         return {
             **row,
             "return": f"{mean:.6g}",
-            "score": "" if normalised is None else f"{normalised:.4f}",
+            "score": "" if normalized is None else f"{normalized:.4f}",
             "episodes": len(training.returns),
             "steps": int(training.steps[-1]),
             "seconds": f"{training.seconds[-1]:.1f}",

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from plastic_rl.scripts.figures.style import GREY
+from plastic_rl.scripts.figures.style import GRAY
 from plastic_rl.scripts.runs.monitor import Result, Training, grouped
 from plastic_rl.scripts.runs.play import bootstrap_interval
 
@@ -131,7 +131,7 @@ def _add_score_axis(axes: Any, result: Result) -> None:
 
 def _plain(axes: Any) -> None:
     axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color=GREY, alpha=0.25, linewidth=0.6)
+    axes.grid(color=GRAY, alpha=0.25, linewidth=0.6)
 
 
 def _legend_below(figure: Figure, axes: Any) -> None:

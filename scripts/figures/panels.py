@@ -8,7 +8,7 @@ from gymnasium import spaces
 from matplotlib.ticker import MaxNLocator
 
 from plastic_rl.scripts.figures.recording import Moment, choice_names, chosen
-from plastic_rl.scripts.figures.style import BLUE, DIVERGING, GREY, ORANGE, PALE, VERMILION
+from plastic_rl.scripts.figures.style import BLUE, DIVERGING, GRAY, ORANGE, PALE, VERMILION
 
 MOST_BARS = 12  # more choices than that are drawn as cells
 TIME = "time in the episode (steps)"
@@ -74,7 +74,7 @@ def _growing(axes: Any, values: np.ndarray, name: str) -> Show:
 
 def trace(part: Any, axes: Any, moments: list[Moment], name: str) -> Show:
     """Draw a trace as a matrix of colors."""
-    # A few connections are much stronger than the rest: 1 in 500 has the darkest colour and is beyond the scale.
+    # A few connections are much stronger than the rest: 1 in 500 has the darkest color and is beyond the scale.
     some = np.abs(np.stack([moment.traces[name] for moment in moments[:: max(1, len(moments) // 20)]]))
     most = float(np.quantile(some, 0.998)) or 1.0
     image = axes.imshow(
@@ -114,7 +114,7 @@ def choice(part: Any, axes: Any, moments: list[Moment], space: spaces.Space, act
     axes.set_title(kind.replace(" of", "\nof", 1), fontsize=11)
     if len(names) > MOST_BARS:
         return _choice_cells(part, axes, every, low, high)
-    bars = axes.barh(names, every[0], color=PALE, edgecolor=GREY)
+    bars = axes.barh(names, every[0], color=PALE, edgecolor=GRAY)
     axes.set(xlim=(low, high), ylim=(len(names) - 0.5, -0.5), xlabel="chosen: orange", ylabel="action")
     axes.spines[["top", "right"]].set_visible(False)
 

@@ -7,7 +7,7 @@ import gymnasium as gym
 import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from plastic_rl.agents.matrix_image import diverging_colours
+from plastic_rl.agents.matrix_image import diverging_colors
 
 N_EPISODES = 4
 
@@ -77,6 +77,6 @@ def draw_memory(model: BaseAlgorithm, env_id: str, arguments: dict[str, Any], fi
     }
     for ax, (name, matrix) in zip(figure.subplots(1, 2), pictures.items(), strict=True):
         most = float(np.quantile(np.abs(matrix), 0.99)) or 1.0
-        ax.imshow(diverging_colours(matrix, most), interpolation="antialiased")
+        ax.imshow(diverging_colors(matrix, most), interpolation="antialiased")
         ax.set(title=f"{name}: {-most:.2g} blue to {most:.2g} red", xlabel="postsynaptic", ylabel="presynaptic")
     figure.savefig(file, dpi=80)

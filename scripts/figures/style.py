@@ -14,7 +14,7 @@ YELLOW = "#F0E442"
 BLUE = "#0072B2"
 VERMILION = "#D55E00"
 PURPLE = "#CC79A7"
-GREY = "#767676"
+GRAY = "#767676"
 PALE = "#D0D0D0"
 
 DIVERGING = "RdBu_r"  # red and blue, apart in every common kind of color blindness
@@ -28,11 +28,11 @@ CORES = {
     "homogeneous": SKY,
     "shared": SKY,
     "plastic": VERMILION,
-    "rnn": GREY,
+    "rnn": GRAY,
     "gru": BLUE,
     "lstm": GREEN,
 }
-OTHERS = (VERMILION, BLUE, GREEN, PURPLE, ORANGE, SKY, BLACK, GREY)
+OTHERS = (VERMILION, BLUE, GREEN, PURPLE, ORANGE, SKY, BLACK, GRAY)
 DASHES = ("-", "--", "-.", ":")
 
 

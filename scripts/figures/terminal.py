@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.text import Text
 
-from plastic_rl.agents.matrix_image import WHITE, diverging_colours
+from plastic_rl.agents.matrix_image import WHITE, diverging_colors
 from plastic_rl.scripts.figures.recording import Moment, choice_names, chosen
 
 CELLS = 24  # rows and columns of a trace
@@ -85,8 +85,8 @@ def shrink(matrix: np.ndarray, most: int) -> np.ndarray:
 
 def heat(matrix: np.ndarray, most: float) -> Text:
     """Return a matrix as colored blocks, two rows a line: red above zero, blue below, white at zero."""
-    colours = diverging_colours(matrix, most)
-    rgb = np.pad(colours, ((0, len(colours) % 2), (0, 0), (0, 0)), constant_values=WHITE)
+    colors = diverging_colors(matrix, most)
+    rgb = np.pad(colors, ((0, len(colors) % 2), (0, 0), (0, 0)), constant_values=WHITE)
     text = Text(no_wrap=True)
     for row in range(0, len(rgb), 2):
         for upper, lower in zip(rgb[row], rgb[row + 1], strict=True):

@@ -14,7 +14,7 @@ from plastic_rl.files import write_whole
 
 FORMAT = 1
 NAME = "run.json"
-STATISTICS = "normalisation.json"
+STATISTICS = "normalization.json"
 TRUSTED = ("plastic_rl", "stable_baselines3", "sb3_contrib", "torch")
 
 

@@ -64,11 +64,11 @@ def bootstrap_interval(values: np.ndarray, resamples: int = 2000, seed: int = 0)
 
 
 def play(model: Any, env: VecEnv, n_episodes: int, deterministic: bool, erased: tuple[int, ...] = ()) -> Episodes:
-    """Play whole episodes, the same number in every environment, so that short ones are not favoured.
+    """Play whole episodes, the same number in every environment, so that short ones are not favored.
 
     Args:
         model: anything with SB3's `predict`.
-        env: its environments, unnormalised rewards.
+        env: its environments, unnormalized rewards.
         n_episodes: how many; rounded up to a multiple of the number of environments.
         deterministic: whether to take the most probable actions.
         erased: which parts of the recurrent state are set to zero before every step; see `ablated`.

@@ -32,6 +32,7 @@ from plastic_rl.agents import distributed, hyperparams
 from plastic_rl.agents.averaged_gradients import AveragedGradients
 from plastic_rl.agents.callbacks import PlasticityCallback
 from plastic_rl.agents.checkpoint import CheckpointCallback, OtherFormatError
+from plastic_rl.agents.policy import DEFAULT_CORE
 from plastic_rl.agents.rollouts import RecurrentRollouts
 from plastic_rl.agents.vec_env import has_vector_form, make_vec_env
 from plastic_rl.scripts import refuse
@@ -173,7 +174,7 @@ class PlasticExperimentManager(ExperimentManager):
         if core is not None and core != chosen.get("core"):  # what was set for another core says nothing of this one
             chosen |= {"core": core, "core_kwargs": {}}
         if core_kwargs:
-            check_core(chosen.get("core", "plastic"), core_kwargs)
+            check_core(chosen.get("core", DEFAULT_CORE), core_kwargs)
         found = hyperparams.pop("core_kwargs", {})  # by a search
         chosen["core_kwargs"] = {**chosen.get("core_kwargs", {}), **found, **core_kwargs}
         return chosen

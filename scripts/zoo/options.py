@@ -3,6 +3,7 @@
 import argparse
 import ast
 import inspect
+import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -137,8 +138,11 @@ class StorePairs(argparse.Action):
 
 
 def _whole_number(text: str) -> int:
-    number = float(text)
-    if not (number >= 1 and number == int(number)):
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not (1 <= number < math.inf and number == int(number)):
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, such as 1e6, not {text!r}")
     return int(number)
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from rl_zoo3.utils import SimpleLinearSchedule
 
+from plastic_rl.agents.policy import DEFAULT_CORE
 from plastic_rl.cores import core_arguments
 
 
@@ -37,7 +38,7 @@ def sample_hyperparams(
     if "policy_kwargs" not in settings:  # the Zoo's own search, which does not say what it is a variant of
         return drawn
     policy_kwargs = settings["policy_kwargs"]
-    known = core_arguments(policy_kwargs.get("core", "plastic"))
+    known = core_arguments(policy_kwargs.get("core", DEFAULT_CORE))
     ranges = {"alpha_init": (1e-3, 0.3), "eta_init": (1e-2, 0.5)}
     own = {name: trial.suggest_float(name, *ranges[name], log=True) for name in ranges if name in known}
     return {**drawn, "policy_kwargs": {**policy_kwargs, "core_kwargs": {**policy_kwargs.get("core_kwargs", {}), **own}}}

@@ -29,7 +29,7 @@ def answers(core, env_of, **kwargs):
 
 
 class Seen(BaseCallback):
-    """Remembers every observation before it is normalised."""
+    """Remembers every observation before it is normalized."""
 
     def _on_training_start(self):
         self.observations = [self.model.get_vec_normalize_env().get_original_obs()]
@@ -40,7 +40,7 @@ class Seen(BaseCallback):
 
 
 def rewards(algorithm):
-    """Learn from rewards with normalised observations."""
+    """Learn from rewards with normalized observations."""
     n = N_ENVS // distributed.world_size()
     seed = distributed.rank() * n
     env = VecNormalize(make_sb3_vec_env(Echo, n, seed=seed))

@@ -16,7 +16,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from plastic_rl.agents import PlasticA2C, PlasticBPTT, PlasticPPO, make_vec_env
 from plastic_rl.agents.callbacks import PlasticityCallback
 from plastic_rl.agents.gradients import GradientNorms
-from plastic_rl.agents.matrix_image import diverging_colours, matrix_image
+from plastic_rl.agents.matrix_image import diverging_colors, matrix_image
 from plastic_rl.cores import registered_cores
 
 
@@ -207,8 +207,8 @@ def test_gradient_norms_are_means_of_squares_by_group():
     assert norms.take() == {}
 
 
-def test_colours_tell_the_sign():
-    red, white, blue = diverging_colours(np.array([2.0, 0.0, -2.0]), 1.0).astype(int)
+def test_colors_tell_the_sign():
+    red, white, blue = diverging_colors(np.array([2.0, 0.0, -2.0]), 1.0).astype(int)
     assert red[0] > red[2] + 100
     assert blue[2] > blue[0] + 100
     assert white.min() > 240

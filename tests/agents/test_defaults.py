@@ -17,6 +17,7 @@ from plastic_rl.agents.vec_env import GymVectorEnv
 from plastic_rl.envs.registration import ENVIRONMENTS
 
 SMALL = {"core_kwargs": {"hidden_size": 4}}
+PLASTIC = {"core": "plastic", **SMALL}
 CLASSES = {"plastic_a2c": PlasticA2C, "plastic_bptt": PlasticBPTT, "plastic_ppo": PlasticPPO}
 
 
@@ -49,7 +50,7 @@ def test_what_is_said_counts_also_where_it_is_a_default_of_sb3():
     model = PlasticPPO("MlpPolicy", "plastic_rl/PatternRecall-v0", 3e-4, n_steps=12, gamma=0.99, policy_kwargs=SMALL)
     assert model.lr_schedule(0.5) == 3e-4
     assert model.gamma == 0.99
-    assert model.policy.core_name == "plastic"
+    assert model.policy.core_name == "plastic_memory"
     assert model.batch_size == 12 * model.n_envs // 4
 
 
@@ -131,7 +132,7 @@ def test_the_package_lists_and_has_all_that_it_promises():
 def test_runs_are_named_after_algorithm_core_and_seed(tmp_path):
     env = make_vec_env("plastic_rl/PatternRecall-v0", 2)
     for algorithm in CLASSES.values():
-        model = algorithm("MlpPolicy", env, n_steps=6, policy_kwargs=SMALL, seed=3, tensorboard_log=str(tmp_path))
+        model = algorithm("MlpPolicy", env, n_steps=6, policy_kwargs=PLASTIC, seed=3, tensorboard_log=str(tmp_path))
         model.learn(12)
     model = PlasticPPO("MlpPolicy", env, n_steps=6, policy_kwargs={"core": "gru"}, tensorboard_log=str(tmp_path))
     model.learn(12)

@@ -69,7 +69,7 @@ def test_each_lives_lives_of_its_own(case, two):
 
 
 @pytest.mark.parametrize("case", REWARDS)
-def test_observations_are_normalised_by_what_all_have_seen(case, two):
+def test_observations_are_normalized_by_what_all_have_seen(case, two):
     # The statistics begin with those of the first process, before which the second one has seen its first observation.
     seen = np.concatenate([two[0][case]["seen"].reshape(-1, 2), two[1][case]["seen"][1:].reshape(-1, 2)])
     assert len(seen) == N_ENVS * STEPS * 3 + N_ENVS // 2

@@ -95,7 +95,7 @@ def test_every_kind_of_observation(kind, policy, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["vector", "dict"])
-def test_normalisation_is_part_of_it(kind, tmp_path):
+def test_normalization_is_part_of_it(kind, tmp_path):
     keys = ["bit"] if kind == "dict" else None
     env = VecNormalize(make_sb3_vec_env(lambda: Echo(LENGTH, kind=kind), N_ENVS), norm_obs_keys=keys, clip_obs=1.5)
     model = learned(env, "MultiInputPolicy" if kind == "dict" else "MlpPolicy")

@@ -126,10 +126,10 @@ def test_attributes_and_methods():
     assert env.get_attr("num_envs") == [2, 2]
     assert len(env.env_method("reference_returns")) == 2
     assert env.env_is_wrapped(gym.Wrapper) == [False, False]
-    env.set_attr("favourite", 3)
-    assert env.get_attr("favourite", 1) == [3]
+    env.set_attr("favorite", 3)
+    assert env.get_attr("favorite", 1) == [3]
     with pytest.raises(ValueError, match="indices must be None"):
-        env.set_attr("favourite", 4, [0])
+        env.set_attr("favorite", 4, [0])
     with pytest.raises(AttributeError):
         env.get_attr("nothing_of_that_name")
 

@@ -154,11 +154,11 @@ def test_a_core_of_ones_own(core, monkeypatch):
     assert make_core(core, 3, factor=1.0).output_size == 3
 
 
-NORMALISED = [name for name in NAMES if "layer_norm" in core_arguments(name)]
+NORMALIZED = [name for name in NAMES if "layer_norm" in core_arguments(name)]
 
 
-@pytest.mark.parametrize("name", NORMALISED)
-def test_layer_normalisation_in_steps_and_for_every_parameter(name):
+@pytest.mark.parametrize("name", NORMALIZED)
+def test_layer_normalization_in_steps_and_for_every_parameter(name):
     core = make(name, layer_norm=True)
     whole = outputs_equal_in_steps(core)
     whole.pow(2).sum().backward()
@@ -167,7 +167,7 @@ def test_layer_normalisation_in_steps_and_for_every_parameter(name):
 
 
 @pytest.mark.parametrize("name", ["plastic", "rnn", "stpn", "delta"])
-def test_what_is_normalised_does_not_depend_on_the_size_of_the_input(name):
+def test_what_is_normalized_does_not_depend_on_the_size_of_the_input(name):
     core = make(name, layer_norm=True)
     starts = torch.ones(1, B, dtype=torch.bool)
     inputs = sequence()[0][:1]

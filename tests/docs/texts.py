@@ -8,7 +8,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 # True: README.md, the other files of the root and every docstring of the package are checked, too.
-EVERYWHERE = False
+EVERYWHERE = True
 GENERATED = {DOCS / "gallery.md"}  # written by the gallery's maker, whose words are checked as a docstring
 
 sys.path.insert(0, str(DOCS / "_ext"))  # the site's own extensions

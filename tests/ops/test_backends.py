@@ -149,14 +149,14 @@ def test_learns_as_the_reference_does(make_layer):
     for backend in ("reference", "numba"):
         layer = make_layer("oja", 20, 4, 16, dtype=torch.float32)
         trained = [layer["weight"], layer["alpha"], layer["eta"]]
-        optimiser = torch.optim.Adam(trained, 1e-2)
+        optimizer = torch.optim.Adam(trained, 1e-2)
         curve = []
         for _ in range(10):
             activity, _ = plastic_scan(**layer, backend=backend)
             loss = (activity - layer["drive"].detach().roll(3, 0).tanh()).pow(2).mean()
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
             curve.append(loss.item())
         curves[backend] = curve
     assert curves["numba"] == pytest.approx(curves["reference"], rel=1e-4)

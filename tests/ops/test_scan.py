@@ -103,8 +103,8 @@ def test_autocast_changes_nothing(make_layer):
 
 
 def covariance_step(traces, pre, post, eta, parameters):
-    centred = post - parameters["mean"]
-    return (traces[0] + eta * pre.unsqueeze(2) * centred.unsqueeze(1),)
+    centered = post - parameters["mean"]
+    return (traces[0] + eta * pre.unsqueeze(2) * centered.unsqueeze(1),)
 
 
 def test_a_rule_of_ones_own(make_layer, tensors_of):

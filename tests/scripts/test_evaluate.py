@@ -101,7 +101,7 @@ def test_a_model_of_another_version_names_what_wrote_it(plastic_run, gru_run, tm
     assert "Stable-Baselines3: 2" in error
 
 
-@pytest.mark.parametrize("file", [f"{NAME}/normalisation.json", f"{NAME}.zip"])
+@pytest.mark.parametrize("file", [f"{NAME}/normalization.json", f"{NAME}.zip"])
 def test_a_half_written_run_names_what_is_missing(plastic_run, file, tmp_path, capsys):
     run = broken(plastic_run, tmp_path)
     (run / file).unlink()

@@ -120,3 +120,9 @@ def test_a_parser_that_the_zoo_declares_is_left_as_it_was():
     make_parser()
     assert rl_zoo3.train.argparse is argparse
     assert Path(rl_zoo3.train.__file__).name == "train.py"
+
+
+@pytest.mark.parametrize("steps", ["1e6x", "many", "nan", "inf", "0", "1.5"])
+def test_a_number_of_steps_is_a_whole_number(capsys, steps):
+    line = refusal(capsys, train.main, ["--algo", "plastic_ppo", "--env", ENV, "-n", steps])
+    assert "argument -n/--n-timesteps: must be a whole number of at least 1, such as 1e6" in line

@@ -18,7 +18,7 @@ _ALIGNMENT = 64
 
 
 def fresh(like: Tensor, *shape: int) -> Tensor:
-    """Return an uninitialised buffer of a tensor's dtype.
+    """Return an uninitialized buffer of a tensor's dtype.
 
     From numpy, which asks Linux for huge pages: to touch 80 MB for the first time then takes 5 ms instead of 30.
     """

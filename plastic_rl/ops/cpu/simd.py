@@ -2,7 +2,7 @@
 
 LLVM's own vectoriser gives up on loops that touch a dozen arrays, because it cannot prove that they do not overlap.
 Here a kernel says itself what is a vector: `load` and `store` move one between a flat array and a register, `fma` and
-the operators compute with it. A `Vector` lives only inside compiled code.
+the operators compute with it. A `Vector` exists only inside compiled code.
 """
 
 import operator

@@ -7,7 +7,7 @@ registers through time; otherwise they go through the caches. What is as long as
 itself.
 Traces of the clipped rules are kept unclipped and clipped where they are read, as in `sweeps`. RULE is a number of
 `layer` or RETROACTIVE; the second trace is there for the latter only. Numbers that say how much is to be done are not
-specialised, for Triton would compile again where one is 1 or a multiple of 16.
+specialized, for Triton would compile again where one is 1 or a multiple of 16.
 """
 
 import triton
@@ -99,7 +99,7 @@ def forward(
 ):  # fmt: skip
     """Run the scan; turn t of the loop writes the trace of step t - 1 and reads it for step t in one go.
 
-    `received` (T, B, N) is written only if the layer normalises what its neurons receive (NORM).
+    `received` (T, B, N) is written only if the layer normalizes what its neurons receive (NORM).
     `traces` (n_traces, B, N, N) is the state before and, unclipped, after; `signals` (T, B) is M(t) of the modulated
     rules; `checkpoints` (n_traces, n_segments, B, N, N) the trace before every `every`-th step; `counters` (B,) zeros.
     """
@@ -166,8 +166,8 @@ def forward(
         if NORM:
             row = (i < N) & (_like(t, i) < T)
             standard, _ = _standardise(tl.load(received + (t * B + b) * N + i, mask=row, other=0.0), i, N)
-            normalised = tl.load(gain + i, mask=row, other=0.0) * standard + tl.load(bias + i, mask=row, other=0.0)
-            tl.store(activity + (t * B + b) * N + i, _tanh(normalised), mask=row)
+            normalized = tl.load(gain + i, mask=row, other=0.0) * standard + tl.load(bias + i, mask=row, other=0.0)
+            tl.store(activity + (t * B + b) * N + i, _tanh(normalized), mask=row)
             tl.debug_barrier()
 
 

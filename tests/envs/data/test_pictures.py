@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, features
 
 from plastic_rl.envs.data.folder import image_files, load_images
-from plastic_rl.envs.data.grey import read_grey
+from plastic_rl.envs.data.gray import read_gray
 from plastic_rl.envs.image_recall import ImageRecallEnv
 
 
@@ -25,38 +25,38 @@ GRADIENT = gradient(2, 3)
 ALPHA = {"LA": "L", "PA": "P", "RGBA": "RGB"}
 
 
-def lab(grey: Image.Image) -> Image.Image:
+def lab(gray: Image.Image) -> Image.Image:
     profiles = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
-    return ImageCms.applyTransform(grey.convert("RGB"), ImageCms.buildTransform(*profiles, "RGB", "LAB"))
+    return ImageCms.applyTransform(gray.convert("RGB"), ImageCms.buildTransform(*profiles, "RGB", "LAB"))
 
 
-def palette(grey: Image.Image) -> Image.Image:
+def palette(gray: Image.Image) -> Image.Image:
     """Return the same picture with a palette from white to black."""
-    picture = Image.fromarray(255 - np.asarray(grey)).convert("P")
+    picture = Image.fromarray(255 - np.asarray(gray)).convert("P")
     picture.putpalette(np.repeat(np.arange(255, -1, -1), 3).tolist())
     return picture
 
 
-def bits(grey: Image.Image) -> Image.Image:
-    return grey.point(lambda value: 255 * (value > 127)).convert("1")
+def bits(gray: Image.Image) -> Image.Image:
+    return gray.point(lambda value: 255 * (value > 127)).convert("1")
 
 
-# By mode, how it is made of a grey picture. Numbers are of every range that means the same picture.
+# By mode, how it is made of a gray picture. Numbers are of every range that means the same picture.
 MODES = {
-    **{mode: (lambda grey, mode=mode: grey.convert(mode)) for mode in ("L", "P", "RGB", "CMYK", "YCbCr", "RGBX")},
-    **{mode: (lambda grey, mode=mode: grey.convert(mode)) for mode in ("LA", "PA", "RGBA", "I", "F", "I;16")},
+    **{mode: (lambda gray, mode=mode: gray.convert(mode)) for mode in ("L", "P", "RGB", "CMYK", "YCbCr", "RGBX")},
+    **{mode: (lambda gray, mode=mode: gray.convert(mode)) for mode in ("LA", "PA", "RGBA", "I", "F", "I;16")},
     "1": bits,
     "palette": palette,
     "LAB": lab,
-    "I;16 of 16 bits": lambda grey: Image.fromarray(np.asarray(grey).astype(np.uint16) * 257),
-    "I;16 shifted": lambda grey: Image.fromarray(np.asarray(grey).astype(np.uint16) << 8),
-    "I;16 of 12 bits": lambda grey: Image.fromarray(np.asarray(grey).astype(np.uint16) * 16 + 15),
-    "I;16B": lambda grey: Image.fromarray((np.asarray(grey).astype(">u2") * 257).astype(">u2")),
-    "I of 16 bits": lambda grey: Image.fromarray(np.asarray(grey).astype(np.int32) * 257),
-    "I of 31 bits": lambda grey: Image.fromarray(np.asarray(grey).astype(np.int32) * 8421504),
-    "F to 1": lambda grey: Image.fromarray(np.asarray(grey).astype(np.float32) / 255),
-    "F of 16 bits": lambda grey: Image.fromarray(np.asarray(grey).astype(np.float32) * 257),
-    "F from -1": lambda grey: Image.fromarray(np.asarray(grey).astype(np.float32) / 127.5 - 1),
+    "I;16 of 16 bits": lambda gray: Image.fromarray(np.asarray(gray).astype(np.uint16) * 257),
+    "I;16 shifted": lambda gray: Image.fromarray(np.asarray(gray).astype(np.uint16) << 8),
+    "I;16 of 12 bits": lambda gray: Image.fromarray(np.asarray(gray).astype(np.uint16) * 16 + 15),
+    "I;16B": lambda gray: Image.fromarray((np.asarray(gray).astype(">u2") * 257).astype(">u2")),
+    "I of 16 bits": lambda gray: Image.fromarray(np.asarray(gray).astype(np.int32) * 257),
+    "I of 31 bits": lambda gray: Image.fromarray(np.asarray(gray).astype(np.int32) * 8421504),
+    "F to 1": lambda gray: Image.fromarray(np.asarray(gray).astype(np.float32) / 255),
+    "F of 16 bits": lambda gray: Image.fromarray(np.asarray(gray).astype(np.float32) * 257),
+    "F from -1": lambda gray: Image.fromarray(np.asarray(gray).astype(np.float32) / 127.5 - 1),
 }
 FORMATS = {
     "PNG": {},
@@ -93,7 +93,7 @@ def saved(picture: Image.Image, name: str, **more) -> bytes | None:
 
 
 def read(content: bytes) -> np.ndarray:
-    return np.asarray(read_grey(io.BytesIO(content), "picture")).astype(int)
+    return np.asarray(read_gray(io.BytesIO(content), "picture")).astype(int)
 
 
 CASES = [
@@ -119,8 +119,8 @@ def test_any_gradient_comes_back(case, across, down, size):
     comes_back(*case, gradient(across, down, size))
 
 
-def comes_back(mode, form, grey):
-    picture = Image.fromarray(grey)
+def comes_back(mode, form, gray):
+    picture = Image.fromarray(gray)
     right = np.asarray(bits(picture).convert("L") if mode == "1" else picture).astype(int)
     assert abs(read(saved(MODES[mode](picture), form)) - right).max() <= 1
 
@@ -149,11 +149,11 @@ def test_ink_on_a_transparent_ground_is_seen(mode, ink):
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB"])
 def test_a_transparent_color_shows_the_ground(mode):
-    grey = Image.fromarray(np.where(GRADIENT > 100, 255, 0).astype(np.uint8)).convert(mode)
+    gray = Image.fromarray(np.where(GRADIENT > 100, 255, 0).astype(np.uint8)).convert(mode)
     clear = {"RGB": (255, 255, 255)}.get(mode, 255)
     if mode == "P":
-        clear = grey.getpixel((23, 23))
-    assert set(np.unique(read(saved(grey, "PNG", transparency=clear)))) == {0, 255}
+        clear = gray.getpixel((23, 23))
+    assert set(np.unique(read(saved(gray, "PNG", transparency=clear)))) == {0, 255}
 
 
 def test_a_transparent_number_of_16_bits_shows_the_ground():
@@ -227,7 +227,7 @@ def test_flat_pictures_are_left_out_and_named(tmp_path):
     for k in range(3):
         picture_in(tmp_path / f"{k}.png")
     Image.new("L", (8, 8), 9).save(tmp_path / "blank.png")
-    with pytest.warns(UserWarning, match=r"one grey: .*blank\.png$"):
+    with pytest.warns(UserWarning, match=r"one gray: .*blank\.png$"):
         env = ImageRecallEnv(source=f"folder:{tmp_path}", size=8)
     assert len(env.task.images) == 3
 

@@ -1,4 +1,4 @@
-"""Image files as grey pictures, whatever mode they are saved in."""
+"""Image files as gray pictures, whatever mode they are saved in."""
 
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -13,8 +13,8 @@ _WHITE = (255, 4095, 65535)
 _PHOTOMETRIC = 262  # a tag of TIFF
 
 
-def read_grey(file: Path | IO[bytes], name: str) -> "Image":
-    """Return an image file as a picture of grey values (Pillow's mode `L`), upright.
+def read_gray(file: Path | IO[bytes], name: str) -> "Image":
+    """Return an image file as a picture of gray values (Pillow's mode `L`), upright.
 
     Numbers of more than 8 bits are scaled: white is 1 for floats up to 1, else the least of 255, 4,095 and 65,535 that
     no pixel is above; other numbers are stretched from the least to the greatest. What is transparent shows a white
@@ -33,7 +33,7 @@ def read_grey(file: Path | IO[bytes], name: str) -> "Image":
         with Image.open(file) as image:
             white_is_zero = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0
             image.load()
-            return _grey(_upright(image), white_is_zero)
+            return _gray(_upright(image), white_is_zero)
     except Exception as error:  # a damaged file makes Pillow stumble in many ways
         reason = "no kind that is known" if isinstance(error, UnidentifiedImageError) else error
         raise ValueError(f"{name} cannot be read as an image: {reason}") from error
@@ -48,13 +48,13 @@ def _upright(image: "Image") -> "Image":
         return image
 
 
-def _grey(image: "Image", white_is_zero: bool) -> "Image":
+def _gray(image: "Image", white_is_zero: bool) -> "Image":
     from PIL import Image, ImageCms
 
     if image.mode == "F" or image.mode.startswith("I"):
         numbers = np.asarray(image)
-        grey = _scaled(numbers)
-        picture = Image.fromarray(255 - grey if white_is_zero else grey)  # Pillow does so for 8 bits only
+        gray = _scaled(numbers)
+        picture = Image.fromarray(255 - gray if white_is_zero else gray)  # Pillow does so for 8 bits only
         if "transparency" not in image.info:
             return picture
         picture.putalpha(Image.fromarray(255 * (numbers != image.info["transparency"]).astype(np.uint8)))
@@ -69,7 +69,7 @@ def _grey(image: "Image", white_is_zero: bool) -> "Image":
 
 
 def _scaled(numbers: np.ndarray) -> np.ndarray:
-    """Return whole or floating-point numbers as grey values, uint8."""
+    """Return whole or floating-point numbers as gray values, uint8."""
     values = numbers.astype(np.float64)
     if not np.isfinite(values).all():
         raise ValueError("it has pixels that are NaN or infinite")
@@ -86,8 +86,8 @@ def _on_a_ground(image: "Image") -> "Image":
 
     for white in (255, 0):
         ground = Image.new("RGBA", image.size, (white, white, white, 255))
-        grey = Image.alpha_composite(ground, image).convert("L")
-        least, greatest = grey.getextrema()
+        gray = Image.alpha_composite(ground, image).convert("L")
+        least, greatest = gray.getextrema()
         if least != greatest:
             break
-    return grey
+    return gray
