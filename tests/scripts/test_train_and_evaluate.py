@@ -6,7 +6,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from plastic_rl.agents import PlasticPPO
+from plastic_rl.agents import PlasticA2C, PlasticPPO
 from plastic_rl.scripts import evaluate, train
 from tests.scripts.small_runs import GRU, PARAMS, refusal, trained
 
@@ -27,8 +27,10 @@ def test_another_core_starts_from_its_own_defaults(core, tmp_path):
     assert (policy.core_name, policy.core_kwargs) == (core, {})
 
 
-def test_the_files_core_keeps_what_the_command_line_leaves_alone(plastic_run):
-    policy = PlasticPPO.load(plastic_run / f"{NAME}.zip").policy
+def test_the_files_core_keeps_what_the_command_line_leaves_alone(tmp_path):
+    core = ("--core", "plastic", "--core-kwargs", "hidden_size:8")
+    run = trained(tmp_path, *core, "--algo", "plastic_a2c", "-params", "n_envs:4", "n_steps:20")
+    policy = PlasticA2C.load(run / f"{NAME}.zip").policy
     expected = {"hidden_size": 8, "rule": "oja", "alpha_init": 0.0156, "eta_init": 0.338}
     assert (policy.core_name, policy.core_kwargs) == ("plastic", expected)
 
