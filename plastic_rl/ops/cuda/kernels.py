@@ -7,8 +7,9 @@ registers through time; otherwise they go through the caches. What is as long as
 itself.
 A step has two phases, with a barrier after each where a sample has several programs. Forward: each program writes its
 columns of the trace of the step before and reads them for this one; behind the barrier all see the whole activity.
-Backward: each sums its columns for the write's gradient; behind the first barrier all work out the gradient of the whole
-activity, and take their columns back over the step; behind the second they add up what reached the presynaptic neurons.
+Backward: each sums its columns for the write's gradient; behind the first barrier all work out the gradient of the
+whole activity, and take their columns back over the step; behind the second they add up what reached the presynaptic
+neurons.
 
 Traces of the clipped rules are kept unclipped and clipped where they are read, as on the CPU. RULE is a rule's `code`;
 the second trace is there for RETROACTIVE only. Numbers that say how much is to be done are not
