@@ -14,7 +14,7 @@ PAGE = (Path(__file__).parents[1] / "docs" / "seeing.md").read_text()
 
 
 def test_every_agent_is_on_the_page():
-    assert NAMES == sorted(set(re.findall(r"^\| `pretrained/(\S+)`", PAGE, re.M)))
+    assert sorted(set(re.findall(r"^\| `pretrained/(\S+)`", PAGE, re.M))) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
