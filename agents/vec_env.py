@@ -29,6 +29,13 @@ class GymVectorEnv(VecEnv):
 
     Raises:
         ValueError: the environment resets in another mode.
+
+    Example:
+        >>> import gymnasium as gym
+        >>> from plastic_rl.agents import GymVectorEnv
+        >>> envs = GymVectorEnv(gym.make_vec("plastic_rl/PatternRecall-v0", num_envs=4))
+        >>> envs.num_envs
+        4
     """
 
     def __init__(self, env: VectorEnv) -> None:
