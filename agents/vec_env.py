@@ -12,14 +12,15 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from stable_baselines3.common.env_util import make_vec_env as make_sb3_vec_env
-from stable_baselines3.common.vec_env import VecEnv, VecMonitor
+from stable_baselines3.common.vec_env import VecEnv, VecMonitor, dummy_vec_env
+from stable_baselines3.common.vec_env.patch_gym import _patch_env as sb3_patch_env
 
 
 class GymVectorEnv(VecEnv):
     """A Gymnasium `VectorEnv` seen as an SB3 `VecEnv`.
 
-    The algorithms of this package wrap a `VectorEnv` by themselves; SB3's `EvalCallback` and `evaluate_policy` need it
-    wrapped: `evaluate_policy(model, GymVectorEnv(env))`.
+    The algorithms of this package wrap a `VectorEnv` by themselves. SB3's `EvalCallback` and `evaluate_policy` need it
+    wrapped, and say so: `evaluate_policy(model, GymVectorEnv(env))`.
 
     Args:
         env: a vector environment that resets its copies in the same step (`AutoresetMode.SAME_STEP`).
@@ -161,6 +162,16 @@ def _same(one: Any, other: Any) -> bool:
 def wrap_vector_env(env: VectorEnv) -> VecEnv:
     """Return a Gymnasium `VectorEnv` as an SB3 `VecEnv` with Monitor's episode statistics in `info["episode"]`."""
     return VecMonitor(GymVectorEnv(env))
+
+
+def _patch_env(env: Any) -> gymnasium.Env:
+    if isinstance(env, VectorEnv):
+        raise ValueError(f"{type(env).__name__} is a vector environment: pass plastic_rl.GymVectorEnv(env)")
+    return sb3_patch_env(env)
+
+
+# SB3 takes what is no `VecEnv` of its own for a single environment; its message about a `VectorEnv` is on OpenAI Gym.
+vars(dummy_vec_env)["_patch_env"] = _patch_env
 
 
 def has_vector_form(env_id: str) -> bool:

@@ -1,5 +1,6 @@
 """The commands: `plastic-rl COMMAND`, or `python -m plastic_rl.scripts.COMMAND`."""
 
+import argparse
 import os
 import sys
 import tempfile
@@ -33,6 +34,12 @@ def command(main: Callable[[Sequence[str]], None]) -> Callable[..., None]:
             raise SystemExit(2) from None
 
     return run
+
+
+def command_parser(name: str, about: str | None) -> argparse.ArgumentParser:
+    """Return a command's parser, without options so far; its help begins with the docstring of the module."""
+    raw = argparse.RawDescriptionHelpFormatter
+    return argparse.ArgumentParser(prog=f"plastic-rl {name}", description=about, formatter_class=raw)
 
 
 def _prepare_process() -> None:

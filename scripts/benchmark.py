@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Sequence
 from importlib import import_module
 
-from plastic_rl.scripts import command
+from plastic_rl.scripts import command, command_parser
 
 BENCHMARKS = ("ops", "cores", "envs", "training")  # modules with `add_arguments` and `run`
 
@@ -16,8 +16,7 @@ BENCHMARKS = ("ops", "cores", "envs", "training")  # modules with `add_arguments
 @command
 def main(argv: Sequence[str]) -> None:
     """Run the benchmark that the command line names."""
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(prog="plastic-rl benchmark", description=__doc__, formatter_class=raw)
+    parser = command_parser("benchmark", __doc__)
     parser.add_argument("name", choices=BENCHMARKS)
     if not argv or argv[0] not in BENCHMARKS:
         parser.parse_args(argv)

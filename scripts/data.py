@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from plastic_rl.envs.data.archives import ROOT_VARIABLE, data_root
-from plastic_rl.scripts import command, refuse
+from plastic_rl.scripts import command, command_parser, refuse
 
 # Data set: where its archives are, and each one's MD5.
 OMNIGLOT = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python"
@@ -25,9 +25,7 @@ RETRIES = 3
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
-    parser = argparse.ArgumentParser(
-        prog="plastic-rl data", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("data", __doc__)
     parser.add_argument("data_set", choices=sorted(SOURCES))
     parser.add_argument("--root", help=f"folder to put it in; default: {ROOT_VARIABLE}, else ~/.cache/plastic_rl")
     parser.add_argument("--url", nargs="+", help="get the archives from these addresses instead, as from a mirror")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from plastic_rl.files import write_whole
-from plastic_rl.scripts import command, refuse
+from plastic_rl.scripts import command, command_parser, refuse
 
 if TYPE_CHECKING:
     from plastic_rl.scripts.runs.folder import Run
@@ -125,9 +125,7 @@ def _score(result: dict[str, Any]) -> str:
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
-    parser = argparse.ArgumentParser(
-        prog="plastic-rl evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("evaluate", __doc__)
     parser.add_argument("run", nargs="+", help="run folder(s), as `train` printed them, or pretrained/NAME")
     parser.add_argument("--episodes", type=int, default=256, help="episodes to play for each run; default: 256")
     parser.add_argument("--seed", type=int, default=1_000_000, help="of the first environment and of sampled actions")

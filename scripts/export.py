@@ -12,14 +12,12 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from plastic_rl.scripts import command, refuse
+from plastic_rl.scripts import command, command_parser, refuse
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
-    parser = argparse.ArgumentParser(
-        prog="plastic-rl export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("export", __doc__)
     parser.add_argument("run", help="run folder, as `train` printed it, or pretrained/NAME")
     parser.add_argument("-o", "--output", metavar="FILE", help="an .onnx or .pt2 file; default: RUN/policy.onnx")
     parser.add_argument("--trust", action="store_true", help="read pickled files of a run, which can execute code")

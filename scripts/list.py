@@ -9,16 +9,14 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from plastic_rl.scripts import command
+from plastic_rl.scripts import command, command_parser
 
 KINDS = ("environments", "algorithms", "cores")
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
-    parser = argparse.ArgumentParser(
-        prog="plastic-rl list", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("list", __doc__)
     parser.add_argument("kind", nargs="*", metavar="KIND", help=f"some of {', '.join(KINDS)}; default: all")
     return parser
 

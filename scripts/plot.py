@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from plastic_rl.scripts import UsageError, command, refuse
+from plastic_rl.scripts import UsageError, command, command_parser, refuse
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,9 +32,7 @@ FORMATS = ("png", "svg")
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
-    parser = argparse.ArgumentParser(
-        prog="plastic-rl plot", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("plot", __doc__)
     parser.add_argument("run", nargs="+", help="run folders, as `train` printed them, or the table of a `sweep`")
     parser.add_argument("-o", "--output", default="plots", metavar="FOLDER", help="where to write; default: plots")
     parser.add_argument("--smooth", type=int, default=1, metavar="BINS", help="bins of 100 that a point is the mean of")

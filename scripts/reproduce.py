@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from plastic_rl.arguments import check_name
-from plastic_rl.scripts import command, refuse
+from plastic_rl.scripts import command, command_parser, refuse
 from plastic_rl.scripts.experiments.claim import Claim, claim_names, read_claim
 from plastic_rl.scripts.experiments.grid import Run, check_runs
 from plastic_rl.scripts.experiments.runner import add_runner_options, run_all
@@ -22,7 +22,7 @@ from plastic_rl.scripts.experiments.runner import add_runner_options, run_all
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
-    parser = argparse.ArgumentParser(prog="plastic-rl reproduce", description=__doc__)
+    parser = command_parser("reproduce", __doc__)
     parser.add_argument("claims", nargs="*", metavar="NAME", help=f"all, or some of: {', '.join(claim_names())}")
     parser.add_argument("--arms", nargs="+", metavar="ARM", help="run these arms only")
     parser.add_argument("--seeds", nargs="+", type=int, metavar="SEED", help="run these seeds only")

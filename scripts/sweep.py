@@ -14,18 +14,14 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from plastic_rl.scripts import command
+from plastic_rl.scripts import command, command_parser
 from plastic_rl.scripts.experiments.grid import read_sweep
 from plastic_rl.scripts.experiments.runner import add_runner_options, run_all, train_run
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
-    parser = argparse.ArgumentParser(
-        prog="plastic-rl sweep",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("sweep", __doc__)
     parser.add_argument("file", help="what to run, in YAML")
     parser.add_argument("-o", "--output", metavar="FOLDER", help="default: sweeps/ and the file's name")
     parser.add_argument("--dry-run", action="store_true", help="print the command lines of the runs, and run nothing")

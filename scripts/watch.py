@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from plastic_rl.scripts import command, refuse
+from plastic_rl.scripts import command, command_parser, refuse
 
 if TYPE_CHECKING:
     from plastic_rl.scripts.runs.folder import Run
@@ -27,9 +27,7 @@ MOST = 100  # pictures of a film, unless --every says otherwise
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
-    parser = argparse.ArgumentParser(
-        prog="plastic-rl watch", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("watch", __doc__)
     parser.add_argument("run", help="run folder, as `train` printed it, or pretrained/NAME")
     parser.add_argument("-o", "--output", metavar="FILE", help="a .gif, .mp4 or .png file; default: RUN/episode.gif")
     where = parser.add_mutually_exclusive_group()

@@ -10,7 +10,7 @@ def pytest_addoption(parser):
 
 
 def pytest_sessionstart(session):
-    """Compile before the workers of pytest-xdist start, in as many processes as there are dtypes."""
+    """Compile before the workers of pytest-xdist start."""
     if getattr(session.config.option, "numprocesses", None) and not hasattr(session.config, "workerinput"):
         from tests.compiled import compile_in_processes
 

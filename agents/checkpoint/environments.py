@@ -29,6 +29,7 @@ from stable_baselines3.common.vec_env import (
 )
 from stable_baselines3.common.vec_env.stacked_observations import StackedObservations
 
+from plastic_rl.agents.checkpoint.file import is_plain
 from plastic_rl.agents.vec_env import GymVectorEnv
 
 
@@ -81,6 +82,7 @@ def _gymnasium(layer: Layer, *names: str) -> dict[type | str, Layer]:
     return {cls: layer for cls in found if cls is not None}
 
 
+_INFOS = ("reset_infos", "current_reset_info")  # what users are told; of these, text will do
 _STATISTICS = ("episode_count", "time_queue", "return_queue", "length_queue")
 _RUNNING = ("episode_returns", "episode_lengths")
 
@@ -137,6 +139,8 @@ def environment_state(env: Any) -> list[dict[str, Any]]:
     for layer in layers(env):
         kind, row = _name(layer), _row(layer)
         state: dict[str, Any] = {} if row is None else {"state": row.get(layer)}
+        if state and not is_plain({k: v for k, v in state["state"]["episode"].items() if k not in _INFOS}):
+            state = {}
         if isinstance(layer, VecNormalize):
             state["observations"] = [_read(rms) for rms in observation_statistics(layer)]
         if isinstance(layer, VecMonitor | Monitor):
@@ -148,6 +152,11 @@ def environment_state(env: Any) -> list[dict[str, Any]]:
 def unknown_layers(env: Any) -> list[str]:
     """Return the names of the layers whose state cannot be saved; none where a training can be resumed exactly."""
     return [type(layer).__name__ for layer in layers(env) if _row(layer) is None]
+
+
+def lost_layers(saved: list[dict[str, Any]]) -> list[str]:
+    """Return the names of the layers whose state is not in what `environment_state` returned."""
+    return [layer["type"].rpartition(".")[2] for layer in saved if "state" not in layer]
 
 
 def set_environment_state(env: Any, saved: list[dict[str, Any]], monitors: Path | None, goes_on: bool) -> bool:
@@ -164,7 +173,7 @@ def set_environment_state(env: Any, saved: list[dict[str, Any]], monitors: Path 
     """
     own = layers(env)
     same = [_name(layer) for layer in own] == [layer["type"] for layer in saved]
-    goes_on = goes_on and same and not unknown_layers(env)
+    goes_on = goes_on and same and not unknown_layers(env) and not lost_layers(saved)
     left = list(saved)
     for layer in own:
         found = next((place for place, one in enumerate(left) if one["type"] == _name(layer)), None)

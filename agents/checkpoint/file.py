@@ -107,6 +107,17 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
+def is_plain(value: Any) -> bool:
+    """Say whether `plain` keeps a value, and makes no text of any part of it."""
+    if isinstance(value, dict):
+        return all(type(key) in (str, int) and is_plain(entry) for key, entry in value.items())
+    if isinstance(value, list | tuple | deque):
+        return all(map(is_plain, value))
+    if isinstance(value, np.ndarray | np.generic):
+        return isinstance(plain(value), torch.Tensor)
+    return plain(value) is value or isinstance(value, torch.Tensor)
+
+
 def arrays(value: Any) -> Any:
     """Return what `plain` returned with NumPy's arrays and numbers in the place of tensors."""
     if isinstance(value, dict):

@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from plastic_rl.agents.checkpoint.environments import environment_state, set_environment_state, unknown_layers
+from plastic_rl.agents.checkpoint.environments import (
+    environment_state,
+    lost_layers,
+    set_environment_state,
+    unknown_layers,
+)
 from plastic_rl.agents.checkpoint.file import arrays
 from plastic_rl.agents.rollouts import RecurrentRollouts
 
@@ -75,7 +80,7 @@ def restore(
     if goes_on:
         model.set_rollout_state(arrays(own["rollout"]))
     _set_generators(own["generators"], model.device)
-    return [] if goes_on else unknown_layers(model.env) or ["other layers than before"]
+    return [] if goes_on else unknown_layers(model.env) + lost_layers(layers) or ["other layers than before"]
 
 
 def _generators(device: torch.device) -> dict[str, Any]:

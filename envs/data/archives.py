@@ -41,10 +41,10 @@ def expanded(path: str | os.PathLike) -> Path:
     Raises:
         ValueError: there is no home directory.
     """
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as error:
-        raise ValueError(f"{path!s} needs a home directory, and this user has none: give the whole path") from error
+    whole = os.path.expanduser(path)  # pathlib's expands the `~name` of "./~name", too
+    if whole == str(path) and whole.startswith("~"):
+        raise ValueError(f"{path!s} needs a home directory, and this user has none: give the whole path")
+    return Path(whole)
 
 
 def missing(data_set: str, looked_for: list[str], root: Path) -> FileNotFoundError:

@@ -27,24 +27,38 @@ def read_gray(file: Path | IO[bytes], name: str) -> "Image":
     Raises:
         ValueError: it is no image, or damaged, or larger than Pillow thinks safe.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(file) as image:
             white_is_zero = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0
             image.load()
-            return _gray(ImageOps.exif_transpose(image), white_is_zero)
+            return _gray(_upright(image), white_is_zero)
     except Exception as error:  # a damaged file makes Pillow stumble in many ways
         reason = "no kind that is known" if isinstance(error, UnidentifiedImageError) else error
         raise ValueError(f"{name} cannot be read as an image: {reason}") from error
+
+
+def _upright(image: "Image") -> "Image":
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # what the camera wrote beside the picture is damaged
+        return image
 
 
 def _gray(image: "Image", white_is_zero: bool) -> "Image":
     from PIL import Image, ImageCms
 
     if image.mode == "F" or image.mode.startswith("I"):
-        gray = _scaled(np.asarray(image))
-        return Image.fromarray(255 - gray if white_is_zero else gray)  # Pillow does so for 8 bits only
+        numbers = np.asarray(image)
+        gray = _scaled(numbers)
+        picture = Image.fromarray(255 - gray if white_is_zero else gray)  # Pillow does so for 8 bits only
+        if "transparency" not in image.info:
+            return picture
+        picture.putalpha(Image.fromarray(255 * (numbers != image.info["transparency"]).astype(np.uint8)))
+        return _on_a_ground(picture.convert("RGBA"))
     if image.mode == "LAB":
         profiles = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         transform: Any = ImageCms.buildTransform(*profiles, "LAB", "RGB")

@@ -18,6 +18,7 @@ from plastic_rl.envs.wrappers.entries import add_entries, as_dict, autoreset_mod
 
 Seeds = int | Sequence[int | None] | None
 
+_NO_OPTIONS: dict[str, Any] = {}
 ENTRIES: dict[str, Space[Any]] = {
     name: spaces.Box(0, 1, (1,), np.float32) for name in ("episode_start", "trial_elapsed")
 }
@@ -58,13 +59,14 @@ class Trials(gym.Wrapper, RecordConstructorArgs):
         self._rng: np.random.Generator | None = None
         self._seed = 0
         self._done = 0
+        self._options: dict[str, Any] | None = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Begin a trial."""
+        """Begin a trial; each of its episodes is reset with these options."""
         if seed is not None or self._rng is None:
             self._rng, _ = seeding.np_random(seed)
-        self._seed, self._done = _draw_seed(self._rng), 0
-        observation, info = self.env.reset(seed=self._seed, options=options)
+        self._seed, self._done, self._options = _draw_seed(self._rng), 0, options
+        observation, info = self.env.reset(seed=self._seed, options=deepcopy(options))
         return self._extend(observation, True), info
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
@@ -74,18 +76,18 @@ class Trials(gym.Wrapper, RecordConstructorArgs):
         self._done += bool(ended)
         over = self._done >= self.episodes
         if ended and not over:
-            observation, info = self.env.reset(seed=self._seed)
+            observation, info = self.env.reset(seed=self._seed, options=deepcopy(self._options))
         return self._extend(observation, ended and not over), reward, over, False, info
 
     def state(self) -> dict[str, Any]:
         """Return all that changes while trials run, without what the environment inside keeps."""
         generator = None if self._rng is None else self._rng.bit_generator.state
-        return {"generator": generator, "seed": self._seed, "done": self._done}
+        return {"generator": generator, "seed": self._seed, "done": self._done, "options": deepcopy(self._options)}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from what `state` returned."""
         self._rng = None if state["generator"] is None else generator_in_state(state["generator"])
-        self._seed, self._done = int(state["seed"]), int(state["done"])
+        self._seed, self._done, self._options = int(state["seed"]), int(state["done"]), deepcopy(state["options"])
 
     def reference_returns(self) -> ReferenceReturns | None:
         """Return those of one episode, times the number of episodes; None where there are none."""
@@ -126,9 +128,10 @@ class VectorTrials(VectorWrapper):
         self._seeds = np.zeros(env.num_envs, np.int64)
         self._done = np.zeros(env.num_envs, np.int64)
         self._start = np.zeros(env.num_envs, bool)
+        self._options = [_NO_OPTIONS] * env.num_envs
 
     def reset(self, *, seed: Seeds = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Begin trials in all copies, or where `options["reset_mask"]` says."""
+        """Begin trials in all copies, or where `options["reset_mask"]` says; their episodes have the other options."""
         copies = range(self.num_envs)
         seeds = [seed + i for i in copies] if isinstance(seed, (int, np.integer)) else seed or [None] * self.num_envs
         if len(seeds) != self.num_envs:
@@ -140,7 +143,8 @@ class VectorTrials(VectorWrapper):
             self._rngs = [
                 seeding.np_random(s)[0] if s is not None and begun[i] else self._rngs[i] for i, s in enumerate(seeds)
             ]
-        observations, infos = self._begin_trials(begun)
+        given = {name: value for name, value in (options or {}).items() if name != "reset_mask"}
+        observations, infos = self._begin_trials(begun, given or _NO_OPTIONS)
         self._start = self._start | begun  # what the others observe has not changed
         return self._extend(observations, self._start), infos
 
@@ -156,7 +160,7 @@ class VectorTrials(VectorWrapper):
             infos = _replace(infos, begun_infos, start)
         if over.any() and self.autoreset_mode is AutoresetMode.SAME_STEP:
             infos = self._finish(observations, infos, over)
-            observations, begun_infos = self._begin_trials(over)
+            observations, begun_infos = self._begin_trials(over, _NO_OPTIONS)
             infos = _replace(infos, begun_infos, over)
             start = start | over
         self._start = start
@@ -165,7 +169,8 @@ class VectorTrials(VectorWrapper):
     def state(self) -> dict[str, Any]:
         """Return all that changes while trials run, without what the environment inside keeps."""
         arrays = {"seeds": self._seeds.copy(), "done": self._done.copy(), "start": self._start.copy()}
-        return {**arrays, "generators": [rng.bit_generator.state for rng in self._rngs]}
+        generators = [rng.bit_generator.state for rng in self._rngs]
+        return {**arrays, "generators": generators, "options": deepcopy(self._options)}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from what `state` returned.
@@ -178,21 +183,30 @@ class VectorTrials(VectorWrapper):
         self._seeds, self._done = (np.array(state[name], np.int64) for name in ("seeds", "done"))
         self._start = np.array(state["start"], bool)
         self._rngs = [generator_in_state(generator) for generator in state["generators"]]
+        self._options = [deepcopy(options) or _NO_OPTIONS for options in state["options"]]
 
     def reference_returns(self) -> ReferenceReturns | None:
         """Return those of one episode, times the number of episodes; None where there are none."""
         return _times(reference_returns(self.env), self.episodes)
 
-    def _begin_trials(self, mask: np.ndarray) -> tuple[Any, dict[str, Any]]:
+    def _begin_trials(self, mask: np.ndarray, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         for copy in np.flatnonzero(mask):
             self._seeds[copy] = _draw_seed(self._rngs[copy])
+            self._options[copy] = options
         self._done[mask] = 0
         return self._begin_episodes(mask)
 
     def _begin_episodes(self, mask: np.ndarray) -> tuple[Any, dict[str, Any]]:
-        seeds = [int(seed) if begun else None for seed, begun in zip(self._seeds, mask, strict=True)]
-        options = None if mask.all() else {"reset_mask": mask}
-        return self.env.reset(seed=seeds, options=options)  # type: ignore[arg-type]
+        first = self._options[int(np.flatnonzero(mask)[0])]
+        same = mask & np.array([options is first for options in self._options])
+        seeds = [int(seed) if begun else None for seed, begun in zip(self._seeds, same, strict=True)]
+        options = deepcopy(first) if same.all() else deepcopy(first) | {"reset_mask": same}
+        observations, infos = self.env.reset(seed=seeds, options=options or None)  # type: ignore[arg-type]
+        others = mask & ~same  # their trials began with other options
+        if not others.any():
+            return observations, infos
+        observations, begun_infos = self._begin_episodes(others)
+        return observations, _replace(infos, begun_infos, others)
 
     def _finish(self, observations: Any, infos: dict[str, Any], over: np.ndarray) -> dict[str, Any]:
         last = list(iterate(self.observation_space, self._extend(observations, np.zeros_like(over))))

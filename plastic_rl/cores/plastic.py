@@ -1,8 +1,7 @@
 """The plastic recurrent layer: every core that is a rule and a kind of alpha."""
 
 import math
-from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -115,28 +114,31 @@ class PlasticCore(RecurrentCore):
 
     def forward(self, inputs: Tensor, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
         """Run the layer over a sequence; see `RecurrentCore.forward`."""
-        return plastic_scan(
-            self.input_map(inputs), self.weight, self.alpha, self.rate, state, episode_starts, **self._how()
-        )
+        return plastic_scan(self.input_map(inputs), state=state, episode_starts=episode_starts, **self._layer())
 
     @torch.no_grad()
     def step(self, inputs: Tensor, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
         """Advance by one step, the traces updated in place; see `RecurrentCore.step`."""
-        return plastic_step(
-            self.input_map(inputs), self.weight, self.alpha, self.rate, state, episode_starts, **self._how()
-        )
+        return plastic_step(self.input_map(inputs), state=state, episode_starts=episode_starts, **self._layer())
 
     def pure_step(self, inputs: Tensor, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
         """Advance by one step for an export, with the backend that is plain PyTorch; see `RecurrentCore.pure_step`."""
         drive, starts = self.input_map(inputs).unsqueeze(0), episode_starts.unsqueeze(0)
-        how = {**self._how(), "backend": "reference"}
-        activity, state = plastic_scan(drive, self.weight, self.alpha, self.rate, state, starts, **how)
+        layer = {**self._layer(), "backend": "reference"}
+        activity, state = plastic_scan(drive, state=state, episode_starts=starts, **layer)
         return activity[0], state
 
-    def _how(self) -> dict:
-        parameters: Mapping[str, Tensor] = {name: self.rule_parameters[name] for name in self.rule_parameters}
-        norm = None if self.norm is None else (self.norm.weight, self.norm.bias)
-        return {"rule": self.rule, "parameters": parameters, "backend": self.backend, "layer_norm": norm}
+    def _layer(self) -> dict[str, Any]:
+        """Return those arguments of `plastic_scan` that are the layer's own."""
+        return {
+            "weight": self.weight,
+            "alpha": self.alpha,
+            "eta": self.rate,
+            "rule": self.rule,
+            "parameters": dict(self.rule_parameters.items()),
+            "backend": self.backend,
+            "layer_norm": None if self.norm is None else (self.norm.weight, self.norm.bias),
+        }
 
     def plasticity(self) -> dict[str, Tensor]:
         """Return the recurrent `weight` and, where the layer has them, `alpha` and `eta`."""

@@ -152,7 +152,7 @@ class PlasticMemory(RecurrentCore):
         self, method: str, scan: Callable, backend: str | None, inputs: Tensor, state: State, episode_starts: Tensor
     ) -> tuple[Tensor, State]:
         """Run the controller with one of its methods, and the memory with a scan or a step."""
-        own, seen, hidden = state[: self.n_controller_states], inputs, None
+        own, seen, hidden, rate = state[: self.n_controller_states], inputs, None, self.rate
         if self.controller is not None:
             hidden, own = getattr(self.controller, method)(inputs, own, episode_starts)
             seen = torch.cat([inputs, hidden], -1)
@@ -160,7 +160,7 @@ class PlasticMemory(RecurrentCore):
         mapped = self.input_map(seen)
         drive = mapped[..., :n]
         query, key, signal = torch.tanh(mapped[..., n:]).split(list(self.sizes.values())[1:], -1)
-        rate, parameters = self.rate, dict(self.rule_parameters.items())
+        parameters = dict(self.rule_parameters.items())
         if n_signals and not self.rule.uses_eta:
             assert rate is not None
             parameters, rate = {"fan_out": rate.expand(n)}, None

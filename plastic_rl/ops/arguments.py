@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -58,6 +59,21 @@ class ScanArguments:
     def traces(self) -> State:
         """The traces of the state."""
         return self.state[1:] if self.recurrent else self.state
+
+    @cached_property
+    def form(self) -> tuple[Any, ...] | None:
+        """All that decides whether and how they can be run, of which none is a number in a tensor.
+
+        None in `torch.compile`, where sizes may be symbols.
+        """
+        if torch.compiler.is_compiling():
+            return None
+        tensors = (
+            self.drive, self.weight, self.alpha, self.eta, self.gain, self.bias, self.query, self.key, self.modulation,
+            self.episode_starts, *self.state, *self.parameters.values(),
+        )  # fmt: skip
+        forms = ((x.shape, x.dtype, x.device) if isinstance(x, Tensor) else type(x) for x in tensors)
+        return self.rule, len(self.state), *self.parameters, *forms
 
     def names_of_state(self) -> tuple[str, ...]:
         """Return what the tensors of the state are called."""
@@ -138,31 +154,19 @@ def checked_arguments(
         query if key is None else key,
         modulation if plastic else None,
     )
-    form = None if torch.compiler.is_compiling() else _form(arguments)  # sizes may be symbols there
-    if form is None or form not in _accepted:
+    if arguments.form is None or arguments.form not in _accepted:
         _check_names(arguments)
         _check_shapes(arguments)
         _check_kinds(arguments)
         if len(_accepted) >= MOST_FORMS:
             _accepted.clear()
-        _accepted.add(form)
+        _accepted.add(arguments.form)
     return arguments
 
 
 # What was checked once need not be checked at every step of a rollout, where the checks took as long as the step.
 MOST_FORMS = 1000
-_accepted: set[tuple[Any, ...]] = set()
-
-
-def _form(arguments: ScanArguments) -> tuple[Any, ...]:
-    """Return all that the checks look at, of which none is a number in a tensor."""
-    a = arguments
-    tensors = (
-        a.drive, a.weight, a.alpha, a.eta, a.gain, a.bias, a.query, a.key, a.modulation, a.episode_starts, *a.state,
-        *a.parameters.values(),
-    )  # fmt: skip
-    forms = ((x.shape, x.dtype, x.device) if isinstance(x, Tensor) else type(x) for x in tensors)
-    return a.rule, len(a.state), *a.parameters, *forms
+_accepted: set[tuple[Any, ...] | None] = set()
 
 
 def _check_tensor(name: str, value: object) -> None:

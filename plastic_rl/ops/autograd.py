@@ -56,13 +56,26 @@ def obstacle(arguments: ScanArguments) -> str | None:
     a, rule = arguments, arguments.rule
     if a.alpha is None:
         return None
-    if rule.code is None or rule != RULES.get(rule.name):
+    if not _is_known(rule):
         return f"it knows the rules {', '.join(RULES)}, not {rule.name!r}"
     if not a.recurrent and a.gain is not None:
         return "with a query it knows no layer normalization"
     if not a.recurrent and rule.is_modulated and a.modulation is None:
         return "with a query, modulation must be given"
     return None
+
+
+def _is_known(rule: Rule) -> bool:
+    """Say whether the kernels compute what a rule says. Field by field: torch.compile cannot compare dataclasses."""
+    known = RULES.get(rule.name)
+    return (
+        known is not None
+        and rule.code == known.code
+        and rule.step is known.step
+        and rule.traces == known.traces
+        and rule.uses_eta == known.uses_eta
+        and rule.limit == known.limit
+    )
 
 
 def scan(kernels: Kernels, arguments: ScanArguments) -> tuple[Tensor, State]:

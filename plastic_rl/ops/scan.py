@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from plastic_rl.ops import cpu, cuda, recompute, reference
-from plastic_rl.ops.arguments import ScanArguments, State, checked_arguments, compute_dtype
+from plastic_rl.ops.arguments import MOST_FORMS, ScanArguments, State, checked_arguments, compute_dtype
 from plastic_rl.ops.rules import Rule, get_rule
 
 ENVIRONMENT_VARIABLE = "PLASTIC_RL_BACKEND"
@@ -37,6 +38,9 @@ BACKENDS: dict[str, Backend] = {
     "recompute": Backend(recompute.scan, _none),
     "reference": Backend(reference.scan, _none),
 }
+
+
+_chosen: dict[tuple[Any, ...], Backend] = {}  # for steps, by what was asked for and the form of the arguments
 
 
 def check_backend(backend: str | None, source: str = "backend") -> str | None:
@@ -140,17 +144,12 @@ def plastic_scan(
     chosen = choose_backend(arguments, backend)
     if drive.shape[0] == 0:
         return drive.clone(), tuple(s.clone() for s in arguments.state)
-    activity, state = _in_own_precision(chosen.scan, arguments)
+    # With autocast, which would round weights and reads, backends would not agree. To switch it off takes time.
+    device = drive.device.type
+    precise: Any = torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
+    with precise:
+        activity, state = chosen.scan(arguments)
     return activity.to(drive.dtype), state
-
-
-def _in_own_precision(scan: Callable[[ScanArguments], tuple[Tensor, State]], arguments: ScanArguments) -> Any:
-    """Run a scan without autocast, which would round weights and reads, and backends would no longer agree."""
-    device = arguments.drive.device.type
-    if not torch.is_autocast_enabled(device):  # to switch it off takes as long as a small matrix product
-        return scan(arguments)
-    with torch.autocast(device, enabled=False):
-        return scan(arguments)
 
 
 @torch.no_grad()
@@ -191,8 +190,18 @@ def plastic_step(
 
     arguments = checked_arguments(
         one(drive), weight, alpha, eta, state, one(episode_starts),  # type: ignore[arg-type]
-        get_rule(rule), parameters, layer_norm, one(query), one(key), one(modulation),
+        rule if isinstance(rule, Rule) else get_rule(rule), parameters, layer_norm, one(query), one(key),
+        one(modulation),
     ).cast(compute_dtype(drive.dtype))  # fmt: skip
-    chosen = choose_backend(arguments, backend)
-    activity, state = _in_own_precision(chosen.step or chosen.scan, arguments)
+    key_of_choice = (backend or os.environ.get(ENVIRONMENT_VARIABLE), arguments.form)
+    if (chosen := _chosen.get(key_of_choice)) is None:
+        chosen = choose_backend(arguments, backend)
+        if len(_chosen) >= MOST_FORMS:
+            _chosen.clear()
+        if arguments.form is not None:
+            _chosen[key_of_choice] = chosen
+    device = drive.device.type
+    precise: Any = torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
+    with precise:
+        activity, state = (chosen.step or chosen.scan)(arguments)
     return activity[0].to(drive.dtype), state

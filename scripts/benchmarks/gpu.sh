@@ -47,7 +47,7 @@ if [ "${QUICK:-}" ]; then
     cores=(--cores gru --size 1,2,2)
     maze=(--env-kwargs size:5 episode_steps:20 --core gru)
 else
-    train_size=(--n-envs 64 256 1024 4096 --cores plastic plastic_memory gru --rollouts 1)
+    train_size=(--n-envs 64 256 1024 4096 --cores plastic plastic_memory gru --minibatches 16 --rollouts 1)
     cores=()
     maze=()
 fi

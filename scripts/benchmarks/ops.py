@@ -5,7 +5,6 @@ memory is what one run adds to the process (Linux only).
 """
 
 import argparse
-import gc
 from collections.abc import Callable
 from statistics import median
 from time import perf_counter
@@ -35,7 +34,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sizes", nargs="+", type=parse_size, default=SIZES, metavar="B,N,T")
     add_measuring(parser)
     parser.add_argument("--skip-growth", action="store_true", help="leave out the growth with T, B and N")
-    parser.add_argument("--plot", metavar="PNG", help="also draw the tables")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -50,8 +48,6 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"\ngrowth of {name}: " + ", ".join(f"{letter}^{value:.2f}" for letter, value in exponents.items()))
     if arguments.device == "cpu":
         print("\n" + limits(results, arguments.threads))
-    if arguments.plot:
-        plot(results, arguments.plot)
 
 
 def add_measuring(parser: argparse.ArgumentParser) -> None:
@@ -154,7 +150,6 @@ def measure(lanes: dict[str, Callable[[], None]], arguments: argparse.Namespace)
     results = {}
     for name, lane in lanes.items():
         lane()
-        gc.collect()
         results[name] = Measured(peak_memory(lane, arguments.device))
     for _ in range(arguments.repeats):
         for name, lane in lanes.items():
@@ -233,26 +228,3 @@ def limits(results: dict[Size, dict[str, Measured]], n_threads: int) -> str:
                     f"{work * BYTES_PER_ELEMENT / (cache * n_threads):.0%} of the cache bandwidth"
                 )
     return "\n".join(lines)
-
-
-def plot(results: dict[Size, dict[str, Measured]], path: str) -> None:
-    """Draw time and memory of every lane and size as a PNG."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, rows = pyplot.subplots(2, 1, figsize=(11, 8), sharex=True, layout="constrained")
-    names = list(next(iter(results.values())))
-    ticks = np.arange(len(results))
-    for k, name in enumerate(names):
-        where = ticks + (k - len(names) / 2) * 0.85 / len(names)
-        rows[0].bar(where, [r[name].median / r["LSTM"].median for r in results.values()], 0.85 / len(names), label=name)
-        rows[1].bar(where, [(r[name].memory or 0) / 1e6 for r in results.values()], 0.85 / len(names))
-    rows[0].set(yscale="log", ylabel="time, LSTM = 1")
-    rows[1].set(yscale="log", ylabel="peak memory, MB")
-    rows[0].axhline(1, color="black", linewidth=0.8)
-    figure.legend(loc="outside upper center", ncols=5, fontsize="small")
-    rows[1].set_xticks(ticks, [f"B={b} N={n} T={t}" for b, n, t in results])
-    figure.savefig(path, dpi=120)
-    print(f"\nwrote {path}")

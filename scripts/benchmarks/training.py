@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--hidden-size", type=int, default=64, help="units of the core")
     parser.add_argument("--n-steps", type=int, help="steps of a rollout; by default those of the hyperparameter file")
     parser.add_argument("--rollouts", type=int, default=2, help="rollouts that are measured, after one that is not")
+    parser.add_argument("--minibatches", type=int, default=MINIBATCHES, help="of a rollout, each of whole environments")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=1, help="torch's threads")
 
@@ -48,7 +49,7 @@ def _model(name: str, n_envs: int, arguments: argparse.Namespace) -> Any:
     env = make_vec_env(arguments.env, n_envs, seed=0)
     n_steps = arguments.n_steps or row("plastic_ppo", arguments.env)["n_steps"]
     settings: dict[str, Any] = {"n_steps": n_steps, "n_epochs": 4, "device": arguments.device, "seed": 0, "verbose": 0}
-    settings["batch_size"] = n_steps * max(1, n_envs // MINIBATCHES)
+    settings["batch_size"] = n_steps * max(1, n_envs // arguments.minibatches)
     if name != BASELINE:
         policy_kwargs = {"core": name, "core_kwargs": {"hidden_size": arguments.hidden_size}}
         return PlasticPPO("MlpPolicy", env, policy_kwargs=policy_kwargs, **settings)

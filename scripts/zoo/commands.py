@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from plastic_rl.arguments import check_name
 from plastic_rl.scripts import command, refuse
 
-NAMES = ("enjoy", "record_video", "record_training", "load_from_hub", "push_to_hub", "plots.all_plots",
+NAMES = ("enjoy", "record_video", "load_from_hub", "push_to_hub", "plots.all_plots",
          "plots.plot_train", "plots.plot_from_file", "plots.score_normalization")  # fmt: skip
 
 

@@ -119,22 +119,18 @@ class StorePairs(argparse.Action):
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         """Evaluate the pairs, each once."""
-        setattr(namespace, self.dest, dict(self._pair(pair) for pair in values))
-
-    def _pair(self, pair: str) -> tuple[str, Any]:
-        option = self.option_strings[-1]
-        key, colon, value = pair.partition(":")
-        if not (colon and key.isidentifier()):
-            refuse(f"{option} takes NAME:VALUE pairs such as hidden_size:100, not {pair!r}")
-        if self.dest == "core_kwargs":
+        option, found = self.option_strings[-1], {}
+        for pair in values:
+            key, colon, value = pair.partition(":")
+            if not (colon and key.isidentifier()):
+                refuse(f"{option} takes NAME:VALUE pairs such as hidden_size:100, not {pair!r}")
             try:
-                return key, ast.literal_eval(value)
-            except (ValueError, SyntaxError):
-                return key, value
-        try:
-            return key, evaluated(value, NAMES)
-        except ValueError as error:
-            refuse(f"{option} {key}: {error}; quote strings: {key}:\"'...'\"")
+                found[key] = ast.literal_eval(value) if self.dest == "core_kwargs" else evaluated(value, NAMES)
+            except (ValueError, SyntaxError) as error:
+                if self.dest != "core_kwargs":
+                    refuse(f"{option} {key}: {error}; quote strings: {key}:\"'...'\"")
+                found[key] = value
+        setattr(namespace, self.dest, found)
 
 
 def _whole_number(text: str) -> int:

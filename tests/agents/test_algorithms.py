@@ -13,7 +13,6 @@ from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.vec_env import SubprocVecEnv, VecNormalize
 
 from plastic_rl.agents import PlasticA2C, PlasticPPO, make_vec_env
-from tests.products import crossed
 
 ALGORITHMS = [PlasticPPO, PlasticA2C]
 SMALL = {"core": "plastic", "core_kwargs": {"hidden_size": 8}}
@@ -24,7 +23,10 @@ def make_model(algorithm=PlasticPPO, env=None, **kwargs):
     return algorithm("MlpPolicy", env, **{"n_steps": 5, "policy_kwargs": SMALL, "device": "cpu", "seed": 0, **kwargs})
 
 
-@pytest.mark.parametrize(("algorithm", "core"), crossed(ALGORITHMS, ["plastic", "gru"], meet=1))
+@pytest.mark.parametrize(
+    ("algorithm", "core"),
+    [(PlasticA2C, "plastic"), *(pytest.param(PlasticPPO, core, marks=pytest.mark.slow) for core in ("plastic", "gru"))],
+)
 def test_learns_to_remember(algorithm, core):
     env = make_sb3_vec_env(lambda: Echo(length=10), 16, seed=0)
     kwargs = {"n_epochs": 8} if algorithm is PlasticPPO else {"normalize_advantage": True, "use_rms_prop": False}
@@ -40,7 +42,6 @@ def test_saves_and_loads(algorithm, tmp_path):
     model = make_model(algorithm)
     model.learn(40)
     model.save(tmp_path / "model")
-    assert (tmp_path / "model.zip").stat().st_size < 2e6
     loaded = algorithm.load(tmp_path / "model", device="cpu")
     observation = model.env.reset()
     for _ in range(2):

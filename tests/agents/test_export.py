@@ -52,12 +52,12 @@ def assert_acts_alike(model, env, path, original=None):
         observations, _, starts, _ = env.step(actions)
 
 
-# One core of each kind of state here, the others among the slow tests: an export takes seconds.
-FAST_CORES = ("plastic_memory", "retroactive", "lstm")
-CORES = [c if c in FAST_CORES else pytest.param(c, marks=pytest.mark.slow) for c in registered_cores()]
+def others_slow(fast, values):
+    """Return values to test with, of which one is fast: an export takes seconds."""
+    return [value if value == fast else pytest.param(value, marks=pytest.mark.slow) for value in values]
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", others_slow("plastic_memory", registered_cores()))
 def test_every_core(core, tmp_path):
     env = make_sb3_vec_env(lambda: Echo(length=LENGTH), N_ENVS)
     model = learned(env, core=core)
@@ -71,7 +71,7 @@ ACTION_SPACES = {
 }
 
 
-@pytest.mark.parametrize("space", ACTION_SPACES)
+@pytest.mark.parametrize("space", others_slow("box", ACTION_SPACES))
 def test_every_action_space(space, tmp_path):
     env = make_sb3_vec_env(lambda: Echo(LENGTH, ACTION_SPACES[space]), N_ENVS)
     model = learned(env)
@@ -84,17 +84,17 @@ def test_squashed_actions(tmp_path):
     assert_acts_alike(model, env, export_policy(model.policy, tmp_path / "policy.onnx"))
 
 
-OBSERVATIONS = [("dict", "MultiInputPolicy"), ("multi_discrete", "MlpPolicy"), ("image", "CnnPolicy")]
+POLICIES = {"dict": "MultiInputPolicy", "multi_discrete": "MlpPolicy", "image": "CnnPolicy"}
 
 
-@pytest.mark.parametrize(("kind", "policy"), OBSERVATIONS)
-def test_every_kind_of_observation(kind, policy, tmp_path):
+@pytest.mark.parametrize("kind", others_slow("image", POLICIES))
+def test_every_kind_of_observation(kind, tmp_path):
     env = make_sb3_vec_env(lambda: Echo(LENGTH, kind=kind), N_ENVS)
-    model = learned(env, policy)
+    model = learned(env, POLICIES[kind])
     assert_acts_alike(model, model.env, export_policy(model.policy, tmp_path / "policy.onnx"))
 
 
-@pytest.mark.parametrize("kind", ["vector", "dict"])
+@pytest.mark.parametrize("kind", others_slow("dict", ["vector", "dict"]))
 def test_normalization_is_part_of_it(kind, tmp_path):
     keys = ["bit"] if kind == "dict" else None
     env = VecNormalize(make_sb3_vec_env(lambda: Echo(LENGTH, kind=kind), N_ENVS), norm_obs_keys=keys, clip_obs=1.5)
@@ -104,7 +104,7 @@ def test_normalization_is_part_of_it(kind, tmp_path):
     assert_acts_alike(model, env, path, env.get_original_obs)
 
 
-@pytest.mark.parametrize("core", ["plastic", "lstm", "stacked"])
+@pytest.mark.parametrize("core", others_slow("stacked", ["plastic", "lstm", "stacked"]))
 def test_a_program_of_torch(core, tmp_path):
     env = make_sb3_vec_env(lambda: Echo(length=LENGTH, kind="dict"), N_ENVS)
     model = learned(env, "MultiInputPolicy", core=core)

@@ -10,29 +10,22 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
-from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector import AutoresetMode, VectorEnv
+from layer_stacks import STACKS, STEPS, Resumable, learn, native, parameters_of, sync
 from memory_envs import Echo
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.env_util import make_vec_env as make_sb3_vec_env
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecFrameStack, VecMonitor, VecNormalize
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecMonitor, VecNormalize
 
-from plastic_rl.agents import GymVectorEnv, PlasticPPO
-from plastic_rl.agents.checkpoint import LAYERS, CheckpointCallback, Layer, checkpoints, read
+from plastic_rl.agents import GymVectorEnv
+from plastic_rl.agents.checkpoint import LAYERS, Layer, checkpoints, read
 from plastic_rl.agents.checkpoint.environments import environment_state, set_environment_state, unknown_layers
 from plastic_rl.agents.checkpoint.file import arrays, plain
-from plastic_rl.envs.wrappers import PreviousActionReward, Trials, VectorPreviousActionReward, VectorTrials
-
-STEPS = 384
 
 
 class Stop(BaseCallback):
     def _on_step(self):
         return self.num_timesteps < STEPS // 2 + 24
-
-
-class Resumable(Echo):
-    """An environment of a user's own, entered in the table."""
 
 
 @pytest.fixture
@@ -50,72 +43,10 @@ def known(monkeypatch):
     )
 
 
-def native(autoreset="SameStep", **kwargs):
-    arguments = {"episode_steps": 20, "autoreset_mode": autoreset, **kwargs}
-    return gym.make_vec("plastic_rl/Maze-v0", num_envs=4, vectorization_mode="vector_entry_point", **arguments)
-
-
-def sync(*wrappers):
-    def make():
-        env = Resumable(length=7)
-        for wrapper in wrappers:
-            env = wrapper(env)
-        return env
-
-    return [make for _ in range(4)]
-
-
-def flat(env):
-    return VecMonitor(GymVectorEnv(env))
-
-
-def single_trials():
-    env = gym.make("plastic_rl/Maze-v0", episode_steps=12)
-    return gym.wrappers.FlattenObservation(PreviousActionReward(Trials(env, 2)))
-
-
-STACKS = {
-    "VecNormalize": lambda: VecNormalize(VecMonitor(GymVectorEnv(native()))),
-    "VecFrameStack": lambda: VecFrameStack(VecMonitor(GymVectorEnv(native())), 3),
-    "NormalizeReward": lambda: VecMonitor(GymVectorEnv(gym.wrappers.vector.NormalizeReward(native()))),
-    "RecordEpisodeStatistics": lambda: GymVectorEnv(gym.wrappers.vector.RecordEpisodeStatistics(native())),
-    "Monitor": lambda: DummyVecEnv(sync(Monitor)),
-    "TimeLimit": lambda: VecMonitor(DummyVecEnv(sync(lambda env: gym.wrappers.TimeLimit(env, 5)))),
-    "FrameStackObservation": lambda: VecMonitor(
-        DummyVecEnv(sync(lambda env: gym.wrappers.FrameStackObservation(env, 3), gym.wrappers.FlattenObservation))
-    ),
-    "NormalizeObservation": lambda: DummyVecEnv(
-        sync(gym.wrappers.NormalizeObservation, gym.wrappers.NormalizeReward, gym.wrappers.RecordEpisodeStatistics)
-    ),
-    "DelayObservation": lambda: DummyVecEnv(sync(lambda env: gym.wrappers.DelayObservation(env, 2), Monitor)),
-    "TimeAwareObservation": lambda: DummyVecEnv(
-        sync(lambda env: gym.wrappers.TimeLimit(env, 6), gym.wrappers.TimeAwareObservation)
-    ),
-    "VectorTrials": lambda: flat(VectorTrials(native("Disabled"), 2)),
-    "VectorPreviousActionReward": lambda: flat(VectorPreviousActionReward(native())),
-    "both": lambda: flat(VectorPreviousActionReward(VectorTrials(native("Disabled"), 2))),
-    "TaskEnv": lambda: make_sb3_vec_env("plastic_rl/Maze-v0", 2, env_kwargs={"episode_steps": 20}),
-    "Trials": lambda: make_sb3_vec_env(single_trials, 2),
-    "SyncVectorEnv": lambda: GymVectorEnv(SyncVectorEnv(sync(), autoreset_mode=AutoresetMode.SAME_STEP)),
-}
-
-
-def learn(env, folder, stop=False, resume=False):
-    policy_kwargs = {"core_kwargs": {"hidden_size": 6}}
-    policy = "MultiInputPolicy" if isinstance(env.observation_space, spaces.Dict) else "MlpPolicy"
-    model = PlasticPPO(policy, env, n_steps=16, policy_kwargs=policy_kwargs, seed=1, device="cpu")
-    callbacks = [CheckpointCallback(folder, seconds=0, resume=resume), *([Stop()] if stop else [])]
-    return model.learn(STEPS, callback=callbacks)
-
-
-def parameters_of(model):
-    return torch.cat([value.flatten() for value in model.policy.state_dict().values()])
-
-
 @pytest.mark.parametrize("name", STACKS)
 def test_a_known_stack_is_resumed_bit_for_bit(name, known, tmp_path, capsys):
     whole = learn(STACKS[name](), tmp_path / "whole")
-    learn(STACKS[name](), tmp_path / "stopped", stop=True)
+    learn(STACKS[name](), tmp_path / "stopped", callbacks=[Stop()])
     torch.manual_seed(99)
     resumed = learn(STACKS[name](), tmp_path / "stopped", resume=True)
     assert torch.equal(parameters_of(whole), parameters_of(resumed))
@@ -161,9 +92,24 @@ UNKNOWN = {
 
 @pytest.mark.parametrize("name", UNKNOWN)
 def test_an_unknown_layer_is_named_and_nothing_is_called_exact(name, tmp_path, capsys):
-    learn(UNKNOWN[name](), tmp_path, stop=True)
+    learn(UNKNOWN[name](), tmp_path, callbacks=[Stop()])
     learn(UNKNOWN[name](), tmp_path, resume=True)
     assert f"environments begin new episodes: the state of {name} cannot be saved" in capsys.readouterr().err
+
+
+class Lucky(Echo):
+    """Keeps a generator, of which a checkpoint would hold the name."""
+
+    def __init__(self):
+        super().__init__(length=7)
+        self.luck = np.random.default_rng(1)
+
+
+def test_a_state_that_would_be_text_is_named_and_not_called_exact(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(LAYERS, Lucky, Layer(("t", "bit", "last", "luck")))
+    learn(DummyVecEnv([Lucky]), tmp_path, callbacks=[Stop()])
+    learn(DummyVecEnv([Lucky]), tmp_path, resume=True)
+    assert "environments begin new episodes: the state of Lucky cannot be saved" in capsys.readouterr().err
 
 
 def test_statistics_outlive_an_unknown_layer():
@@ -223,7 +169,7 @@ def test_whatever_a_monitor_was_told_to_keep_can_be_read_back(tmp_path):
             return *rest, {**info, **STRANGE}
 
     env = DummyVecEnv([lambda: Monitor(Tells(), info_keywords=tuple(STRANGE))])
-    learn(env, tmp_path, stop=True)
+    learn(env, tmp_path, callbacks=[Stop()])
     last = read(checkpoints(tmp_path)[-1])["episodes"][-1]
     assert last["enum"] == "Colour.RED"
     assert last["path"] == "folder"

@@ -12,7 +12,9 @@ import pytest
 from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from memory_envs import Echo
+from stable_baselines3.common.callbacks import EvalCallback
 from stable_baselines3.common.env_util import make_vec_env as make_sb3_vec_env
+from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import get_monitor_files
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecMonitor
 
@@ -98,6 +100,14 @@ def test_single_environments_side_by_side(kind, truncates):
 def test_native_where_there_is_a_vector_form():
     assert isinstance(make_vec_env("plastic_rl:plastic_rl/Maze-v0", 2).unwrapped, GymVectorEnv)
     assert isinstance(make_vec_env("CartPole-v1", 2).unwrapped, DummyVecEnv)
+
+
+def test_what_sb3_evaluates_in_must_be_wrapped_and_it_says_so():
+    env = gym.make_vec("plastic_rl/Maze-v0", num_envs=2)
+    with pytest.raises(ValueError, match=r"is a vector environment: pass plastic_rl\.GymVectorEnv\(env\)"):
+        EvalCallback(env)
+    with pytest.raises(ValueError, match=r"is a vector environment: pass plastic_rl\.GymVectorEnv\(env\)"):
+        evaluate_policy(None, env)
 
 
 def test_refuses_another_autoreset_mode():

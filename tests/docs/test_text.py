@@ -82,10 +82,12 @@ def test_commands_and_their_options_exist(page):
 
 
 def options(command):
-    """Return the options of a command's parser, or the words of its module where it makes none."""
+    """Return the options of a command's parser, or the words of the modules that it runs where it makes none."""
     parser = PARSERS.get(command)
     if parser is None:
-        return set(re.findall(r"--?[a-zA-Z][\w-]*", Path(import_module(COMMANDS[command]).__file__).read_text()))
+        modules = {"benchmark": "plastic_rl.scripts.benchmarks", "zoo": "rl_zoo3"}
+        files = Path(import_module(modules[command]).__file__).parent.rglob("*.py")
+        return {option for file in files for option in re.findall(r"--?[a-zA-Z][\w-]*", file.read_text())}
     return {option for action in parser._actions for option in action.option_strings}
 
 

@@ -123,6 +123,34 @@ def test_a_trial_is_several_episodes_of_one_hidden_task(cut):
     assert len({env.reset()[1]["hidden"] for _ in range(20)} | hidden) > 10
 
 
+class Told(Line):
+    """Remembers the options of its episodes."""
+
+    def reset(self, *, seed=None, options=None):
+        self.options = [*getattr(self, "options", []), options]
+        return super().reset(seed=seed)
+
+
+def test_options_are_those_of_all_episodes_of_a_trial():
+    env = Trials(Told(length=1), 2)
+    env.reset(seed=1, options={"goal": 3})
+    env.step(0)
+    env.reset()
+    assert env.unwrapped.options == [{"goal": 3}, {"goal": 3}, None]
+
+
+def test_copies_keep_the_options_that_their_trial_began_with():
+    copies = [Told(length=1), Told(length=1)]
+    env = VectorTrials(SyncVectorEnv([lambda copy=copy: copy for copy in copies], autoreset_mode="Disabled"), 2)
+    env.reset(seed=1, options={"goal": 3})
+    env.reset(options={"goal": 4, "reset_mask": np.array([True, False])})
+    env.set_state(env.state())
+    for _ in range(2):
+        env.step([0, 0])
+    assert copies[0].options == [{"goal": 3}, {"goal": 4}, {"goal": 4}, None]
+    assert copies[1].options == [{"goal": 3}, {"goal": 3}, None]
+
+
 def test_the_last_reward_of_an_episode_is_seen_in_the_next_one():
     env = PreviousActionReward(Trials(Line(), episodes=2))
     env.reset(seed=0)

@@ -11,7 +11,7 @@ def results(layer, tensors, backend, *, of_state=True, seed=0):
     generator = torch.Generator().manual_seed(seed)
     outputs = {"activity": activity, **{f"final {i}": s for i, s in enumerate(state)}}
     loss = sum(
-        (value * torch.randn(value.shape, generator=generator, dtype=torch.float64).to(value.dtype)).sum()
+        (value * torch.randn(value.shape, generator=generator, dtype=torch.float64).to(value)).sum()
         for name, value in outputs.items()
         if of_state or name == "activity"
     )

@@ -4,6 +4,10 @@ import os
 
 import pytest
 import torch
+from compared_scans import assert_close
+from compared_scans import results as named_results
+from test_query import make_memory
+from test_query import tensors_of as tensors_of_memory
 
 from plastic_rl.ops import RULES, plastic_scan
 from plastic_rl.ops.cuda import backend as triton_backend
@@ -52,6 +56,14 @@ def test_agrees_with_the_reference(make_layer, tensors_of, monkeypatch, rule, la
     tensors = tensors_of(layer)
     expected = results(layer, tensors, "reference")
     torch.testing.assert_close(results(layer, tensors, "triton"), expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_layer_with_queries_in_float32(rule):
+    layer = on_device(make_memory(rule, 9, 2, 6, 19, dtype=torch.float32))
+    exact = on_device(make_memory(rule, 9, 2, 6, 19))
+    expected = named_results(exact, tensors_of_memory(exact), "reference")
+    assert_close(named_results(layer, tensors_of_memory(layer), "triton"), expected, 1e-4)
 
 
 def assert_near(layer, tensors, tolerance):
@@ -105,3 +117,29 @@ def test_in_a_cuda_graph(make_layer, n):
         activity, _ = plastic_scan(**layer)
     graph.replay()
     torch.testing.assert_close(activity, expected)
+
+
+@pytest.mark.parametrize(
+    ("tile", "small", "keys", "alpha"),
+    [(4096, 1024, "separate", "per_connection"), (4096, 1, "shared", "none"), (16, 1, "shared", "shared")],
+)
+@pytest.mark.parametrize("rule", RULES)
+def test_a_memory_layer_agrees_with_the_reference(monkeypatch, rule, keys, alpha, tile, small):
+    monkeypatch.setattr(triton_backend, "TILE_ELEMENTS", tile)
+    monkeypatch.setattr(triton_backend, "SMALL_ELEMENTS", small)
+    vectors = tile == 16
+    layer = make_memory(rule, 5, 3, 5, 6, alpha=alpha, keys=keys, per_neuron=vectors, fan_out=vectors)
+    layer = on_device(layer)
+    tensors = tensors_of_memory(layer)
+    expected = named_results(layer, tensors, "reference")
+    assert_close(named_results(layer, tensors, "triton"), expected, 1e-9)
+
+
+@pytest.mark.parametrize("rule", ["neuromodulated", "retroactive"])
+def test_a_limit_that_cuts_a_memory_layer_leaves_no_gradient(rule):
+    layer = make_memory(rule, 5, 2, 3, 5, starts=0.0)
+    with torch.no_grad():
+        layer["modulation"].fill_(2.0)
+    layer = on_device(layer)
+    tensors = tensors_of_memory(layer)
+    assert_close(named_results(layer, tensors, "triton"), named_results(layer, tensors, "reference"), 1e-9)

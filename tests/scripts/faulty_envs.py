@@ -1,7 +1,10 @@
 """Environments with real faults, registered on import: `--gym-packages tests.scripts.faulty_envs`."""
 
+import contextlib
 import os
+import shutil
 import signal
+from pathlib import Path
 from typing import ClassVar
 
 import gymnasium as gym
@@ -9,13 +12,14 @@ import numpy as np
 
 
 class Faulty(gym.Env):
-    """Ten steps an episode; after `after` of all of them the `fault` happens, and the reward is `reward`."""
+    """After `after` steps the `fault` happens, to this process or to `folder`, and the reward is `reward`."""
 
     observation_space = gym.spaces.Box(-1, 1, (3,), np.float32)
     action_space = gym.spaces.Discrete(2)
 
-    def __init__(self, fault="none", after=95, reward=1.0):
-        self.fault, self.after, self.reward, self.taken = fault, after, reward, 0
+    def __init__(self, fault="none", after=95, reward=1.0, length=10, folder=None):
+        self.fault, self.after, self.reward, self.length, self.taken = fault, after, reward, length, 0
+        self.folder = folder and Path(folder)
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
@@ -28,13 +32,19 @@ class Faulty(gym.Env):
         now = self.taken == self.after
         if now and self.fault == "raises":
             raise RuntimeError("the robot fell over")
-        if now and self.fault == "dies":
-            os.kill(os.getpid(), signal.SIGKILL)
+        if now and self.fault.startswith("SIG"):
+            os.kill(os.getpid(), getattr(signal, self.fault))
+        if now and self.fault == "loses the folder":
+            shutil.rmtree(self.folder)
+        if now and self.fault == "fills the disk" and not (self.folder / "photographs").exists():
+            with contextlib.suppress(OSError), (self.folder / "photographs").open("ab", buffering=0) as file:
+                while file.write(bytes(512)):
+                    pass
         spoilt = {"observation": np.nan, "infinity": np.inf}.get(self.fault, 0.5)
         observation = np.full(3, spoilt if now else 0.5, np.float32)
         reward = float("nan") if self.fault == "reward" else self.reward
         reward = reward if now else float(action)
-        return observation, reward, self.time == 10, False, {}
+        return observation, reward, self.time == self.length, False, {}
 
 
 gym.register("Faulty-v0", Faulty)

@@ -6,16 +6,14 @@ from plastic_rl.scripts import benchmark
 from plastic_rl.scripts.benchmarks.ops import exponent
 
 
-def test_prints_a_table_and_draws_it(tmp_path, capsys):
-    picture = tmp_path / "ops.png"
+def test_prints_a_table(capsys):
     command = ["ops", "--sizes", "2,4,3", "1,5,2", "--rules", "decay", "--repeats", "1", "--skip-growth"]
     before = torch.get_num_threads()
-    benchmark.main([*command, "--plot", str(picture)])
+    benchmark.main(command)
     torch.set_num_threads(before)
     printed = capsys.readouterr().out
     for lane in ("decay numba", "decay recompute", "decay reference", "RNN", "GRU", "LSTM", "multiply-adds"):
         assert lane in printed
-    assert picture.stat().st_size > 1000
 
 
 def test_fits_exponents():

@@ -1,40 +1,32 @@
 """What training does when something breaks; docs/reliability.md has the table."""
 
-import contextlib
 import os
 import resource
-import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from plastic_rl.agents.checkpoint import checkpoints, read
 from plastic_rl.scripts import train
 
-TRAIN = [sys.executable, "-m", "plastic_rl.scripts.train", "--algo", "plastic_ppo", "--seed", "1", "--verbose", "0"]
-SETTINGS = ["-params", "n_steps:20", "n_envs:2", "batch_size:20", "policy_kwargs:dict(core_kwargs=dict(hidden_size=8))"]
-FAULTY = [*TRAIN, "--env", "Faulty-v0", "--gym-packages", "tests.scripts.faulty_envs", *SETTINGS]
-MAZE = [*TRAIN, "--env", "plastic_rl/Maze-v0", "--env-kwargs", "episode_steps:20", *SETTINGS]
-
-
-def start(command, folder, *more, **kwargs):
-    flags = ["-f", str(folder), "-tb", str(folder / "tb"), "--checkpoint-seconds", "0", *more]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    pipe = subprocess.PIPE
-    return subprocess.Popen([*command, *flags], stdout=pipe, stderr=pipe, text=True, env=environment, **kwargs)
+NETWORK = "policy_kwargs:dict(core='gru', core_kwargs=dict(hidden_size=8))"
+FAULTY = [
+    *("--algo", "plastic_ppo", "--seed", "1", "--verbose", "0", "--checkpoint-seconds", "0"),
+    *("--env", "Faulty-v0", "--gym-packages", "tests.scripts.faulty_envs"),
+    *("-params", "n_steps:20", "n_envs:2", "batch_size:20", NETWORK),
+]
 
 
 @pytest.fixture
 def stopped(capsys):
-    """A function that trains in this process until that stops with exit code 1, and returns what was said."""
+    """A function that trains until that stops with an exit code, by default 1, and returns what was said."""
 
-    def train_until_it_stops(command, folder, *more):
+    def train_until_it_stops(folder, *more, command=FAULTY, code=1):
         with pytest.raises(SystemExit) as left:
-            train.main([*command[3:], "-f", str(folder), "-tb", str(folder / "tb"), "--checkpoint-seconds", "0", *more])
-        assert left.value.code == 1
+            train.main([*command, "-f", str(folder), "-tb", str(folder / "tb"), *more])
+        assert left.value.code == code
         return capsys.readouterr().err
 
     return train_until_it_stops
@@ -48,14 +40,6 @@ def whole_checkpoint(folder):
     return read(checkpoints(run_folder(folder) / "checkpoints")[-1])
 
 
-def wait_for_checkpoint(folder, process):
-    deadline = time.monotonic() + 120
-    while not list(folder.glob("plastic_ppo/*_1/checkpoints/*[1-9]*.pt")):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
@@ -66,7 +50,7 @@ def wait_for_checkpoint(folder, process):
     ],
 )
 def test_a_faulty_environment_stops_it_with_the_last_checkpoint_whole(fault, message, stopped, tmp_path):
-    said = stopped(FAULTY, tmp_path, "-n", "1000", "--env-kwargs", f"fault:'{fault}'")
+    said = stopped(tmp_path, "-n", "1000", "--env-kwargs", f"fault:'{fault}'")
     assert "error: training stopped after 188 steps" in said
     assert message in said
     assert f"--resume {run_folder(tmp_path)}" in said
@@ -74,13 +58,22 @@ def test_a_faulty_environment_stops_it_with_the_last_checkpoint_whole(fault, mes
     assert whole_checkpoint(tmp_path)["counters"]["num_timesteps"] == 160
 
 
-@pytest.mark.parametrize("fault", ["dies", "raises"])
-def test_a_worker_process_that_is_killed_or_raises(fault, tmp_path):
-    process = start(FAULTY, tmp_path, "-n", "1000", "--env-kwargs", f"fault:'{fault}'", "--vec-env", "subproc")
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 1
-    assert "error: training stopped after 188 steps: a worker process of the environment died" in said
-    assert ("the robot fell over" in said) == (fault == "raises")  # what the worker itself says
+SUBPROCESSES = ["-n", "1000", "--vec-env", "subproc"]
+DIED = "error: training stopped after 188 steps: a worker process of the environment died"
+
+
+def test_a_worker_process_that_is_killed(stopped, tmp_path):
+    assert DIED in stopped(tmp_path, *SUBPROCESSES, "--env-kwargs", "fault:'SIGKILL'")
+    assert whole_checkpoint(tmp_path)["counters"]["num_timesteps"] == 160
+
+
+def test_a_worker_process_that_raises_says_so_itself(tmp_path):
+    words = [*FAULTY, *SUBPROCESSES, "--env-kwargs", "fault:'raises'", "-f", str(tmp_path), "-tb", ""]
+    command = [sys.executable, "-m", "plastic_rl.scripts.train", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert DIED in done.stderr
+    assert "the robot fell over" in done.stderr
     assert whole_checkpoint(tmp_path)["counters"]["num_timesteps"] == 160
 
 
@@ -88,7 +81,7 @@ def test_a_worker_process_that_is_killed_or_raises(fault, tmp_path):
 @pytest.mark.parametrize(("reward", "vf_coef"), [("1e34", "1e6"), ("3e38", "0.5")])  # infinite; NaN, as advantages are
 def test_a_loss_that_becomes_infinite_or_nan(reward, vf_coef, stopped, tmp_path):
     plain = [*FAULTY, "normalize_reward:False", f"vf_coef:{vf_coef}"]
-    said = stopped(plain, tmp_path, "-n", "1000", "--env-kwargs", f"reward:{reward}")
+    said = stopped(tmp_path, "-n", "1000", "--env-kwargs", f"reward:{reward}", command=plain)
     assert "a gradient became NaN or infinite; the parameters are those from before" in said
     whole = whole_checkpoint(tmp_path)
     assert whole["counters"]["num_timesteps"] == 160
@@ -107,32 +100,30 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def test_a_disk_that_becomes_full_and_is_cleared(small_disk):
-    short = ["--env-kwargs", "episode_steps:4"]  # a line of monitor.csv each: soon a new page of the disk is needed
-    process = start(MAZE, small_disk, "-n", "4000", "-tb", "", *short)
-    wait_for_checkpoint(small_disk, process)
-    (small_disk / "photographs").touch()
-    with contextlib.suppress(OSError), open(small_disk / "photographs", "ab", buffering=0) as file:
-        while file.write(bytes(512)):
-            pass
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 1
+def test_a_disk_that_becomes_full_and_is_cleared(small_disk, stopped, capsys):
+    short = f"folder:'{small_disk}'", "length:2"  # a line of monitor.csv each: soon a new page of the disk is needed
+    said = stopped(small_disk, "-n", "4000", "-tb", "", "--env-kwargs", "fault:'fills the disk'", *short)
     assert "No space left on device" in said
     assert said.count("training stopped") == 1
     assert f"--resume {run_folder(small_disk)}" in said
     assert 0 < whole_checkpoint(small_disk)["counters"]["num_timesteps"] < 4000
-    (small_disk / "photographs").unlink()
-    again = [sys.executable, "-m", "plastic_rl.scripts.train", "--resume", str(run_folder(small_disk))]
-    done = subprocess.run(again, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "going on from" in done.stdout
+    os.truncate(small_disk / "photographs", 0)
+    train.main(["--resume", str(run_folder(small_disk))])
+    assert "going on from" in capsys.readouterr().out
 
 
-def test_a_disk_that_is_full_for_checkpoints_and_the_model(tmp_path):
-    small = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # noqa: E731
-    process = start(MAZE, tmp_path, "-n", "400", "-tb", "", preexec_fn=small)
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 1
+@pytest.fixture
+def small_files():
+    """No file may become larger than 20 kB."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("small_files")
+def test_a_disk_that_is_full_for_checkpoints_and_the_model(stopped, tmp_path):
+    said = stopped(tmp_path, "-n", "400", "-tb", "")
     assert said.count("no checkpoint could be written") == 1
     assert "training goes on" in said
     assert f"error: the trained model could not be saved to {run_folder(tmp_path)}: [Errno 27] File too large" in said
@@ -140,25 +131,30 @@ def test_a_disk_that_is_full_for_checkpoints_and_the_model(tmp_path):
     assert not any((run_folder(tmp_path) / "checkpoints").iterdir())
 
 
-def test_a_tensorboard_folder_that_is_gone(tmp_path):
-    process = start(MAZE, tmp_path, "-n", "8000")
-    wait_for_checkpoint(tmp_path, process)
-    shutil.rmtree(tmp_path / "tb")
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 1
+def test_a_tensorboard_folder_that_is_gone(stopped, tmp_path):
+    loses = ["fault:'loses the folder'", f"folder:'{tmp_path / 'tb'}'"]
+    said = stopped(tmp_path, "-n", "8000", "--env-kwargs", *loses)
     assert "steps: FileNotFoundError" in said
     assert f"--resume {run_folder(tmp_path)}" in said
     whole_checkpoint(tmp_path)
 
 
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 0)])
-def test_signals_stop_it_with_a_checkpoint_and_a_model(sent, code, tmp_path):
-    default = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
-    process = start(MAZE, tmp_path, "-n", "100000000", preexec_fn=default)
-    wait_for_checkpoint(tmp_path, process)
-    process.send_signal(sent)
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == code, said
+def test_sigterm_stops_it_with_a_checkpoint_and_a_model(stopped, tmp_path):
+    said = stopped(tmp_path, "-n", "100000000", "--env-kwargs", "fault:'SIGTERM'", code=128 + signal.SIGTERM)
     assert f"--resume {run_folder(tmp_path)}" in said
+    assert list(run_folder(tmp_path).glob("*.zip"))
+    whole_checkpoint(tmp_path)
+
+
+def test_ctrl_c_stops_it_with_a_checkpoint_and_a_model(tmp_path, capsys):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        words = ["-f", str(tmp_path), "-tb", "", "-n", "100000000", "--env-kwargs", "fault:'SIGINT'"]
+        train.main([*FAULTY, *words])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    said = capsys.readouterr()
+    assert f"Saving to {run_folder(tmp_path)}" in said.out
+    assert f"--resume {run_folder(tmp_path)}" in said.err
     assert list(run_folder(tmp_path).glob("*.zip"))
     whole_checkpoint(tmp_path)

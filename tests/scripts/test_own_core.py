@@ -1,8 +1,6 @@
 """A rule and a core of one's own, from the command line."""
 
-import os
-import subprocess
-import sys
+from plastic_rl.scripts import evaluate, train
 
 CODE = """
 from plastic_rl.cores import PlasticCore
@@ -18,20 +16,12 @@ class MyCore(PlasticCore):
 """
 
 
-def test_a_core_of_ones_own_trains_and_is_evaluated(tmp_path):
+def test_a_core_of_ones_own_trains_and_is_evaluated(tmp_path, monkeypatch, capsys):
     (tmp_path / "my_module.py").write_text(CODE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     small = ["-n", "400", "-params", "n_envs:2", "n_steps:100", "batch_size:100", "--verbose", "0"]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-
-    def run(command, *arguments):
-        return subprocess.run(
-            [sys.executable, "-m", f"plastic_rl.scripts.{command}", *arguments],
-            cwd=tmp_path, env=env, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-
     core = ["--env", "plastic_rl/ColourBandit-v0", "--core", "my_module:MyCore", "--core-kwargs", "hidden_size:8"]
-    trained = run("train", *core, *small)
-    assert trained.returncode == 0, trained.stderr
-    assert "ColourBandit-v0" in trained.stdout
-    evaluated = run("evaluate", "runs/plastic_ppo/plastic_rl-ColourBandit-v0_1", "--episodes", "4")
-    assert evaluated.returncode == 0, evaluated.stderr
+    train.main([*core, *small])
+    assert "ColourBandit-v0" in capsys.readouterr().out
+    evaluate.main(["runs/plastic_ppo/plastic_rl-ColourBandit-v0_1", "--episodes", "4"])

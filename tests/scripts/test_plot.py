@@ -130,19 +130,25 @@ def test_a_short_run_is_left_out_and_named(tmp_path, capsys):
     assert "plastic (1 seed)" in figures["learning_Maze-v0"].axes[0].get_legend_handles_labels()[1]
 
 
-@pytest.fixture
-def suite(tmp_path):
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("suite")
     tasks = ["plastic_rl/Maze-v0", "plastic_rl/CueReward-v0", "plastic_rl/PatternRecall-v0"]
     return [
-        write_run(tmp_path / f"{core}{task[-9:-3]}{seed}", task, core, score=score + 0.1 * seed)
+        write_run(folder / f"{core}{task[-9:-3]}{seed}", task, core, score=score + 0.1 * seed)
         for core, score in (("plastic", 0.7), ("gru", 0.4))
         for task in tasks
         for seed in range(2)
     ]
 
 
-def test_every_axis_is_labelled_and_every_legend_names_its_seeds(suite):
-    for name, figure in plot.figures(results_of(*suite)):
+@pytest.fixture(scope="module")
+def drawn(suite):
+    return dict(plot.figures(results_of(*suite)))
+
+
+def test_every_axis_is_labelled_and_every_legend_names_its_seeds(drawn):
+    for name, figure in drawn.items():
         if name.startswith(("learning", "within")):
             for axes in figure.axes:
                 assert axes.get_xlabel()
@@ -152,9 +158,9 @@ def test_every_axis_is_labelled_and_every_legend_names_its_seeds(suite):
 
 def test_writes_png_and_svg(suite, tmp_path, capsys):
     output = tmp_path / "new" / "plots"
-    plot.main([*map(str, suite), "-o", str(output), "--dpi", "50"])
+    plot.main([*(str(run) for run in suite if "Recall" not in run.name), "-o", str(output), "--dpi", "50"])
     written = re.findall(r"wrote (.*)", capsys.readouterr().out)
-    names = {"learning_Maze-v0", "within_episode_CueReward-v0", "learning_PatternRecall-v0"}
+    names = {"learning_Maze-v0", "within_episode_CueReward-v0"}
     assert names <= {file.stem for file in output.glob("*.svg")}
     assert len(written) == len(list(output.iterdir()))
     picture = iio.imread(output / "learning_Maze-v0.png")
@@ -162,10 +168,9 @@ def test_writes_png_and_svg(suite, tmp_path, capsys):
 
 
 @pytest.mark.skipif(not HAS_RLIABLE, reason="rliable does not import with these libraries")
-def test_aggregates_of_rliable(suite, capsys):
-    figures = dict(plot.figures(results_of(*suite)))
-    assert {"aggregates", "sample_efficiency"} <= set(figures)
-    panels = figures["aggregates"].axes
+def test_aggregates_of_rliable(drawn):
+    assert {"aggregates", "sample_efficiency"} <= set(drawn)
+    panels = drawn["aggregates"].axes
     means = [mark.get_segments()[0][0, 0] for mark in panels[2].collections]
     assert means == pytest.approx([0.45, 0.75])  # gru, plastic
     assert [axes.get_title() for axes in panels][1] == "interquartile mean"

@@ -23,8 +23,8 @@ SETTINGS = [
     "policy_kwargs:dict(core_kwargs=dict(hidden_size=16, rule='oja'))",
 ]
 RUN = ["--algo", "plastic_ppo", "--env", "plastic_rl/Maze-v0", "--env-kwargs", "episode_steps:20"]
-# A checkpoint after each of 100 rollouts.
-LENGTH = ["--seed", "5", "-n", "8000", "--verbose", "0", "--checkpoint-seconds", "0", "-params", *SETTINGS]
+ROLLOUT = 80  # steps, after which there is a checkpoint
+LENGTH = ["--seed", "5", "--verbose", "0", "--checkpoint-seconds", "0", "-params", *SETTINGS]
 
 
 def start(*arguments):
@@ -33,9 +33,10 @@ def start(*arguments):
     return subprocess.Popen(command, stdout=nowhere, stderr=nowhere, env=environment)
 
 
-def begin(folder):
-    process = start(*RUN, *LENGTH, "-f", str(folder), "-tb", str(folder / "tb"))
-    return process, folder / "plastic_ppo" / "plastic_rl-Maze-v0_1"
+def command(folder, rollouts):
+    """Return what begins a training, and its run folder."""
+    words = [*RUN, *LENGTH, "-n", str(rollouts * ROLLOUT), "-f", str(folder), "-tb", str(folder / "tb")]
+    return words, folder / "plastic_ppo" / "plastic_rl-Maze-v0_1"
 
 
 def parts(run):
@@ -50,9 +51,9 @@ def kill(process):
     return process.wait() != 0
 
 
-def kill_in_a_write(process, run, rng):
+def kill_in_a_write(process, run, which):
     """Kill a training when some checkpoint is just being written; return whether half of it is left."""
-    seen, which, old = set(), rng.randint(1, 20), parts(run)
+    seen, old = set(), parts(run)
     while process.poll() is None and len(seen) < which:
         seen |= parts(run) - old
     return kill(process) and bool(parts(run))
@@ -65,16 +66,14 @@ def kill_somewhere(process, seconds, rng):
     return kill(process)
 
 
-def killed_and_resumed(folder, rng):
-    """Begin a training; kill it in the middle of a write, then somewhere; let it end. Return it, and the kills."""
-    process, run = begin(folder)
-    kills = 1
-    while not kill_in_a_write(process, run, rng):
+def killed_in_a_write(folder, rollouts, rng):
+    """Begin a training and kill it in the middle of a write. Return it, and the kills that it took."""
+    words, run = command(folder, rollouts)
+    process, kills = start(*words), 1
+    while not kill_in_a_write(process, run, rng.randint(1, rollouts // 5)):
         assert kills < 20
         process = start("--resume", str(run))
         kills += 1
-    kills += kill_somewhere(start("--resume", str(run)), 8.0, rng)
-    assert start("--resume", str(run)).wait() == 0
     return run, kills
 
 
@@ -83,17 +82,32 @@ def parameters(run):
     return torch.load(io.BytesIO(zipfile.ZipFile(file).read("policy.pth")), weights_only=True)
 
 
-@pytest.mark.parametrize("times", [1, pytest.param(50, marks=pytest.mark.slow)])
-def test_killed_and_resumed(times, tmp_path):
-    process, whole = begin(tmp_path / "whole")
-    assert process.wait() == 0
-    expected = parameters(whole)
-    rng = random.Random(times)
-    total = 0
+@pytest.fixture
+def whole(tmp_path):
+    """A function that trains without a kill, in this process, and returns the parameters."""
+
+    def train_whole(rollouts):
+        words, run = command(tmp_path / "whole", rollouts)
+        train.main(words)
+        return parameters(run)
+
+    return train_whole
+
+
+def test_killed_in_the_middle_of_a_write_and_resumed(whole, tmp_path):
+    run, _ = killed_in_a_write(tmp_path, 30, random.Random(1))
+    train.main(["--resume", str(run)])
+    torch.testing.assert_close(parameters(run), whole(30), rtol=0, atol=0)
+
+
+@pytest.mark.slow
+def test_killed_in_a_write_and_then_somewhere_fifty_times(whole, tmp_path):
+    expected, rng, total, times = whole(100), random.Random(50), 0, 50
     for i in range(times):
-        run, kills = killed_and_resumed(tmp_path / str(i), rng)
-        for name, value in parameters(run).items():
-            assert torch.equal(value, expected[name]), f"{name} differs after training {i}"
+        run, kills = killed_in_a_write(tmp_path / str(i), 100, rng)
+        kills += kill_somewhere(start("--resume", str(run)), 8.0, rng)
+        assert start("--resume", str(run)).wait() == 0
+        torch.testing.assert_close(parameters(run), expected, rtol=0, atol=0)
         total += kills
         print(f"{i + 1} trainings, each killed in the middle of a write, {total} kills in all: the same parameters")
 

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.scripts.small_runs import MAZE, PARAMS
 
 CODE = """
@@ -19,6 +21,7 @@ plot.main([str(run), "-o", folder])
 """
 
 
+@pytest.mark.slow
 def test_a_run_from_training_to_plots(tmp_path):
     flags = [*MAZE, *PARAMS, "--core", "gru", "--core-kwargs", "hidden_size:4"]
     environment = {**os.environ, "MPLBACKEND": "module://no_such_backend", "PYTHONIOENCODING": "ascii"}

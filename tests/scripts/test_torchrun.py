@@ -84,33 +84,26 @@ def same(first, second):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
-    code, out, said = ended(start(folder, "-n", "8000"))
+    code, _, said = ended(start(folder, "-n", "8000"))
     assert code == 0, said
-    return folder, out
+    return folder
 
 
-def test_the_first_process_alone_leaves_one_run(whole):
-    folder, out = whole
-    assert [path.name for path in folder.glob("plastic_ppo/*")] == ["plastic_rl-Maze-v0_1"]
-    assert len(list((folder / "tb").rglob("events.*"))) == 1
+def test_two_processes_leave_one_run_of_their_steps_together_and_each_has_episodes_of_its_own(tmp_path):
+    code, out, said = ended(start(tmp_path, "-n", "800"))
+    assert code == 0, said
+    (run,) = tmp_path.glob("plastic_ppo/*")
+    assert run.name == "plastic_rl-Maze-v0_1"
+    assert len(list((tmp_path / "tb").rglob("events.*"))) == 1
     assert out.count("Saving to") == 1
-
-
-def test_steps_are_those_of_all_and_each_life_written_stands_for_two(whole):
-    folder, out = whole
-    run = next(folder.glob("plastic_ppo/*"))
-    assert "8,000" in out
-    assert (run / "0.monitor.csv").read_text().count("\n") == 2 + 200
     (result,) = read_results([open_run(str(run))])
     assert result.run.processes == 2
-    assert result.training.steps[-1] == 8000
-    assert len(result.training.returns) == 400
-
-
-def test_each_has_episodes_of_its_own_and_parameters_of_all(whole):
-    state = read(checkpoints(next(whole[0].glob("plastic_ppo/*")) / "checkpoints")[-1])
+    assert result.training.steps[-1] == 800
+    assert (run / "0.monitor.csv").read_text().count("\n") == 2 + 20
+    assert len(result.training.returns) == 40  # an episode that is written stands for two
+    state = read(checkpoints(run / "checkpoints")[-1])
     (other,) = state["others"]
-    assert state["counters"]["num_timesteps"] == 8000 - 80
+    assert state["counters"]["num_timesteps"] == 800 - 80
     assert not torch.equal(state["rollout"]["states"][0], other["rollout"]["states"][0])
     assert not torch.equal(state["generators"]["torch"], other["generators"]["torch"])
 
@@ -124,8 +117,8 @@ def test_killed_and_started_again_by_torchrun_it_ends_with_the_same_parameters(r
     code, out, said = ended(process)
     assert code == 0, said
     assert "going on from" in out
-    assert same(parameters(tmp_path), parameters(whole[0]))
-    monitors = [next(folder.glob("plastic_ppo/*_1/0.monitor.csv")) for folder in (tmp_path, whole[0])]
+    assert same(parameters(tmp_path), parameters(whole))
+    monitors = [next(folder.glob("plastic_ppo/*_1/0.monitor.csv")) for folder in (tmp_path, whole)]
     rows = [[row.rpartition(",")[0] for row in file.read_text().splitlines()[2:]] for file in monitors]
     assert rows[0] == rows[1]
 
@@ -143,7 +136,7 @@ def test_without_a_restart_a_killed_process_ends_it_with_the_last_checkpoint_who
     read(checkpoints(run / "checkpoints")[-1])
     command = [*TORCHRUN, "--nproc-per-node", "2", "-m", "plastic_rl.scripts.train", "--resume", str(run)]
     subprocess.run(command, check=True, capture_output=True, timeout=1200)
-    assert same(parameters(tmp_path), parameters(whole[0]))
+    assert same(parameters(tmp_path), parameters(whole))
 
 
 @pytest.mark.slow
@@ -189,7 +182,7 @@ def test_two_nodes_and_a_job_that_is_started_again(whole, tmp_path):
     found = [ended(job) for job in jobs]
     assert [code for code, _, _ in found] == [0, 0], found
     assert any("going on from" in out for _, out, _ in found)
-    assert same(parameters(tmp_path), parameters(whole[0]))
+    assert same(parameters(tmp_path), parameters(whole))
 
 
 @pytest.mark.parametrize(

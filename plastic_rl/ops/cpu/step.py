@@ -27,7 +27,7 @@ def step(arguments: ScanArguments) -> tuple[Tensor, State]:
     Returns:
         Activity (1, B, N), and the state after the step.
     """
-    a, p = arguments, arguments.parameters
+    a, p, recurrent = arguments, arguments.parameters, arguments.query is None
     if a.query is None or a.key is None:
         query = key = a.state[0].masked_fill(a.episode_starts[0].unsqueeze(1), 0)
     else:
@@ -35,8 +35,8 @@ def step(arguments: ScanArguments) -> tuple[Tensor, State]:
     received = torch.addmm(a.drive[0], query, a.weight)
     if a.alpha is None:
         activity = activate(a, received)
-        return activity.unsqueeze(0), (activity,) if a.recurrent else ()
-    traces = [trace.contiguous() for trace in a.traces]
+        return activity.unsqueeze(0), (activity,) if recurrent else ()
+    traces = [trace.contiguous() for trace in (a.state[1:] if recurrent else a.state)]
     n, nothing = a.drive.shape[2], a.drive.new_empty(0)
     activity = torch.empty_like(received)
     n_threads = max(1, min(torch.get_num_threads(), len(query), traces[0].numel() // _ELEMENTS_OF_A_THREAD))
@@ -53,7 +53,7 @@ def step(arguments: ScanArguments) -> tuple[Tensor, State]:
     for trace in traces:
         if not trace.is_inference():
             torch.autograd.graph.increment_version(trace)
-    return activity.unsqueeze(0), (activity.clone(), *traces) if a.recurrent else tuple(traces)
+    return activity.unsqueeze(0), (activity.clone(), *traces) if recurrent else tuple(traces)
 
 
 @kernel

@@ -20,6 +20,8 @@ from plastic_rl.ops.rules import Rule
 # Elements of the tile that a program works on at a time, and of each of its warps: the fastest of some on an H100. A
 # larger tile does not fit in the registers of a multiprocessor.
 TILE_ELEMENTS, WARP_ELEMENTS = 64 * 64, 512
+# A program of a memory layer takes samples together up to so many elements; not yet tuned on a GPU.
+SMALL_ELEMENTS = 1024
 
 
 @cache
@@ -42,14 +44,12 @@ def obstacle(arguments: ScanArguments) -> str | None:
         return missing
     if dtype not in (torch.float32, torch.float64):
         return f"it computes in float32 or float64, not {dtype}"
-    if not arguments.recurrent:
-        return "it knows recurrent layers only, not a query"
     return autograd.obstacle(arguments)
 
 
 def scan(arguments: ScanArguments) -> tuple[Tensor, State]:
     """Run the layer over a sequence; see `autograd.scan`."""
-    return autograd.scan(KERNELS, arguments)
+    return autograd.scan(RECURRENT if arguments.recurrent else MEMORY, arguments)
 
 
 def _tiling(n: int, batch: int, device: torch.device) -> dict[str, int]:
@@ -155,7 +155,90 @@ def _backward(
     )  # fmt: skip
 
 
-KERNELS = autograd.Kernels(_forward, _backward)
+def _memory_tiling(batch: int, k: int, n: int) -> dict[str, int]:
+    """Return the samples, rows and columns that a program of a memory layer works on."""
+    rows, width, samples = (1 << (size - 1).bit_length() for size in (k, n, batch))
+    cols = max(1, min(width, TILE_ELEMENTS // rows))
+    return {"SAMPLES": max(1, min(samples, SMALL_ELEMENTS // (rows * cols))), "ROWS": rows, "COLS": cols}
+
+
+def _memory_launch(tiling: dict[str, int], batch: int, n: int) -> tuple[tuple[int, int], dict[str, int]]:
+    """Return the grid, groups of samples by parts of the columns, and what Triton is told."""
+    elements = math.prod(tiling.values())
+    grid = -(-batch // tiling["SAMPLES"]), -(-n // tiling["COLS"])
+    return grid, {**tiling, "num_warps": max(1, min(8, elements // WARP_ELEMENTS))}
+
+
+def _memory_inputs(starts: Tensor, x: Inputs) -> tuple[list[Tensor], list[Tensor]]:
+    """Return query, key, signals and episode starts, and alpha, eta and fan_out, each as the kernels want it."""
+    n_steps, batch, n = x.drive.shape
+    signals = x.drive.new_zeros(n_steps, batch) if x.modulation is None else x.modulation
+    eta = x.drive.new_zeros(()) if x.eta is None else x.eta
+    fan_out = x.drive.new_ones(()) if x.fan_out is None else x.fan_out
+    sequences = [x.query, x.key, signals, starts.to(torch.int8)]
+    layer = [x.alpha.expand(x.query.shape[2], n), eta.expand(n), fan_out.expand(n)]
+    return [s.contiguous() for s in sequences], [s.contiguous() for s in layer]
+
+
+def _memory_forward(rule: Rule, starts: Tensor, x: Inputs, trains: bool) -> tuple[Tensor, State, State]:
+    from plastic_rl.ops.cuda import memory
+
+    (n_steps, batch, n), k = x.drive.shape, x.query.shape[2]
+    every = _segment(n_steps)
+    n_segments = -(-n_steps // every) if trains else 0
+    initial = torch.stack([trace for trace in (x.trace, x.eligibility) if trace is not None])
+    final, activity = torch.empty_like(initial), x.drive.new_empty(x.drive.shape)
+    checkpoints = x.drive.new_empty(len(initial), n_segments, batch, k, n)
+    sequences, layer = _memory_inputs(starts, x)
+    grid, options = _memory_launch(_memory_tiling(batch, k, n), batch, n)
+    with torch.cuda.device_of(x.drive):
+        memory.forward[grid](
+            x.drive.contiguous(), *sequences, initial, final, *layer, activity, checkpoints,
+            n_steps, batch, k, n, every, n_segments, RULE=rule.code, **options,
+        )  # fmt: skip
+    return activity, tuple(trace.clone() for trace in final), (checkpoints,)
+
+
+def _memory_backward(
+    rule: Rule,
+    starts: Tensor,
+    x: Inputs,
+    saved: tuple[Tensor, ...],
+    activity: Tensor,
+    activity_gradient: Tensor,
+    trace_gradients: tuple[Tensor | None, ...],
+) -> Inputs:
+    """Run the segments from the last to the first."""
+    from plastic_rl.ops.cuda import memory
+
+    (checkpoints,) = saved
+    (n_steps, batch, n), k = activity.shape, x.query.shape[2]
+    every = _segment(n_steps)
+    adjoints = torch.stack([activity.new_zeros(batch, k, n) if g is None else g for g in trace_gradients])
+    sequences, layer = _memory_inputs(starts, x)
+    grid, options = _memory_launch(_memory_tiling(batch, k, n), batch, n)
+    groups, parts = grid
+    traces, drive_gradient = activity.new_empty(len(adjoints), every, batch, k, n), torch.empty_like(activity)
+    of_steps = tuple(activity.new_empty(parts, n_steps, batch, *shape) for shape in ((k,), (k,), ()))
+    of_layer = tuple(activity.new_zeros(groups, *shape) for shape in ((k, n), (n,), (n,)))
+    activity_gradient = activity_gradient.contiguous()
+    with torch.cuda.device_of(activity):
+        for segment in range(checkpoints.shape[1] - 1, -1, -1):
+            begin = segment * every
+            memory.backward[grid](
+                activity, *sequences, activity_gradient, checkpoints[0, segment], checkpoints[-1, segment], *layer,
+                traces, adjoints, drive_gradient, *of_steps, *of_layer,
+                begin, min(every, n_steps - begin), every, n_steps, batch, k, n, RULE=rule.code, **options,
+            )  # fmt: skip
+    query, key, signal, alpha, eta, fan_out = (g.sum(0) for g in (*of_steps, *of_layer))
+    return Inputs(
+        drive_gradient, alpha=alpha, eta=eta, fan_out=fan_out, query=query, key=key, modulation=signal,
+        **dict(zip(("trace", "eligibility"), adjoints, strict=False)),
+    )  # fmt: skip
+
+
+RECURRENT = autograd.Kernels(_forward, _backward)
+MEMORY = autograd.Kernels(_memory_forward, _memory_backward)
 
 
 def _layer(x: Inputs) -> tuple[Tensor, ...]:

@@ -65,6 +65,8 @@ FORMATS = {
     "TIFF deflated": {"compression": "tiff_adobe_deflate"},
     "JPEG": {"quality": 100, "subsampling": 0},
     "WEBP": {"lossless": True},
+    "GIF": {},
+    "PPM": {},
 }
 
 
@@ -76,7 +78,9 @@ def saved(picture: Image.Image, name: str, **more) -> bytes | None:
         return None  # its edges are not kept
     if kind == "WEBP" and (not features.check("webp") or picture.mode not in ("RGB", "RGBA", "L")):
         return None  # it saves any mode, by way of an RGB of Pillow's own making
-    if kind == "PNG" and picture.mode == "I" and picture.getextrema()[1] > 65535:
+    if kind == "GIF" and picture.mode not in ("L", "P", "1"):
+        return None  # it takes fewer colors
+    if kind in ("PNG", "PPM") and picture.mode == "I" and picture.getextrema()[1] > 65535:
         return None  # it has 16 bits
     try:
         with warnings.catch_warnings():
@@ -152,6 +156,16 @@ def test_a_transparent_color_shows_the_ground(mode):
     assert set(np.unique(read(saved(gray, "PNG", transparency=clear)))) == {0, 255}
 
 
+def test_a_transparent_number_of_16_bits_shows_the_ground():
+    picture = Image.fromarray(np.where(GRADIENT > 100, 65535, 65534).astype(np.uint16))
+    assert (read(saved(picture, "PNG", transparency=65534)) == np.where(GRADIENT > 100, 255, 0)).all()
+
+
+def test_damaged_words_of_a_camera_do_not_matter():
+    content = saved(Image.fromarray(GRADIENT), "PNG", exif=b"Exif\0\0garbage")
+    assert (read(content) == GRADIENT).all()
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_files_in_which_white_is_zero(dtype):
     picture = Image.fromarray((255 - GRADIENT).astype(dtype))
@@ -191,8 +205,22 @@ def test_a_folder_may_itself_be_hidden(tmp_path):
 def test_a_broken_link_is_named(tmp_path):
     picture_in(tmp_path / "a.png")
     os.symlink(tmp_path / "gone.png", tmp_path / "b.png")
-    with pytest.raises(ValueError, match=r"links to images that are not there: .*b\.png$"):
+    with pytest.raises(ValueError, match=r"broken links, or what is no file: .*b\.png$"):
         image_files(tmp_path)
+
+
+def test_what_is_no_file_is_named_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(ValueError, match=r"what is no file: .*a\.png$"):
+        image_files(tmp_path)
+
+
+def test_links_to_folders_are_followed_once(tmp_path):
+    picture_in(tmp_path / "elsewhere" / "a.png")
+    (tmp_path / "here").mkdir()
+    os.symlink(tmp_path / "elsewhere", tmp_path / "here" / "linked")
+    os.symlink(tmp_path / "here", tmp_path / "here" / "again")
+    assert image_files(tmp_path / "here") == [tmp_path / "here" / "linked" / "a.png"]
 
 
 def test_flat_pictures_are_left_out_and_named(tmp_path):
@@ -202,6 +230,12 @@ def test_flat_pictures_are_left_out_and_named(tmp_path):
     with pytest.warns(UserWarning, match=r"one gray: .*blank\.png$"):
         env = ImageRecallEnv(source=f"folder:{tmp_path}", size=8)
     assert len(env.task.images) == 3
+
+
+def test_a_tilde_within_a_path_is_a_letter(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    picture_in(tmp_path / "~a" / "a.png")
+    assert len(image_files("./~a")) == 1
 
 
 def test_a_home_directory_that_is_not_there_is_named():
