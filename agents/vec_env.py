@@ -34,7 +34,7 @@ class GymVectorEnv(VecEnv):
     Example:
         >>> import gymnasium as gym
         >>> from plastic_rl.agents import GymVectorEnv
-        >>> envs = GymVectorEnv(gym.make_vec("plastic_rl/PatternRecall-v0", num_envs=4))
+        >>> envs = GymVectorEnv(gym.make_vec("plastic_rl/PatternRecall-v0", 4, autoreset_mode="SameStep"))
         >>> envs.num_envs
         4
     """

@@ -35,8 +35,8 @@ class PreviousActionReward(gym.Wrapper, RecordConstructorArgs):
         >>> import gymnasium as gym
         >>> from plastic_rl.envs.wrappers import PreviousActionReward
         >>> env = PreviousActionReward(gym.make("CartPole-v1"))
-        >>> env.observation_space.shape
-        (7,)
+        >>> sorted(env.observation_space)
+        ['observation', 'previous_action', 'previous_reward']
     """
 
     def __init__(self, env: gym.Env) -> None:
@@ -75,8 +75,8 @@ class VectorPreviousActionReward(VectorWrapper):
         >>> import gymnasium as gym
         >>> from plastic_rl.envs.wrappers import VectorPreviousActionReward
         >>> envs = VectorPreviousActionReward(gym.make_vec("CartPole-v1", 2))
-        >>> envs.observation_space.shape
-        (2, 7)
+        >>> sorted(envs.observation_space)
+        ['observation', 'previous_action', 'previous_reward']
     """
 
     def __init__(self, env: VectorEnv) -> None:

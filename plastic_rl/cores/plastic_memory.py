@@ -58,7 +58,7 @@ class PlasticMemory(RecurrentCore):
         >>> core = PlasticMemory(input_size=3, hidden_size=8)
         >>> outputs, state = core(torch.zeros(5, 2, 3))
         >>> outputs.shape
-        torch.Size([5, 2, 8])
+        torch.Size([5, 2, 16])
     """
 
     def __init__(
