@@ -56,6 +56,12 @@ class PlasticA2C(RecurrentRollouts, A2C):
 
     Raises:
         TypeError, ValueError: an argument is of another type, or out of its range; the message names it.
+
+    Example:
+        >>> from plastic_rl import PlasticA2C
+        >>> model = PlasticA2C("MlpPolicy", "plastic_rl/PatternRecall-v0", seed=1)
+        >>> model.get_env().num_envs > 1
+        True
     """
 
     name = "plastic_a2c"

@@ -65,6 +65,12 @@ class PlasticBPTT(RecurrentRollouts):
             cannot be found out.
 
     Source: Miconi, Clune & Stanley (2018), section 4; Ross, Gordon & Bagnell (2011) for acting by the learner's policy.
+
+    Example:
+        >>> from plastic_rl import PlasticBPTT
+        >>> model = PlasticBPTT("MlpPolicy", "plastic_rl/PatternRecall-v0", seed=1)
+        >>> model.get_env().num_envs > 1
+        True
     """
 
     name = "plastic_bptt"

@@ -65,6 +65,12 @@ class PlasticPPO(RecurrentRollouts, PPO):
     Raises:
         TypeError, ValueError: an argument is of another type, or out of its range; the message names it.
         ValueError: `batch_size` is no whole number of environments; the message says which values would do.
+
+    Example:
+        >>> from plastic_rl import PlasticPPO
+        >>> model = PlasticPPO("MlpPolicy", "plastic_rl/PatternRecall-v0", seed=1)
+        >>> model.get_env().num_envs > 1
+        True
     """
 
     name = "plastic_ppo"

@@ -30,6 +30,13 @@ class GymVectorEnv(VecEnv):
 
     Raises:
         ValueError: the environment resets in another mode.
+
+    Example:
+        >>> import gymnasium as gym
+        >>> from plastic_rl.agents import GymVectorEnv
+        >>> envs = GymVectorEnv(gym.make_vec("plastic_rl/PatternRecall-v0", 4, autoreset_mode="SameStep"))
+        >>> envs.num_envs
+        4
     """
 
     def __init__(self, env: VectorEnv) -> None:

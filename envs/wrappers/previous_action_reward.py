@@ -30,6 +30,13 @@ class PreviousActionReward(gym.Wrapper, RecordConstructorArgs):
     Raises:
         TypeError: another action space.
         ValueError: the observation has an entry of such a name already.
+
+    Example:
+        >>> import gymnasium as gym
+        >>> from plastic_rl.envs.wrappers import PreviousActionReward
+        >>> env = PreviousActionReward(gym.make("CartPole-v1"))
+        >>> sorted(env.observation_space)
+        ['observation', 'previous_action', 'previous_reward']
     """
 
     def __init__(self, env: gym.Env) -> None:
@@ -62,7 +69,15 @@ class PreviousActionReward(gym.Wrapper, RecordConstructorArgs):
 
 
 class VectorPreviousActionReward(VectorWrapper):
-    """`PreviousActionReward` for a vector environment, in any autoreset mode; the same observations, batched."""
+    """`PreviousActionReward` for a vector environment, in any autoreset mode; the same observations, batched.
+
+    Example:
+        >>> import gymnasium as gym
+        >>> from plastic_rl.envs.wrappers import VectorPreviousActionReward
+        >>> envs = VectorPreviousActionReward(gym.make_vec("CartPole-v1", 2))
+        >>> sorted(envs.observation_space)
+        ['observation', 'previous_action', 'previous_reward']
+    """
 
     def __init__(self, env: VectorEnv) -> None:
         super().__init__(env)

@@ -43,6 +43,12 @@ class Trials(gym.Wrapper, RecordConstructorArgs):
     Raises:
         ValueError: `episodes` is less than 1, or the observation has an entry of such a name already.
     Source: Duan et al. (2016), "RL^2: Fast Reinforcement Learning via Slow Reinforcement Learning".
+
+    Example:
+        >>> import gymnasium as gym
+        >>> from plastic_rl.envs.wrappers import Trials
+        >>> env = Trials(gym.make("CartPole-v1"), 3)
+        >>> observation, info = env.reset(seed=0)
     """
 
     def __init__(self, env: gym.Env, episodes: int = 5) -> None:

@@ -40,6 +40,14 @@ class PlasticCore(RecurrentCore):
 
     Source: Miconi, Clune & Stanley (2018), equations 1 and 2; Miconi et al. (2019) for the modulated rules; Ba, Kiros &
     Hinton (2016) for the normalization.
+
+    Example:
+        >>> import torch
+        >>> from plastic_rl.cores import PlasticCore
+        >>> core = PlasticCore(input_size=3, hidden_size=8)
+        >>> outputs, state = core(torch.zeros(5, 2, 3))
+        >>> outputs.shape
+        torch.Size([5, 2, 8])
     """
 
     def __init__(

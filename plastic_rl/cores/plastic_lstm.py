@@ -36,6 +36,14 @@ class PlasticLSTM(LoopCore):
         ValueError: an argument is out of its range; the message names it.
 
     Source: Miconi et al. (2019), "Backpropamine", section 3.3, there for language.
+
+    Example:
+        >>> import torch
+        >>> from plastic_rl.cores import PlasticLSTM
+        >>> core = PlasticLSTM(input_size=3, hidden_size=8)
+        >>> outputs, state = core(torch.zeros(5, 2, 3))
+        >>> outputs.shape
+        torch.Size([5, 2, 8])
     """
 
     def __init__(

@@ -51,6 +51,14 @@ class PlasticMemory(RecurrentCore):
 
     Source: Miconi, Clune & Stanley (2018), equations 1 and 2, and Miconi et al. (2019) for the modulated rules; queries
     and keys as in fast weight programmers (Schmidhuber, 1992; Schlag, Irie & Schmidhuber, 2021).
+
+    Example:
+        >>> import torch
+        >>> from plastic_rl.cores import PlasticMemory
+        >>> core = PlasticMemory(input_size=3, hidden_size=8)
+        >>> outputs, state = core(torch.zeros(5, 2, 3))
+        >>> outputs.shape
+        torch.Size([5, 2, 16])
     """
 
     def __init__(

@@ -28,6 +28,14 @@ class STPNCore(LoopCore):
         ValueError: an argument is out of its range; the message names it.
 
     Source: Garcia Rodriguez, Guo & Moraitis (2022), "Short-term plasticity neurons learning to learn and forget".
+
+    Example:
+        >>> import torch
+        >>> from plastic_rl.cores import STPNCore
+        >>> core = STPNCore(input_size=3, hidden_size=8)
+        >>> outputs, state = core(torch.zeros(5, 2, 3))
+        >>> outputs.shape
+        torch.Size([5, 2, 8])
     """
 
     def __init__(
