@@ -61,7 +61,8 @@ def test_killed_and_resumed(name, times, tmp_path):
     for i in range(times):
         folder = tmp_path / str(i)
         for _ in range(2):
-            kills += killed(start(name, folder), rng.uniform(0, seconds))
+            # Not at the very end: with other work on the machine a training may be faster than the first.
+            kills += killed(start(name, folder), rng.uniform(0, 0.7 * seconds))
             in_writes += any((folder / "checkpoints").glob("*.part"))
         ended(start(name, folder))
         assert torch.equal(torch.load(folder / "parameters.pt"), expected), f"training {i} differs"
