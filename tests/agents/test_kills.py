@@ -5,7 +5,6 @@ Every training runs in a process of its own, writes a checkpoint after each roll
 
 import multiprocessing
 import random
-import time
 
 import pytest
 import torch
@@ -34,9 +33,11 @@ def start(name, folder):
     return process
 
 
-def killed(process, seconds):
-    """Kill -9 after so many seconds; return whether the training was still running."""
-    process.join(seconds)
+def killed(process, checkpoints, steps, delay):
+    """Kill -9 so many seconds after a checkpoint of so many steps; return whether the training was still running."""
+    while process.is_alive() and not any(int(file.stem) >= steps for file in checkpoints.glob("*.pt")):
+        process.join(0.002)
+    process.join(delay)
     process.kill()
     process.join()
     return process.exitcode != 0
@@ -52,17 +53,14 @@ def ended(process):
     [("NormalizeReward", 1), *(pytest.param(*row, marks=pytest.mark.slow) for row in COUNTS.items())],
 )
 def test_killed_and_resumed(name, times, tmp_path):
-    started = time.monotonic()
     ended(start(name, tmp_path / "whole"))
-    seconds = time.monotonic() - started
     expected = torch.load(tmp_path / "whole" / "parameters.pt")
     rng = random.Random(times)
     kills = in_writes = 0
     for i in range(times):
         folder = tmp_path / str(i)
-        for _ in range(2):
-            # Not at the very end: with other work on the machine a training may be faster than the first.
-            kills += killed(start(name, folder), rng.uniform(0, 0.7 * seconds))
+        for steps in sorted(rng.sample(range(0, STEPS - 64, 64), 2)):
+            kills += killed(start(name, folder), folder / "checkpoints", steps, rng.uniform(0, 0.05))
             in_writes += any((folder / "checkpoints").glob("*.part"))
         ended(start(name, folder))
         assert torch.equal(torch.load(folder / "parameters.pt"), expected), f"training {i} differs"

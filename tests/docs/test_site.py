@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 from sphinx.util.inventory import InventoryFile
@@ -20,14 +21,22 @@ def site(tmp_path_factory):
     return folder / "html"
 
 
+def _is_second_name(module, name):
+    return getattr(getattr(import_module(module), name), "__name__", name) != name
+
+
 @pytest.mark.slow
 def test_the_reference_has_every_public_name(site):
     with (site / "objects.inv").open("rb") as file:
         inventory = InventoryFile.load(file, "", lambda base, target: target)
     names = {name for kind, found in inventory.items() if kind.startswith("py:") for name in found}
     lines = [line.partition("(")[0].split() for line in surface()]
-    # What stands in `plastic_rl` itself is indexed where it comes from.
-    public = {f"{module}.{name}" for module, name, *_ in lines if module.startswith("plastic_rl.")}
+    # What stands in `plastic_rl` itself is indexed where it comes from, and a second name of a class under the first.
+    public = {
+        f"{module}.{name}"
+        for module, name, *_ in lines
+        if module.startswith("plastic_rl.") and not _is_second_name(module, name.partition(".")[0])
+    }
     assert not sorted(name for name in public if name not in names)
 
 
