@@ -45,8 +45,8 @@ class PlasticA2C(RecurrentRollouts, A2C):
         normalize_advantage: whether advantages are normalized over the rollout. Default: True.
         stats_window_size: episodes over which logged returns are averaged.
         tensorboard_log: folder for TensorBoard; None writes nothing.
-        policy_kwargs: beside SB3's, `core` and `core_kwargs`; see `PlasticActorCriticPolicy`. Default: the plastic core
-            with 64 units and Oja's rule, whose traces cannot grow without bound.
+        policy_kwargs: beside SB3's, `core` and `core_kwargs`; see `PlasticActorCriticPolicy`. Default: the core
+            `plastic_memory` with 64 units on an LSTM, as in `PlasticPPO`.
         verbose: 0 prints nothing, 1 a table every `log_interval` rollouts, 2 more.
         seed: of parameters, actions and environments.
         device: `"auto"`, `"cpu"`, `"cuda"`, ....

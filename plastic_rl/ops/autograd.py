@@ -35,6 +35,11 @@ class Inputs(NamedTuple):
     trace: Any = None
     eligibility: Any = None
 
+    @property
+    def traces(self) -> State:
+        """The traces that the rule has."""
+        return tuple(trace for trace in (self.trace, self.eligibility) if trace is not None)
+
 
 class Kernels(NamedTuple):
     """What a fused backend has to bring.

@@ -40,7 +40,7 @@ BACKENDS: dict[str, Backend] = {
 }
 
 
-_chosen: dict[tuple[Any, ...], Backend] = {}  # for steps, by what was asked for and the form of the arguments
+_chosen: dict[tuple[Any, ...], Backend] = {}  # by what was asked for and the form of the arguments
 
 
 def check_backend(backend: str | None, source: str = "backend") -> str | None:
@@ -67,13 +67,29 @@ def choose_backend(arguments: ScanArguments, backend: str | None = None) -> Back
     asked, source = backend, "backend"
     if asked is None and os.environ.get(ENVIRONMENT_VARIABLE):
         asked, source = os.environ[ENVIRONMENT_VARIABLE], f"environment variable {ENVIRONMENT_VARIABLE}"
+    check_backend(asked, source)
+    if arguments.form is None:
+        return _choose(arguments, asked, source)
+    if (choice := (asked, arguments.form)) not in _chosen:
+        if len(_chosen) >= MOST_FORMS:
+            _chosen.clear()
+        _chosen[choice] = _choose(arguments, asked, source)
+    return _chosen[choice]
+
+
+def _choose(arguments: ScanArguments, asked: str | None, source: str) -> Backend:
     if asked is None:
         return next(candidate for candidate in BACKENDS.values() if candidate.obstacle(arguments) is None)
-    check_backend(asked, source)
     obstacle = BACKENDS[asked].obstacle(arguments)
     if obstacle is not None:
         raise ValueError(f"{source} {asked!r} cannot be used here: {obstacle}")
     return BACKENDS[asked]
+
+
+def _own_precision(device: str) -> Any:
+    """Return a context without autocast, which would round weights and reads, and backends would not agree."""
+    # To switch it off takes as long as a small matrix product, also where it is off.
+    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
 
 
 def plastic_scan(
@@ -144,10 +160,7 @@ def plastic_scan(
     chosen = choose_backend(arguments, backend)
     if drive.shape[0] == 0:
         return drive.clone(), tuple(s.clone() for s in arguments.state)
-    # With autocast, which would round weights and reads, backends would not agree. To switch it off takes time.
-    device = drive.device.type
-    precise: Any = torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
-    with precise:
+    with _own_precision(drive.device.type):
         activity, state = chosen.scan(arguments)
     return activity.to(drive.dtype), state
 
@@ -193,15 +206,7 @@ def plastic_step(
         rule if isinstance(rule, Rule) else get_rule(rule), parameters, layer_norm, one(query), one(key),
         one(modulation),
     ).cast(compute_dtype(drive.dtype))  # fmt: skip
-    key_of_choice = (backend or os.environ.get(ENVIRONMENT_VARIABLE), arguments.form)
-    if (chosen := _chosen.get(key_of_choice)) is None:
-        chosen = choose_backend(arguments, backend)
-        if len(_chosen) >= MOST_FORMS:
-            _chosen.clear()
-        if arguments.form is not None:
-            _chosen[key_of_choice] = chosen
-    device = drive.device.type
-    precise: Any = torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
-    with precise:
+    chosen = choose_backend(arguments, backend)
+    with _own_precision(drive.device.type):
         activity, state = (chosen.step or chosen.scan)(arguments)
     return activity[0].to(drive.dtype), state

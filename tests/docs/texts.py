@@ -1,4 +1,4 @@
-"""The texts that these tests read: pages, tutorials, and the README once EVERYWHERE is True."""
+"""The texts that these tests read: pages, tutorials, the files of the root, and every module of the package."""
 
 import re
 import sys
@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-# True: README.md, the other files of the root and every docstring of the package are checked, too.
-EVERYWHERE = True
 
 sys.path.insert(0, str(DOCS / "_ext"))  # the site's own extensions
 
@@ -16,8 +14,7 @@ sys.path.insert(0, str(DOCS / "_ext"))  # the site's own extensions
 def pages() -> list[Path]:
     """Return the Markdown files that users read."""
     found = [path for path in DOCS.rglob("*.md") if not {"_build", "generated"} & set(path.relative_to(DOCS).parts)]
-    root = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")] if EVERYWHERE else []
-    return sorted(found) + root
+    return sorted(found) + [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")]
 
 
 def tutorials() -> list[Path]:
@@ -27,7 +24,7 @@ def tutorials() -> list[Path]:
 
 def sources() -> list[Path]:
     """Return the modules of the package, whose docstrings and messages users read."""
-    folders = ("plastic_rl", "envs", "agents", "scripts") if EVERYWHERE else ()
+    folders = ("plastic_rl", "envs", "agents", "scripts")
     return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py") if not _linked(path))
 
 

@@ -69,7 +69,7 @@ def _recurrent_forward(rule: Rule, starts: Tensor, x: Inputs, trains: bool) -> t
     n_steps, batch, n = x.drive.shape
     n_jobs = number_of_jobs(n_steps, batch, n)
     n_threads, size = _n_threads(n_jobs), size_of(x.drive)
-    layer, initial = _layer(x), _traces(x)
+    layer, initial = _layer(x), x.traces
     every = _segment_of_recurrent(rule, x)
     checkpoints = fresh(x.drive, len(initial), -(-n_steps // every) + 1 if trains else 0, batch, size)
     activity = fresh(x.drive, *x.drive.shape)
@@ -87,7 +87,7 @@ def _recurrent_forward(rule: Rule, starts: Tensor, x: Inputs, trains: bool) -> t
 
 
 def _segment_of_recurrent(rule: Rule, x: Inputs) -> int:
-    trace_bytes = len(_traces(x)) * size_of(x.drive) * x.drive.dtype.itemsize
+    trace_bytes = len(x.traces) * size_of(x.drive) * x.drive.dtype.itemsize
     n_steps, batch, _ = x.drive.shape
     return segment_length(n_steps, batch, trace_bytes, rule.limit is not None)
 
@@ -140,7 +140,7 @@ def _segment_of_memory(n_steps: int) -> int:
 
 def _memory_forward(rule: Rule, starts: Tensor, x: Inputs, trains: bool) -> tuple[Tensor, State, State]:
     n_steps, batch, n = x.drive.shape
-    initial = _traces(x)
+    initial = x.traces
     alpha = blocked(x.alpha.expand(initial[0].shape[1:]))
     n_blocks, block = alpha.shape
     n_jobs, every = number_of_jobs(n_steps, batch, n), _segment_of_memory(n_steps)
@@ -177,7 +177,7 @@ def _memory_backward(
     n_threads, width, one = _n_threads(n_jobs), in_blocks(activity), len(trace_gradients) == 1
     nothing = activity.new_empty(0, 0, 0)
     final = [nothing if g is None else g for g in trace_gradients]
-    initial = [fresh(activity, batch, k, n) if trace.requires_grad else nothing for trace in _traces(x)]
+    initial = [fresh(activity, batch, k, n) if trace.requires_grad else nothing for trace in x.traces]
     drive = fresh(activity, *activity.shape)
     query_gradient, key_gradient = torch.zeros_like(query), torch.zeros_like(key)
     signal = activity.new_zeros(n_steps, batch)
@@ -200,16 +200,12 @@ def _memory_backward(
     return Inputs(
         drive=drive, alpha=unblocked(alpha_gradient, k, n), eta=eta_gradient[:n], fan_out=fan_out_gradient[:n],
         query=query_gradient[..., :k], key=key_gradient[..., :k], modulation=signal,
-        **dict(zip(("trace", "eligibility"), initial, strict=False)),
+        **dict(zip(rule.traces, initial, strict=True)),
     )  # fmt: skip
 
 
 RECURRENT = autograd.Kernels(_recurrent_forward, _recurrent_backward)
 MEMORY = autograd.Kernels(_memory_forward, _memory_backward)
-
-
-def _traces(x: Inputs) -> tuple[Tensor, ...]:
-    return tuple(trace for trace in (x.trace, x.eligibility) if trace is not None)
 
 
 def _presynaptic(x: Inputs) -> tuple[Tensor, Tensor]:

@@ -82,12 +82,11 @@ def _forward(rule: Rule, starts: Tensor, x: Inputs, trains: bool) -> tuple[Tenso
     n_steps, batch, n = x.drive.shape
     every = _segment(n_steps)
     n_segments = -(-n_steps // every) if trains else 0
-    initial = [trace for trace in (x.trace, x.eligibility) if trace is not None]
-    traces = torch.stack(initial).contiguous()
+    traces = torch.stack(x.traces).contiguous()
     sequences = [tensor.contiguous() for tensor in (x.drive, starts.to(torch.int8), x.activity)]
     activity, signals = torch.empty_like(sequences[0]), x.drive.new_empty(n_steps, batch)
     received = activity if x.gain is None else torch.empty_like(activity)
-    checkpoints = x.drive.new_empty(len(initial), n_segments, batch, n, n)
+    checkpoints = x.drive.new_empty(len(traces), n_segments, batch, n, n)
     tiling = _tiling(n, batch, x.drive.device)
     counters = torch.zeros(batch, dtype=torch.int32, device=x.drive.device)
     with torch.cuda.device_of(x.drive):
@@ -151,33 +150,27 @@ def _backward(
     return Inputs(
         drive_gradient, _weight_gradient(activity, starts, first, drive_gradient), alpha, eta, modulation_weight,
         modulation_bias, fan_out, gain, bias, activity=carried,
-        **dict(zip(("trace", "eligibility"), adjoints, strict=False)),
+        **dict(zip(rule.traces, adjoints, strict=True)),
     )  # fmt: skip
 
 
-def _memory_tiling(batch: int, k: int, n: int) -> dict[str, int]:
-    """Return the samples, rows and columns that a program of a memory layer works on."""
+def _memory_launch(batch: int, k: int, n: int) -> tuple[tuple[int, int], dict[str, int]]:
+    """Return the grid, groups of samples by parts of the columns, and a program's share of each, as Triton takes it."""
     rows, width, samples = (1 << (size - 1).bit_length() for size in (k, n, batch))
     cols = max(1, min(width, TILE_ELEMENTS // rows))
-    return {"SAMPLES": max(1, min(samples, SMALL_ELEMENTS // (rows * cols))), "ROWS": rows, "COLS": cols}
-
-
-def _memory_launch(tiling: dict[str, int], batch: int, n: int) -> tuple[tuple[int, int], dict[str, int]]:
-    """Return the grid, groups of samples by parts of the columns, and what Triton is told."""
-    elements = math.prod(tiling.values())
-    grid = -(-batch // tiling["SAMPLES"]), -(-n // tiling["COLS"])
-    return grid, {**tiling, "num_warps": max(1, min(8, elements // WARP_ELEMENTS))}
+    samples = max(1, min(samples, SMALL_ELEMENTS // (rows * cols)))
+    n_warps = max(1, min(8, samples * rows * cols // WARP_ELEMENTS))
+    tiling = {"SAMPLES": samples, "ROWS": rows, "COLS": cols, "num_warps": n_warps}
+    return (-(-batch // samples), -(-n // cols)), tiling
 
 
 def _memory_inputs(starts: Tensor, x: Inputs) -> tuple[list[Tensor], list[Tensor]]:
     """Return query, key, signals and episode starts, and alpha, eta and fan_out, each as the kernels want it."""
     n_steps, batch, n = x.drive.shape
     signals = x.drive.new_zeros(n_steps, batch) if x.modulation is None else x.modulation
-    eta = x.drive.new_zeros(()) if x.eta is None else x.eta
-    fan_out = x.drive.new_ones(()) if x.fan_out is None else x.fan_out
     sequences = [x.query, x.key, signals, starts.to(torch.int8)]
-    layer = [x.alpha.expand(x.query.shape[2], n), eta.expand(n), fan_out.expand(n)]
-    return [s.contiguous() for s in sequences], [s.contiguous() for s in layer]
+    layer = [x.alpha.expand(x.query.shape[2], n).contiguous(), _vector(x, x.eta), _vector(x, x.fan_out, 1.0)]
+    return [s.contiguous() for s in sequences], layer
 
 
 def _memory_forward(rule: Rule, starts: Tensor, x: Inputs, trains: bool) -> tuple[Tensor, State, State]:
@@ -186,11 +179,11 @@ def _memory_forward(rule: Rule, starts: Tensor, x: Inputs, trains: bool) -> tupl
     (n_steps, batch, n), k = x.drive.shape, x.query.shape[2]
     every = _segment(n_steps)
     n_segments = -(-n_steps // every) if trains else 0
-    initial = torch.stack([trace for trace in (x.trace, x.eligibility) if trace is not None])
+    initial = torch.stack(x.traces)
     final, activity = torch.empty_like(initial), x.drive.new_empty(x.drive.shape)
     checkpoints = x.drive.new_empty(len(initial), n_segments, batch, k, n)
     sequences, layer = _memory_inputs(starts, x)
-    grid, options = _memory_launch(_memory_tiling(batch, k, n), batch, n)
+    grid, options = _memory_launch(batch, k, n)
     with torch.cuda.device_of(x.drive):
         memory.forward[grid](
             x.drive.contiguous(), *sequences, initial, final, *layer, activity, checkpoints,
@@ -216,7 +209,7 @@ def _memory_backward(
     every = _segment(n_steps)
     adjoints = torch.stack([activity.new_zeros(batch, k, n) if g is None else g for g in trace_gradients])
     sequences, layer = _memory_inputs(starts, x)
-    grid, options = _memory_launch(_memory_tiling(batch, k, n), batch, n)
+    grid, options = _memory_launch(batch, k, n)
     groups, parts = grid
     traces, drive_gradient = activity.new_empty(len(adjoints), every, batch, k, n), torch.empty_like(activity)
     of_steps = tuple(activity.new_empty(parts, n_steps, batch, *shape) for shape in ((k,), (k,), ()))
@@ -233,7 +226,7 @@ def _memory_backward(
     query, key, signal, alpha, eta, fan_out = (g.sum(0) for g in (*of_steps, *of_layer))
     return Inputs(
         drive_gradient, alpha=alpha, eta=eta, fan_out=fan_out, query=query, key=key, modulation=signal,
-        **dict(zip(("trace", "eligibility"), adjoints, strict=False)),
+        **dict(zip(rule.traces, adjoints, strict=True)),
     )  # fmt: skip
 
 
@@ -241,21 +234,22 @@ RECURRENT = autograd.Kernels(_forward, _backward)
 MEMORY = autograd.Kernels(_memory_forward, _memory_backward)
 
 
+def _vector(x: Inputs, tensor: Tensor | None, missing: float = 0.0) -> Tensor:
+    """Return one number for each neuron, (N,)."""
+    n = x.drive.shape[2]
+    return x.drive.new_full((n,), missing) if tensor is None else tensor.expand(n).contiguous()
+
+
 def _layer(x: Inputs) -> tuple[Tensor, ...]:
-    drive, n = x.drive, x.drive.shape[2]
-
-    def vector(tensor: Tensor | None, missing: float = 0.0) -> Tensor:
-        return drive.new_full((n,), missing) if tensor is None else tensor.expand(n).contiguous()
-
     return (
         x.weight.contiguous(),
-        x.alpha.expand(n, n).contiguous(),
-        vector(x.eta),
-        vector(x.modulation_weight),
-        drive.new_zeros(()) if x.modulation_bias is None else x.modulation_bias,
-        vector(x.fan_out, 1.0),
-        vector(x.gain),
-        vector(x.bias),
+        x.alpha.expand_as(x.weight).contiguous(),
+        _vector(x, x.eta),
+        _vector(x, x.modulation_weight),
+        x.drive.new_zeros(()) if x.modulation_bias is None else x.modulation_bias,
+        _vector(x, x.fan_out, 1.0),
+        _vector(x, x.gain),
+        _vector(x, x.bias),
     )
 
 
