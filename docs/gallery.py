@@ -80,9 +80,9 @@ def main(argv: Sequence[str]) -> None:
 
 def play_run(run: "Run", file: Path) -> str:
     """Film one episode of a trained agent, evaluate it, and return a line on both."""
-    from plastic_rl.scripts.evaluate import evaluate
     from plastic_rl.scripts.figures.episode import EpisodeFigure
     from plastic_rl.scripts.figures.recording import record
+    from plastic_rl.scripts.runs.play import evaluate
 
     model = run.load("cpu")
     moments = list(record(run, model, SEED, True, "rgb_array"))

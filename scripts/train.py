@@ -28,7 +28,6 @@
 `torchrun --nproc-per-node N -m plastic_rl.scripts.train ...` is one training by N processes: see docs/sweeps.md.
 """
 
-import argparse
 import os
 import random
 import sys
@@ -37,13 +36,6 @@ from contextlib import redirect_stdout
 
 from plastic_rl.scripts import command
 from plastic_rl.scripts.runs.process import end_with_parent, keep_freed_memory
-
-
-def make_parser() -> argparse.ArgumentParser:
-    """Return the command's parser: the Zoo's, with our options last."""
-    from plastic_rl.scripts.zoo import options
-
-    return options.make_parser()
 
 
 @command
@@ -56,15 +48,16 @@ def main(argv: Sequence[str]) -> None:
     from plastic_rl.agents import distributed
     from plastic_rl.scripts.zoo import manager, options
 
-    manager.register_algorithms()
+    options.register_algorithms()
     if "--help-all" in argv:
-        return make_parser().print_help()
+        return options.make_parser().print_help()
     args = options.parse(argv)
     with distributed.process_group(), open(os.devnull, "w") as nowhere:
         if distributed.world_size() > 1:  # one seed for all, from which each takes its own
             args.seed = args.seed if args.seed >= 0 else random.randrange(2**32 - 1)
             args = distributed.broadcast_object(args)
-        with redirect_stdout(nowhere if distributed.rank() > 0 else sys.stdout):
+        args.rank, args.world_size = distributed.rank(), distributed.world_size()
+        with redirect_stdout(nowhere if args.rank > 0 else sys.stdout):
             manager.train(args)
 
 

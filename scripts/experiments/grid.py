@@ -8,6 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import yaml
 
 from plastic_rl.arguments import check_name
@@ -195,8 +196,13 @@ def _flags(combination: dict[str, Any], settings: dict[str, Any]) -> list[str]:
 
 def check_runs(runs: list[Run]) -> None:
     """Raise `UsageError` where `train` would refuse a name, or the environment an argument."""
-    from plastic_rl.scripts.zoo import manager, options
+    from plastic_rl.scripts.zoo import options
 
-    manager.register_algorithms()
-    for run in runs:
-        options.parse(run.argv)
+    options.register_algorithms()
+    wanted = {str((args.env, args.env_kwargs)): args for args in (options.parse(run.argv) for run in runs)}
+    for args in wanted.values():
+        if args.env_kwargs or args.env.startswith("plastic_rl/"):  # others' may want what a hyperparameter file says
+            try:
+                gym.make(args.env, **args.env_kwargs or {}).close()
+            except (TypeError, ValueError, FileNotFoundError, gym.error.Error) as error:
+                refuse(f"{args.env} cannot be made: {error}")

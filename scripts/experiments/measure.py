@@ -22,7 +22,7 @@ from plastic_rl.scripts.experiments.runner import train_run
 from plastic_rl.scripts.runs.file import NAME, STATISTICS
 from plastic_rl.scripts.runs.folder import Run as Folder
 from plastic_rl.scripts.runs.folder import open_run
-from plastic_rl.scripts.runs.monitor import final_return, learning_curve
+from plastic_rl.scripts.runs.monitor import learning_curve
 from plastic_rl.scripts.runs.play import play
 from plastic_rl.scripts.zoo.clock import cpu_seconds
 
@@ -166,7 +166,7 @@ def _facts(run: Folder, claim: Claim, rows: np.ndarray) -> dict[str, Any]:
     facts: dict[str, Any] = {"steps": int(training.steps[-1]), "episodes": len(training.steps)}
     facts["cpu_seconds"] = round(float(cpu_seconds(run.folder)[-1, 1]), 1)
     if claim.curve == "returns":
-        facts["final_return"] = final_return(training)
+        facts["final_return"] = training.final_return
         reference = _reference(run, {})
         facts |= {} if reference is None else {"final_score": measured(facts["final_return"], reference, "score")}
     if claim.measure == "best return":

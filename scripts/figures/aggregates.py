@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from plastic_rl.scripts.figures.curves import Styles, binned_curves
+from plastic_rl.scripts.figures.curves import binned_curves
+from plastic_rl.scripts.figures.style import Styles
 from plastic_rl.scripts.runs.monitor import Result, grouped
 
 RESAMPLES = 2000
@@ -28,27 +29,19 @@ Table = dict[str, list[list[Result]]]
 def score_table(results: list[Result]) -> Table:
     """Return, for each label that was trained on every task, as many runs of each task as all tasks have.
 
-    Returns:
-        By label, a list of tasks (in alphabetical order) of lists of runs.
+    By label it has a list of tasks (in alphabetical order) of lists of runs.
     """
     tasks = sorted({result.task for result in results})
     table = {}
     for label, group in grouped(results).items():
         by_task = [[result for result in group if result.task == task] for task in tasks]
-        n_runs = min(map(len, by_task))
-        if n_runs:
+        if n_runs := min(map(len, by_task)):
             table[label] = [runs[:n_runs] for runs in by_task]
     return table
 
 
 def aggregates(table: Table, styles: Styles, source: str) -> Figure:
-    """Draw rliable's aggregate metrics over all tasks with stratified bootstrap intervals.
-
-    Args:
-        table: what `score_table` returned.
-        styles: of the line of each label.
-        source: what the scores are of.
-    """
+    """Draw rliable's aggregate metrics over all tasks with stratified bootstrap intervals; scores are of `source`."""
     from rliable import metrics, plot_utils
 
     finals = {label: [[result.final for result in runs] for runs in by_task] for label, by_task in table.items()}
@@ -67,12 +60,7 @@ def aggregates(table: Table, styles: Styles, source: str) -> Figure:
 
 
 def sample_efficiency(table: Table, styles: Styles) -> Figure:
-    """Draw the interquartile mean of the score over all tasks and runs in the course of training.
-
-    Args:
-        table: what `score_table` returned.
-        styles: of the line of each label.
-    """
+    """Draw the interquartile mean of the score over all tasks and runs in the course of training."""
     from rliable import metrics, plot_utils
 
     curves = {label: _score_curves(by_task) for label, by_task in table.items()}
@@ -108,13 +96,10 @@ def _estimates(scores: dict[str, np.ndarray], resamples: int, of: Callable[[np.n
 
 def _score_curves(by_task: list[list[Result]]) -> np.ndarray:
     """Return scores in the course of training, (runs, tasks, points)."""
-    shares = np.linspace(0, 1, POINTS + 1)[1:]
-    tasks = []
-    for runs in by_task:
-        rows = []
-        for result in runs:
-            ends, curve = binned_curves([result.training], "steps")
-            returns = np.interp(shares * ends[-1], ends, curve[0])
-            rows.append([result.score_of(float(value)) for value in returns])
-        tasks.append(rows)
-    return np.array(tasks, float).swapaxes(0, 1)
+
+    def curve(result: Result) -> list[Any]:
+        ends, curves = binned_curves([result.training], "steps")
+        returns = np.interp(np.linspace(0, 1, POINTS + 1)[1:] * ends[-1], ends, curves[0])
+        return [result.score_of(float(value)) for value in returns]
+
+    return np.array([[curve(result) for result in runs] for runs in by_task], float).swapaxes(0, 1)

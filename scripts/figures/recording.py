@@ -163,9 +163,9 @@ def record(run: Run, model: BaseAlgorithm, seed: int, deterministic: bool, rende
         render_mode: `"rgb_array"`, `"ansi"` or `"human"`.
     """
     try:
-        env = run.make_single_env(seed, render_mode, Camera)
+        env = run.make_env(1, seed, Camera, render_mode=render_mode)
     except UsageError:  # it cannot be made with a render mode, perhaps
-        env = run.make_single_env(seed, None, Camera)
+        env = run.make_env(1, seed, Camera)
     torch.manual_seed(seed)
     observation: Any = env.reset()
     if problem := env.get_attr("problem")[0]:

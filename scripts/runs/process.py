@@ -16,19 +16,11 @@ class KilledError(RuntimeError):
     """A run was killed; it did not fail by itself, and may be tried again."""
 
 
-def train(argv: list[str], log: Path, threads: int = 1) -> float:
+def train(argv: list[str], log: Path, threads: int = 1) -> None:
     """Run `train` in a process of its own, which ends with this one.
 
-    Its threads are set before anything is loaded, so that as many runs at a time as there are cores do not get into
-    each other's way.
-
-    Args:
-        argv: its command line.
-        log: the file that what it says is added to.
-        threads: how many it computes with.
-
-    Returns:
-        The seconds that processors worked for it.
+    Its threads are set before anything is loaded, so that runs side by side do not get into each other's way. What it
+    says is added to `log`.
 
     Raises:
         KilledError: a signal ended it.
@@ -37,22 +29,13 @@ def train(argv: list[str], log: Path, threads: int = 1) -> float:
     command = [sys.executable, "-m", "plastic_rl.scripts.train", *argv, "--num-threads", str(threads)]
     environment = {**os.environ, **dict.fromkeys(THREADS, str(threads)), PARENT: str(os.getpid())}
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a") as file:
-        process = subprocess.Popen(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is not for it: it would end early, and look finished
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-    code = process.returncode = os.waitstatus_to_exitcode(status)
+    with log.open("a") as file:  # a session of its own: Ctrl-C is not for it, it would end early and look finished
+        streams = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": subprocess.STDOUT}
+        code = subprocess.run(command, env=environment, start_new_session=True, check=False, **streams).returncode
     if code < 0 or code == 128 + signal.SIGTERM:
         raise KilledError(f"killed by signal {abs(code) % 128}")
     if code:
         raise RuntimeError(log.read_text(errors="replace").strip().rpartition("\n")[2])
-    return usage.ru_utime + usage.ru_stime
 
 
 def end_with_parent() -> None:

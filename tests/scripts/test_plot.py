@@ -10,6 +10,7 @@ import pytest
 from plastic_rl.scripts import plot
 from plastic_rl.scripts.figures.aggregates import score_table
 from plastic_rl.scripts.figures.curves import binned_curves, smoothed, unit_of
+from plastic_rl.scripts.figures.plots import every_figure
 from plastic_rl.scripts.figures.style import BLUE, VERMILION, line_styles
 from plastic_rl.scripts.runs.file import write_run_file
 from plastic_rl.scripts.runs.folder import open_run
@@ -49,7 +50,7 @@ def results_of(*folders):
 
 
 def names_of(results):
-    return [name for name, _ in plot.figures(results)]
+    return [name for name, _ in every_figure(results)]
 
 
 def test_reads_monitor_files_in_the_order_of_time(tmp_path):
@@ -125,7 +126,7 @@ def test_an_environment_without_scores_has_learning_curves(tmp_path):
 
 def test_a_short_run_is_left_out_and_named(tmp_path, capsys):
     results = results_of(write_run(tmp_path / "long"), write_run(tmp_path / "short", n=20))
-    figures = dict(plot.figures(results))
+    figures = dict(every_figure(results))
     assert str(tmp_path / "short") in capsys.readouterr().out
     assert "plastic (1 seed)" in figures["learning_Maze-v0"].axes[0].get_legend_handles_labels()[1]
 
@@ -144,7 +145,7 @@ def suite(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def drawn(suite):
-    return dict(plot.figures(results_of(*suite)))
+    return dict(every_figure(results_of(*suite)))
 
 
 def test_every_axis_is_labelled_and_every_legend_names_its_seeds(drawn):
@@ -236,6 +237,6 @@ def test_units_fit_the_run():
 
 def test_each_seed_has_a_thin_line(tmp_path):
     runs = [write_run(tmp_path / str(seed), gain=seed) for seed in (1, 3)]
-    figure = dict(plot.figures(results_of(*runs)))["learning_Maze-v0"]
+    figure = dict(every_figure(results_of(*runs)))["learning_Maze-v0"]
     assert len(figure.axes[0].lines) == 1 + 2
     assert "95% bootstrap interval" in figure.get_suptitle()

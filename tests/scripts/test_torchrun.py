@@ -17,7 +17,7 @@ from plastic_rl.agents.checkpoint import checkpoints, read
 from plastic_rl.scripts import UsageError
 from plastic_rl.scripts.runs.folder import open_run
 from plastic_rl.scripts.runs.monitor import read_results
-from plastic_rl.scripts.zoo.distributed import check_shares
+from plastic_rl.scripts.zoo.manager import check_shares
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
 NETWORK = "policy_kwargs:dict(core_kwargs=dict(hidden_size=8, rule='oja'))"
