@@ -6,7 +6,7 @@ which the report is made. A run that was stopped or killed goes on from its last
 time is what the report compares.
 """
 
-import argparse
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -14,15 +14,15 @@ from functools import partial
 from pathlib import Path
 
 from plastic_rl.arguments import check_name
-from plastic_rl.scripts import command, command_parser, refuse
+from plastic_rl.scripts import CommandParser, command, refuse
 from plastic_rl.scripts.experiments.claim import Claim, claim_names, read_claim
 from plastic_rl.scripts.experiments.grid import Run, check_runs
 from plastic_rl.scripts.experiments.runner import add_runner_options, run_all
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> CommandParser:
     """Return the command's parser."""
-    parser = command_parser("reproduce", __doc__)
+    parser = CommandParser("reproduce", __doc__)
     parser.add_argument("claims", nargs="*", metavar="NAME", help=f"all, or some of: {', '.join(claim_names())}")
     parser.add_argument("--arms", nargs="+", metavar="ARM", help="run these arms only")
     parser.add_argument("--seeds", nargs="+", type=int, metavar="SEED", help="run these seeds only")
@@ -81,8 +81,6 @@ def reproduce(
     claims: dict[str, Claim], runs: list[Run], results: Path, quick: bool, jobs: int | None, address: str | None
 ) -> dict[str, str]:
     """Run what is missing of some claims; return why runs failed, by name."""
-    import json
-
     from plastic_rl.scripts.experiments.measure import train_and_measure
 
     check_runs(runs)

@@ -1,7 +1,6 @@
 """Steps per second of PPO with each core, and of sb3-contrib's RecurrentPPO, rollouts and updates together."""
 
 import argparse
-from time import perf_counter
 from typing import Any
 
 import torch
@@ -9,6 +8,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from plastic_rl.agents import PlasticPPO, make_vec_env
 from plastic_rl.agents.hyperparams import row
+from plastic_rl.scripts.benchmarks.machine import now
 
 CORES = ("plastic", "plastic_memory", "neuromodulated", "retroactive", "rnn", "gru", "lstm")
 BASELINE = "RecurrentPPO"
@@ -50,22 +50,18 @@ def _model(name: str, n_envs: int, arguments: argparse.Namespace) -> Any:
     n_steps = arguments.n_steps or row("plastic_ppo", arguments.env)["n_steps"]
     settings: dict[str, Any] = {"n_steps": n_steps, "n_epochs": 4, "device": arguments.device, "seed": 0, "verbose": 0}
     settings["batch_size"] = n_steps * max(1, n_envs // arguments.minibatches)
+    size = arguments.hidden_size
     if name != BASELINE:
-        policy_kwargs = {"core": name, "core_kwargs": {"hidden_size": arguments.hidden_size}}
-        return PlasticPPO("MlpPolicy", env, policy_kwargs=policy_kwargs, **settings)
+        core = {"core": name, "core_kwargs": {"hidden_size": size}}
+        return PlasticPPO("MlpPolicy", env, policy_kwargs=core, **settings)
     from sb3_contrib import RecurrentPPO
 
-    size: int = arguments.hidden_size
-    settings["policy_kwargs"] = {"lstm_hidden_size": size, "shared_lstm": True, "enable_critic_lstm": False}
-    return RecurrentPPO("MlpLstmPolicy", env, **settings)
+    network = {"lstm_hidden_size": size, "shared_lstm": True, "enable_critic_lstm": False}
+    return RecurrentPPO("MlpLstmPolicy", env, policy_kwargs=network, **settings)
 
 
 class Clock(BaseCallback):
-    """Sums up the seconds of rollouts and of updates, without those of the first, in which kernels are compiled.
-
-    Args:
-        device: of the model; a GPU is waited for.
-    """
+    """Sums up the seconds of rollouts and of updates, without those of the first, in which kernels are compiled."""
 
     def __init__(self, device: str) -> None:
         super().__init__()
@@ -73,9 +69,7 @@ class Clock(BaseCallback):
         self._at, self._n = 0.0, 0
 
     def _lap(self) -> float:
-        if self.device != "cpu":
-            torch.cuda.synchronize()
-        before, self._at = self._at, perf_counter()
+        before, self._at = self._at, now(self.device)
         return self._at - before if self._n > 1 else 0.0
 
     def _on_rollout_start(self) -> None:

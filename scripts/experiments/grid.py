@@ -77,7 +77,7 @@ def read_yaml(file: str, what: str) -> Any:
     except OSError as error:
         refuse(f"{what} {file!r} cannot be read: {error.strerror}")
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        refuse(f"{what} {file!r} is no YAML: {' '.join(str(error).split())}")
+        refuse(f"{what} {file!r} is no YAML: {error}")
 
 
 def read_sweep(file: str) -> list[Run]:
@@ -89,20 +89,16 @@ def read_sweep(file: str) -> list[Run]:
     grids = content if isinstance(content, list) else [content]
     if not grids or not all(isinstance(grid, dict) and grid for grid in grids):
         refuse(f"sweep {file!r} must be a mapping such as `env: plastic_rl/Maze-v0`, or a list of mappings")
-    runs = {run.name: run for grid in grids for run in expand(grid)}
-    check_runs(list(runs.values()))
-    return list(runs.values())
+    runs = list({run.name: run for grid in grids for run in expand(grid)}.values())
+    check_runs(runs)
+    return runs
 
 
 def expand(grid: dict[str, Any], claim: str = "") -> list[Run]:
     """Return the runs of one grid: every combination of the values in lists, all seeds of one before the next.
 
     With `arms`, a mapping of names to settings, there is such a grid for each arm, with the arm's settings over the
-    common ones. With `tasks` there is one for each arm in each task.
-
-    Args:
-        grid: the settings.
-        claim: the name of the claim that the runs belong to.
+    common ones. With `tasks` there is one for each arm in each task. The runs belong to a claim, if one is named.
 
     Raises `UsageError` where a key is not known, or a value cannot be.
     """
@@ -132,8 +128,7 @@ def merged(*settings: dict[str, Any]) -> dict[str, Any]:
 def _combinations(grid: dict[str, Any], named: dict[str, str], claim: str) -> list[Run]:
     for key in grid:
         check_name("key of the sweep", str(key), (*AXES, *GROUPS, *SETTINGS, *NAMED))
-    settings = {key: grid.get(key, default) for key, default in SETTINGS.items()}
-    seeds = _checked(settings)
+    settings = _checked({key: grid.get(key, default) for key, default in SETTINGS.items()})
     axes = {**DEFAULTS, **{key: grid[key] for key in AXES if key in grid}}
     for group in GROUPS:
         if not isinstance(grid.get(group, {}), dict):
@@ -146,32 +141,38 @@ def _combinations(grid: dict[str, Any], named: dict[str, str], claim: str) -> li
     return [
         Run({**named, **found, "seed": seed}, [*_flags(found, settings), "--seed", str(seed)], *needs, claim)
         for found in (dict(zip(axes, choice, strict=True)) for choice in product(*values))
-        for seed in seeds
+        for seed in settings["seeds"]
     ]
 
 
-def _checked(settings: dict[str, Any]) -> list[int]:
-    """Check a grid's settings; return its seeds."""
-    seeds = settings["seeds"]
-    if isinstance(seeds, int):
-        seeds = list(range(1, seeds + 1))
-    if not isinstance(seeds, list) or not seeds or not all(isinstance(seed, int) and seed >= 0 for seed in seeds):
-        refuse(f"seeds must be a number of at least 1, or a list of seeds of at least 0, not {settings['seeds']!r}")
-    steps, flags, retries = _number(settings["n_timesteps"]), settings["flags"], settings["retries"]
-    if steps is not None and not (isinstance(steps, int | float) and steps >= 1 and steps % 1 == 0):
-        refuse(f"n_timesteps must be a whole number of at least 1, not {steps!r}")
-    if not isinstance(flags, list) or not all(isinstance(flag, str) for flag in flags):
-        refuse(f"flags must be a list of words of `train`'s command line, not {flags!r}")
+def _checked(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return a grid's settings, seeds as a list and steps as a number; raises `UsageError` where one cannot be."""
+    seeds, flags, cpus, gpus = (settings[key] for key in ("seeds", "flags", "cpus", "gpus"))
+    seeds = list(range(1, seeds + 1)) if isinstance(seeds, int) else seeds
+    steps = _number(settings["n_timesteps"])
+
+    def lists(value: Any, kind: type) -> bool:
+        return isinstance(value, list) and all(isinstance(entry, kind) for entry in value)
+
+    def share(value: Any) -> bool:  # of a machine: a part of one, or a whole number
+        return isinstance(value, int | float) and value >= 0 and (value <= 1 or value % 1 == 0)
+
+    may_be = {
+        "seeds": (lists(seeds, int) and seeds and min(seeds) >= 0,
+                  "a number of at least 1, or a list of seeds of at least 0"),
+        "n_timesteps": (steps is None or (isinstance(steps, int | float) and steps >= 1 and steps % 1 == 0),
+                        "a whole number of at least 1"),
+        "flags": (lists(flags, str), "a list of words of `train`'s command line"),
+        "retries": (isinstance(settings["retries"], int) and settings["retries"] >= 0, "a whole number of at least 0"),
+        "cpus": (share(cpus) and cpus > 0, "a number above 0, and a whole one above 1"),
+        "gpus": (share(gpus), "a number of at least 0, and a whole one above 1"),
+    }  # fmt: skip
+    for key, (fits, expected) in may_be.items():
+        if not fits:
+            refuse(f"{key} must be {expected}, not {settings[key]!r}")
     if own := [flag for flag in flags if flag.partition("=")[0] in OWN_FLAGS]:
         refuse(f"flags must not hold {own[0]}, which the sweep sets by its own keys")
-    if not (isinstance(retries, int) and retries >= 0):
-        refuse(f"retries must be a whole number of at least 0, not {retries!r}")
-    for key, least in (("cpus", "above 0"), ("gpus", "of at least 0")):
-        value = settings[key]
-        there = isinstance(value, int | float) and (value > 0 or (value == 0 and key == "gpus"))
-        if not there or (value > 1 and value % 1):
-            refuse(f"{key} must be a number {least}, and a whole one above 1, not {value!r}")
-    return seeds
+    return {**settings, "seeds": seeds, "n_timesteps": steps}
 
 
 def _number(value: Any) -> Any:
@@ -180,17 +181,12 @@ def _number(value: Any) -> Any:
 
 
 def _flags(combination: dict[str, Any], settings: dict[str, Any]) -> list[str]:
-    """Return the flags of `train` for one choice of the values."""
     flags = [word for key in AXES if key in combination for word in (f"--{key}", str(combination[key]))]
     for group, flag in GROUPS.items():
-        pairs = [
-            f"{name.partition('.')[2]}:{value!r}"  # `train` evaluates it
-            for name, value in combination.items()
-            if name.startswith(f"{group}.")
-        ]
-        flags += [flag, *pairs] if pairs else []
+        pairs = [(name.partition(".")[2], value) for name, value in combination.items() if name.startswith(f"{group}.")]
+        flags += [flag, *(f"{name}:{value!r}" for name, value in pairs)] if pairs else []  # `train` evaluates it
     if settings["n_timesteps"] is not None:
-        flags += ["-n", str(int(_number(settings["n_timesteps"])))]
+        flags += ["-n", str(int(settings["n_timesteps"]))]
     return [*flags, "--device", "cuda" if settings["gpus"] else "cpu", *settings["flags"]]
 
 
