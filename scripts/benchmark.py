@@ -24,7 +24,3 @@ def main(argv: Sequence[str]) -> None:
     parser = CommandParser(f"benchmark {name}", benchmark.__doc__, formatter_class=defaults)
     benchmark.add_arguments(parser)
     benchmark.run(parser.parse_args(argv[1:]))
-
-
-if __name__ == "__main__":
-    main()

@@ -25,7 +25,3 @@ def main(argv: Sequence[str]) -> None:
         refuse(f"command {argv[0]!r} is not known; {suggestion(argv[0], COMMANDS)}")
     sys.argv[0] = f"plastic-rl {argv[0]}"
     import_module(COMMANDS[argv[0]]).main(argv[1:])
-
-
-if __name__ == "__main__":
-    main()

@@ -74,7 +74,3 @@ def download(url: str, folder: Path, md5: str, retries: int | None = None) -> Pa
         refuse(f"{url} cannot be downloaded: {error}")
     except OSError as error:
         refuse(f"{folder / _name(url)} cannot be written: {error}")
-
-
-if __name__ == "__main__":
-    main()

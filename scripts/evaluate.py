@@ -112,7 +112,3 @@ def curves(rewards: list[list[float]], width: int = 44) -> list[str]:
     bars = BARS if "utf" in (sys.stdout.encoding or "").lower() else ASCII_BARS
     scale = (len(bars) - 1) / (high - low) if high > low else 0.0
     return ["".join(bars[round((mean - low) * scale)] for mean in row) for row in means]
-
-
-if __name__ == "__main__":
-    main()

@@ -43,7 +43,3 @@ def main(argv: Sequence[str]) -> None:
     except ImportError as error:
         refuse(f"writing ONNX needs {error.name}: pip install onnx onnxruntime onnxscript, or write a .pt2 file")
     print(f"wrote {output}, {output.stat().st_size / 1e6:.1f} MB")
-
-
-if __name__ == "__main__":
-    main()

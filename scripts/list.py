@@ -59,7 +59,3 @@ def _arguments(cls: type, defaults: dict[str, Any]) -> str:
         for name, parameter in inspect.signature(cls).parameters.items()
         if name not in ("input_size", "num_envs") and parameter.kind is not parameter.VAR_KEYWORD
     )
-
-
-if __name__ == "__main__":
-    main()

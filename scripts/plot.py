@@ -72,7 +72,3 @@ def _of_table(file: Path) -> list[str]:
     if folders.empty:
         refuse(f"{str(file)!r} holds no finished run yet")
     return [str(file.parent / folder) for folder in folders]
-
-
-if __name__ == "__main__":
-    main()

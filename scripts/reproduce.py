@@ -124,7 +124,3 @@ def evaluate(claims: dict[str, Claim], results: Path) -> None:
             value = measure.evaluate(opened, model, settings, claim.measure, claim.episodes)
             what = ", ".join(filter(None, (name, claim.agent, test)))
             print(f"{what}: {claim.measure} {value:.4f} in {claim.episodes:,} episodes")
-
-
-if __name__ == "__main__":
-    main()

@@ -48,7 +48,3 @@ def main(argv: Sequence[str]) -> None:
     table.print(errors)
     if errors:
         raise SystemExit(1)
-
-
-if __name__ == "__main__":
-    main()

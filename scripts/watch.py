@@ -64,7 +64,3 @@ def main(argv: Sequence[str]) -> None:
         from plastic_rl.scripts.figures.terminal import Scene, show_live
 
         show_live(Scene(model.action_space, title, actions), moments, args.every or 1, args.fps)
-
-
-if __name__ == "__main__":
-    main()

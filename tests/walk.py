@@ -55,8 +55,9 @@ def _own_file(name: str) -> str | None:
 def to_learn(folder: str) -> list[tuple[str, str]]:
     """Walk from the command line of `train` to SB3's `learn`."""
     from plastic_rl.cores import make_core
-    from plastic_rl.scripts import cli
-    from plastic_rl.scripts.zoo import options
+    from plastic_rl.envs import maze  # noqa: F401
+    from plastic_rl.scripts import cli, train  # noqa: F401
+    from plastic_rl.scripts.zoo import manager, options  # noqa: F401
 
     make_core("gru", 3)  # all is imported now
     options.register_algorithms()

@@ -191,14 +191,17 @@ def _flags(combination: dict[str, Any], settings: dict[str, Any]) -> list[str]:
 
 
 def check_runs(runs: list[Run]) -> None:
-    """Raise `UsageError` where `train` would refuse a name, or the environment an argument."""
+    """Raise `UsageError` where `train` would refuse a name, or the environment or the core an argument."""
+    from plastic_rl.cores import make_core
     from plastic_rl.scripts.zoo import options
 
     options.register_algorithms()
-    wanted = {str((args.env, args.env_kwargs)): args for args in (options.parse(run.argv) for run in runs)}
-    for args in wanted.values():
-        if args.env_kwargs or args.env.startswith("plastic_rl/"):  # others' may want what a hyperparameter file says
-            try:
+    wanted = [options.parse(run.argv) for run in runs]
+    for args in {str((a.env, a.env_kwargs, a.core, a.core_kwargs)): a for a in wanted}.values():
+        try:
+            if args.core:
+                make_core(args.core, 1, **args.core_kwargs)
+            if args.env_kwargs or args.env.startswith("plastic_rl/"):  # others' may want what a file says
                 gym.make(args.env, **args.env_kwargs or {}).close()
-            except (TypeError, ValueError, FileNotFoundError, gym.error.Error) as error:
-                refuse(f"{args.env} cannot be made: {error}")
+        except (TypeError, ValueError, FileNotFoundError, gym.error.Error) as error:
+            refuse(f"{args.env} cannot be played by {args.core or 'the default core'}: {error}")

@@ -14,6 +14,7 @@ from plastic_rl.files import write_whole
 
 FORMAT = 1
 NAME = "run.json"
+COMMAND = "command.json"
 STATISTICS = "normalization.json"
 TRUSTED = ("plastic_rl", "stable_baselines3", "sb3_contrib", "torch")
 
@@ -22,10 +23,15 @@ class RunFileError(ValueError):
     """A file of a run folder that cannot be read; the message says why."""
 
 
-def write_run_file(folder: Path, facts: dict[str, Any]) -> None:
-    """Write `run.json`; classes become their names, and what JSON does not know its text."""
+def write_run_file(folder: Path, facts: dict[str, Any], command: list[str] | None = None) -> None:
+    """Write `run.json`, in which classes are names and what JSON does not know is text, then the command line.
+
+    Where the command line is, a killed run has all that it takes to go on.
+    """
     whole = {"format": FORMAT, "plastic_rl": version("plastic_rl"), **facts}
     write_whole(folder / NAME, json.dumps(whole, indent=1, default=_encoded) + "\n")
+    if command is not None:
+        write_whole(folder / COMMAND, json.dumps(command))
 
 
 def read_run_file(folder: Path) -> dict[str, Any]:

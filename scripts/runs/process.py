@@ -1,11 +1,9 @@
-"""Processes: a `train` in one of its own, and what a training process sets for itself."""
+"""A `train` in a process of its own."""
 
-import ctypes
 import os
 import signal
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 PARENT = "PLASTIC_RL_PARENT"
@@ -36,30 +34,3 @@ def train(argv: list[str], log: Path, threads: int = 1) -> None:
         raise KilledError(f"killed by signal {abs(code) % 128}")
     if code:
         raise RuntimeError(log.read_text(errors="replace").strip().rpartition("\n")[2])
-
-
-def end_with_parent() -> None:
-    """In a process that `train` started: be killed when the one that started it is gone.
-
-    Otherwise it would go on beside its successor, and both would write into one run folder. On Linux only.
-    """
-    parent = os.environ.pop(PARENT, None)
-    if parent is None or sys.platform != "linux":
-        return
-    set_parent_death_signal = 1
-    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-    if os.getppid() != int(parent):  # it went before
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-def keep_freed_memory() -> None:
-    """Let freed memory be used again instead of giving it back to the system, which clears every page of it anew.
-
-    A training allocates and frees the same tens of megabytes at each of its steps: with convolutions a third of its
-    time went into that. Does nothing where the C library is not glibc.
-    """
-    trim_threshold, mmap_max = -1, -4  # of glibc's malloc.h
-    with suppress(OSError, AttributeError):
-        library = ctypes.CDLL("libc.so.6")
-        library.mallopt(mmap_max, 0)
-        library.mallopt(trim_threshold, -1)

@@ -30,7 +30,3 @@ def main(argv: Sequence[str]) -> None:
     register_algorithms()
     sys.argv = [f"rl_zoo3.{argv[0]}", *argv[1:]]
     runpy.run_module(f"rl_zoo3.{argv[0]}", run_name="__main__")
-
-
-if __name__ == "__main__":
-    main()

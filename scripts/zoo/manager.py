@@ -36,14 +36,13 @@ from plastic_rl.agents import distributed, hyperparams
 from plastic_rl.agents.averaged_gradients import AveragedGradients
 from plastic_rl.agents.callbacks import PlasticityCallback
 from plastic_rl.agents.checkpoint import CheckpointCallback, OtherFormatError
-from plastic_rl.agents.policy import DEFAULT_CORE
 from plastic_rl.agents.rollouts import RecurrentRollouts
 from plastic_rl.agents.vec_env import has_vector_form, make_vec_env
 from plastic_rl.scripts import refuse
 from plastic_rl.scripts.runs.file import write_run_file, write_statistics
 from plastic_rl.scripts.runs.folder import OURS
 from plastic_rl.scripts.zoo.clock import CpuClock
-from plastic_rl.scripts.zoo.options import TORCHRUN, check_core, check_settings, write_command
+from plastic_rl.scripts.zoo.options import TORCHRUN, check_settings
 from plastic_rl.scripts.zoo.search import sample_hyperparams
 from plastic_rl.scripts.zoo.summary import command_line, print_commands, print_summary
 
@@ -96,7 +95,7 @@ class PlasticExperimentManager(ExperimentManager):
         super().__init__(args, algo, *more, config=config, **kwargs)  # type: ignore[misc]
         self.rank, self.world_size = args.rank, args.world_size
         self.begin, self.seconds = begin, 0.0
-        self.plasticity = PlasticityCallback() if algo in OURS and self.rank == 0 else None
+        self.plasticity: PlasticityCallback | None = None
         self.checkpoints: CheckpointCallback | None = None
         self._made: list[Path] = []
         if self.rank > 0:
@@ -162,8 +161,6 @@ class PlasticExperimentManager(ExperimentManager):
         chosen = dict(hyperparams.get("policy_kwargs", {}))
         if core is not None and core != chosen.get("core"):  # what was set for another core says nothing of this one
             chosen |= {"core": core, "core_kwargs": {}}
-        if core_kwargs:
-            check_core(chosen.get("core", DEFAULT_CORE), core_kwargs)
         found = hyperparams.pop("core_kwargs", {})  # by a search
         chosen["core_kwargs"] = {**chosen.get("core_kwargs", {}), **found, **core_kwargs}
         return chosen
@@ -228,9 +225,9 @@ class PlasticExperimentManager(ExperimentManager):
             "config": {key: value for key, value in saved_hyperparams.items() if key != "policy_kwargs"},
             "processes": self.world_size,
         }
-        write_run_file(Path(self.params_path), facts)
-        # Last: where it is, a killed run has all that it takes to go on.
-        write_command(Path(self.params_path), [*self.args.began, "--seed", str(self.args.seed)])
+        if (name := os.environ.get("TORCHELASTIC_RUN_ID")) is not None:
+            (Path(self.params_path) / TORCHRUN).write_text(name)
+        write_run_file(Path(self.params_path), facts, [*self.args.began, "--seed", str(self.args.seed)])
 
     def create_envs(self, n_envs: int, eval_env: bool = False, no_log: bool = False) -> VecEnv:
         """Make the native vector environment where there is one, and else the Zoo's."""
@@ -257,9 +254,10 @@ class PlasticExperimentManager(ExperimentManager):
 
     def learn(self, model: BaseAlgorithm) -> None:
         """Train, and remember for how long; what stops it is told in one line, and exit code 1."""
-        clock = CpuClock(self.save_path) if self.rank == 0 else None
+        first = self.rank == 0
         averaged = AveragedGradients() if self.world_size > 1 else None
-        ours = (averaged, self.plasticity, self.checkpoints, clock)
+        self.plasticity = PlasticityCallback() if first and self.algo in OURS else None
+        ours = (averaged, self.plasticity, self.checkpoints, CpuClock(self.save_path) if first else None)
         self.callbacks += [callback for callback in ours if callback is not None]
         begin = time.perf_counter()
         try:

@@ -26,11 +26,9 @@ from rl_zoo3.hyperparams_opt import HYPERPARAMS_CONVERTER, HYPERPARAMS_SAMPLER
 
 from plastic_rl import agents
 from plastic_rl.arguments import LARGEST, check_flag, check_integer, check_name, check_number, suggestion
-from plastic_rl.cores import core_arguments
 from plastic_rl.envs.scores import find_task
-from plastic_rl.files import write_whole
 from plastic_rl.scripts import CommandParser, refuse
-from plastic_rl.scripts.runs.file import RunFileError, check_format, evaluated
+from plastic_rl.scripts.runs.file import COMMAND, RunFileError, check_format, evaluated
 from plastic_rl.scripts.runs.folder import OURS
 from plastic_rl.scripts.zoo.search import found_hyperparams, sample_hyperparams
 
@@ -170,21 +168,20 @@ def make_parser() -> TrainParser:
 
 
 def _check(args: argparse.Namespace) -> None:
-    """Refuse names that are not known and values that cannot be; whether the environment takes them, it says itself."""
+    """Refuse names that are not known and values that cannot be; of their own values, environment and core say so."""
     for package in args.gym_packages:
         try:
             import_module(package)
         except ImportError as error:
             refuse(f"--gym-packages {package!r} cannot be imported: {error}")
-    check_name("algorithm", args.algo, rl_zoo3.ALGOS)
-    check_name("environment", args.env, gym.registry)
-    known = known_hyperparams(args.algo)
-    for name in [name for name in args.hyperparams or {} if name not in known]:
-        check_name("hyperparameter", name, known)
+    for what, name, known in (("algorithm", args.algo, rl_zoo3.ALGOS), ("environment", args.env, gym.registry)):
+        if name not in known:
+            check_name(what, name, known)
+    names = known_hyperparams(args.algo)
+    for name in [name for name in args.hyperparams or {} if name not in names]:
+        check_name("hyperparameter", name, names)
     if (args.core or args.core_kwargs) and args.algo not in OURS:
         refuse(f"--core is for {', '.join(OURS)}; {args.algo} has none")
-    if args.core:
-        check_core(args.core, args.core_kwargs)
     if args.seed >= 2**32:
         refuse(f"--seed must be below 2**32, or negative for a random one, not {args.seed}")
     if args.trained_agent and not (args.trained_agent.endswith(".zip") and Path(args.trained_agent).is_file()):
@@ -195,16 +192,6 @@ def _check(args: argparse.Namespace) -> None:
         refuse("--track needs wandb: pip install wandb")
     for option in ("--env-kwargs", "--eval-env-kwargs"):
         _check_arguments(args.env, getattr(args, option[2:].replace("-", "_")) or {}, option)
-
-
-def check_core(core: str, core_kwargs: dict[str, Any]) -> None:
-    """Refuse a core that there is not, and arguments that it does not have."""
-    try:
-        known = core_arguments(core)
-    except ValueError as error:
-        refuse(str(error))
-    for name in core_kwargs:
-        check_name(f"argument of core {core!r}", name, known)
 
 
 def _check_arguments(env_id: str, env_kwargs: dict[str, Any], option: str) -> None:
@@ -268,13 +255,6 @@ def check_settings(settings: Any) -> None:
         raise TypeError(f"policy must be a name, not {settings['policy']!r}")
 
 
-def write_command(folder: Path, argv: list[str]) -> None:
-    """Write the command line of a run, its seed among it, so that it can be run again; and `torchrun`'s name for it."""
-    write_whole(folder / "command.json", json.dumps(argv))
-    if (name := os.environ.get("TORCHELASTIC_RUN_ID")) is not None:
-        (folder / TORCHRUN).write_text(name)
-
-
 def _unfinished_run(argv: list[str], log_folder: str) -> str | None:
     """Return the run folder that this `torchrun` began with the same command line and has not finished.
 
@@ -293,9 +273,9 @@ def _read_command(run: str) -> list[str]:
 
     It is run again as it is, and hyperparameters on it are Python expressions: resume runs of your own.
     """
-    found = sorted(Path(run).glob("*/command.json"))
+    found = sorted(Path(run).glob(f"*/{COMMAND}"))
     if not found:
-        refuse(f"--resume {run!r} is no run folder that can go on: it holds no */command.json")
+        refuse(f"--resume {run!r} is no run folder that can go on: it holds no */{COMMAND}")
     try:
         check_format(found[0].parent)
         argv = json.loads(found[0].read_text())

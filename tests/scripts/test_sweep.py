@@ -88,9 +88,9 @@ def test_the_example_in_the_documentation_is_one():
         ("env: plastic_rl/Maze-v1", "did you mean 'plastic_rl/Maze-v0'?"),
         ("algo: [plastic_ppo, plastic_pp]", "did you mean 'plastic_ppo'?"),
         ("core: plastik", "did you mean 'plastic'?"),
-        ("{core: gru, core_kwargs: {rule: oja}}", "argument of core 'gru' 'rule' is not known"),
+        ("{core: gru, core_kwargs: {rule: oja}}", "core 'gru' has no argument 'rule'"),
         ("hyperparams: {n_step: 20}", "did you mean 'n_steps'?"),
-        ("env_kwargs: {size: 8}", "plastic_rl/Maze-v0 cannot be made: size must be odd"),
+        ("env_kwargs: {size: 8}", "plastic_rl/Maze-v0 cannot be played by the default core: size must be odd"),
         ("core: []", "core must have at least one value, not []"),
         ("hyperparams: {gamma: []}", "hyperparams.gamma must have at least one value, not []"),
         ("hyperparams: [0.1]", "hyperparams must be a mapping of names to values, not [0.1]"),
@@ -231,7 +231,7 @@ def environment():
 
 
 def sweep_in_a_process(file, output):
-    command = [sys.executable, "-m", "plastic_rl.scripts.sweep", str(file), "-o", str(output)]
+    command = [sys.executable, "-m", "plastic_rl", "sweep", str(file), "-o", str(output)]
     command += ["--address", "local", "--jobs", "2"]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment())
