@@ -37,12 +37,9 @@ def command(main: Callable[[Sequence[str]], None]) -> Callable[..., None]:
 
 
 class CommandParser(argparse.ArgumentParser):
-    """A parser whose errors are one line.
+    """A parser whose errors are one line, and whose help begins with the docstring of the command's module (`about`).
 
-    Args:
-        name: of the command.
-        about: the docstring of its module, with which its help begins.
-        run: whether it takes a run folder, or with `"+"` several, and `--trust`.
+    With `run` it takes a run folder, or with `"+"` several, and `--trust`.
     """
 
     def __init__(self, name: str, about: str | None = None, run: str | None = None, **how: Any) -> None:

@@ -57,10 +57,8 @@ def _name(url: str) -> str:
 def download(url: str, folder: Path, md5: str, retries: int | None = None) -> Path:
     """Download a file into a folder, whole or not at all; one that is there and has the right MD5 is kept.
 
-    A failed connection is tried again `retries` times, by default `RETRIES`.
-
-    Raises:
-        UsageError: it cannot be reached or written, or has another sum.
+    A failed connection is tried again `retries` times, by default `RETRIES`. Raises `UsageError` where it cannot be
+    reached or written, or has another sum.
     """
     import pooch
     import requests

@@ -29,13 +29,9 @@ OWN_FLAGS = (
 class Run:
     """One run of a grid.
 
-    Attributes:
-        values: what tells it from the others, by name, such as `arm`, `env`, `seed` and `core_kwargs.hidden_size`.
-        argv: the flags of `train`.
-        cpus: cores that it may use; it has that many threads, at least one.
-        gpus: GPUs that it uses, or a part of one.
-        retries: how often it may be started again where its process, or the machine, is lost.
-        claim: the name of the claim that it belongs to, if any.
+    `values` tell it from the others, by name, such as `arm`, `env`, `seed` and `core_kwargs.hidden_size`; `argv` are
+    the flags of `train`. It uses so many cores, and GPUs or a part of one, and is started again so often where its
+    process, or the machine, is lost.
     """
 
     values: dict[str, Any]

@@ -36,14 +36,9 @@ _one_at_a_time = threading.Lock()  # evaluations draw from torch's global genera
 
 
 def train_and_measure(run: Run, claims: dict[str, Claim], results: Path, quick: bool, here: str) -> None:
-    """Train a run, then write its learning curve and its evaluation into the results folder.
+    """Train a run of one of the claims, then write its learning curve and evaluation into the folder of all results.
 
-    Args:
-        run: of one of the claims.
-        claims: by name.
-        results: the folder of all results.
-        quick: whether it is the small version, of which a few episodes of the first test are played.
-        here: the working folder of the command.
+    Of the small version (`quick`) a few episodes of the first test are played. `here` is the working folder.
     """
     folder, claim, file = train_run(run, results / "runs", here), claims[run.claim], results / f"{run.result}.json"
     with _one_at_a_time:

@@ -39,19 +39,11 @@ def add_runner_options(parser: argparse.ArgumentParser) -> None:
 def run_all(
     runs: Sequence[Run], work: Work, said: Callable[[Run], str], jobs: int | None = None, address: str | None = None
 ) -> dict[str, str]:
-    """Do the work of some runs, several at a time, and show how far it is.
+    """Do the work of some runs, several at a time, and show how far it is; return why runs failed, by name.
 
-    Leaves with exit code 130 where Ctrl-C stops it: the same call goes on.
-
-    Args:
-        runs: what to run.
-        work: trains one of them, in a process of its own; for Ray it can be pickled.
-        said: a finished run's result in words.
-        jobs: cores of this machine to use; default: all.
-        address: of a Ray cluster, or "local" for Ray on this machine; default: no Ray.
-
-    Returns:
-        Why runs failed, by name.
+    `work` trains one, in a process of its own (for Ray it can be pickled), and `said` puts its result in words. `jobs`
+    is the cores of this machine to use, `address` that of a Ray cluster, or "local" for Ray on this machine. Leaves
+    with exit code 130 where Ctrl-C stops it: the same call goes on.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -75,19 +67,11 @@ def run_all(
 
 
 def train_run(run: Run, runs: Path, here: str) -> Path:
-    """Train, from the last checkpoint where the run was begun before; do nothing where it was finished.
+    """Train into the folder of all runs, which all machines see, and return the run folder.
 
-    Args:
-        run: what to train.
-        runs: the folder of all runs, which all machines see.
-        here: the working folder of the command, for modules of one's own.
-
-    Returns:
-        Its run folder.
-
-    Raises:
-        KilledError: its process was killed.
-        RuntimeError: the training failed, or another command is running it.
+    A run that was begun before goes on from its last checkpoint, and one that was finished is left as it is. `here` is
+    the working folder of the command, for modules of one's own. Raises `KilledError` where its process was killed, and
+    `RuntimeError` where it failed, or where another command is running it.
     """
     folder = runs / run.name
     folder.mkdir(parents=True, exist_ok=True)

@@ -21,10 +21,7 @@ FIGURES = ("status", "return", "score", "episodes", "steps", "seconds", "attempt
 class Table:
     """Keeps `results.csv` in the folder of a sweep: for each run what tells it from the others and what it learned.
 
-    Attributes:
-        file: the table.
-        runs_folder: of the run folders.
-        finished: rows of the runs that are finished, by name.
+    `finished` has the rows of the runs that are finished, by name.
     """
 
     def __init__(self, output: Path, runs: list[Run]) -> None:

@@ -31,15 +31,8 @@ class EpisodeFigure:
 
     The environment's frame and the reward so far stand on the left, the memory in the middle (traces, and the activity
     of all neurons since the beginning), the choice and the size of the trace, or M(t), on the right; what a policy
-    lacks is left out. Scales are those of the whole episode, so that its pictures can be compared.
-
-    Args:
-        moments: the episode, at least one.
-        action_space: of the environment.
-        title: what stands above.
-        dpi: dots per inch; the picture is 12 by 6.4 inches.
-        small: draw the frame and the first trace (or the activity) alone, 6.4 by 3.2 inches, without a title.
-        actions: what the environment calls its actions, if it says.
+    lacks is left out. Scales are those of the whole episode, so that its pictures can be compared. A small one, 6.4 by
+    3.2 inches in place of 12 by 6.4, has the frame and the first trace (or the activity) alone.
     """
 
     def __init__(
@@ -71,10 +64,7 @@ class EpisodeFigure:
     def film(self, path: Path, every: int | None = None, fps: float = 12) -> int:
         """Write a GIF that repeats, an MP4, or a PNG of the last moment; return the number of pictures.
 
-        Args:
-            path: a .gif, .mp4 or .png file.
-            every: which steps are shown, beside the last; by default as many as make 100 pictures of a long episode.
-            fps: pictures per second.
+        Each `every`-th step is shown, and the last; by default as many as make 100 pictures of a long episode.
         """
         import imageio.v3 as iio
         from tqdm import tqdm

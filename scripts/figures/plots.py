@@ -14,9 +14,7 @@ from plastic_rl.scripts.runs.monitor import Result
 def every_figure(results: list[Result], smooth: int = 1) -> Iterator[tuple[str, Figure]]:
     """Yield a file's name without its ending, and a figure; say on the way what was left out and why.
 
-    Args:
-        results: at least one.
-        smooth: the number of bins, of 100, that each point of a learning curve is the mean of.
+    Each point of a learning curve is the mean of `smooth` bins, of 100.
     """
     results = _without_short_runs(results)
     styles = line_styles(sorted({result.label for result in results}))

@@ -18,13 +18,10 @@ from plastic_rl.scripts.runs.folder import Run
 
 
 class Way(NamedTuple):
-    """A way through a maze so far.
+    """A way through a maze so far: where the agent was, (steps + 1, 2), x and y in pixels of the maze's frame.
 
-    Attributes:
-        points: (steps + 1, 2) where the agent was, as x and y in pixels of the maze's frame.
-        least: steps that the shortest way to the reward takes.
-        found: how often the reward was found before.
-        last: steps and least steps of the way before, or None.
+    `least` is the steps of the shortest way to the reward, which was `found` so often before; `last` has the steps and
+    least steps of the way before.
     """
 
     points: np.ndarray = np.zeros((0, 2))
@@ -42,8 +39,7 @@ class Moment(NamedTuple):
         traces: the core's traces by name, (N, N) float32, presynaptic rows; empty where it has none.
         activity: (N,) outputs of the core; None for a policy without one.
         modulation: M(t) of a neuromodulated core, else None.
-        choices: (n,) probabilities of the actions, or of a 1 in each bit, or the means of continuous actions; None
-            where the policy tells nothing of the kind.
+        choices: (n,) probabilities of the actions, or of a 1 in each bit, or means of continuous actions.
         action: what was chosen; None at the end of the episode.
         way: of a maze, the way since the agent was put where it started from.
     """
@@ -61,10 +57,7 @@ class Moment(NamedTuple):
 class Camera(gym.Wrapper):
     """Takes a picture of each observation, also of the last one of an episode, which a `VecEnv` does not show.
 
-    Attributes:
-        pictures: what `render` returned, in order, from the first reset on.
-        ways: of a maze, the way at each picture; else None each.
-        problem: why there are no pictures, or None.
+    `pictures` and `ways` (None but in a maze) have one for each; `problem` says why there are no pictures.
     """
 
     def __init__(self, env: gym.Env) -> None:
@@ -109,12 +102,7 @@ class Camera(gym.Wrapper):
 def record(run: Run, model: BaseAlgorithm, seed: int, deterministic: bool, render_mode: str) -> Iterator[Moment]:
     """Play one episode and tell of each step as it happens; the last moment is the end, with the memory as it was left.
 
-    Args:
-        run: the run, for its environment.
-        model: its model.
-        seed: of the environment, and of sampled actions.
-        deterministic: whether to take the most probable actions.
-        render_mode: `"rgb_array"`, `"ansi"` or `"human"`.
+    The seed is that of the environment and of sampled actions; the render mode is `"rgb_array"`, `"ansi"` or `"human"`.
     """
     try:
         env = run.make_env(1, seed, Camera, render_mode=render_mode)

@@ -21,13 +21,7 @@ EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
 class Scene:
-    """Draws moments for a terminal, the trace on a scale that grows with what was seen.
-
-    Args:
-        action_space: of the environment.
-        title: what stands above.
-        actions: what the environment calls its actions, if it says.
-    """
+    """Draws moments for a terminal, the trace on a scale that grows with what was seen."""
 
     def __init__(self, action_space: spaces.Space, title: str, actions: tuple[str, ...] = ()) -> None:
         self._space = action_space

@@ -35,11 +35,7 @@ def write_run_file(folder: Path, facts: dict[str, Any], command: list[str] | Non
 
 
 def read_run_file(folder: Path) -> dict[str, Any]:
-    """Read `run.json`.
-
-    Raises:
-        RunFileError: it is damaged, of another version, or names a class from a package that is not trusted.
-    """
+    """Read `run.json`; `RunFileError` where it is damaged, or names a class from a package that is not trusted."""
     check_format(folder)
     return _read(folder / NAME, _decoded)
 
@@ -66,11 +62,7 @@ def write_statistics(folder: Path, env: VecNormalize) -> None:
 
 
 def normalized(env: VecEnv, folder: Path) -> VecEnv:
-    """Return an environment whose observations are normalized as in training, and whose rewards are its own.
-
-    Raises:
-        RunFileError: the statistics are damaged.
-    """
+    """Return an environment whose observations are normalized as in training, and whose rewards are its own."""
     facts = _read(folder / STATISTICS)
     if facts is None:
         return env
@@ -85,12 +77,9 @@ def normalized(env: VecEnv, folder: Path) -> VecEnv:
 
 
 def evaluated(value: Any, names: dict[str, Any] | None = None) -> Any:
-    """Return what a setting means: a string of it is a Python expression, as RL Baselines3 Zoo's are.
+    """Return what a setting means: a string of it is a Python expression, as the Zoo's are, else `ValueError`.
 
     Settings of runs that are not one's own are never evaluated. `names` are those that the expression may use.
-
-    Raises:
-        ValueError: the string is no expression, or fails; the message says how.
     """
     if not isinstance(value, str):
         return value

@@ -34,17 +34,10 @@ Wrapper = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder.
+    """A run folder: its algorithm, environment and hyperparameters (`config`); its `settings` folder has `run.json`.
 
-    Attributes:
-        folder: the folder itself.
-        settings: the folder in it of `run.json` and of the normalization statistics.
-        algo: the algorithm's name.
-        env_id: the environment's id.
-        env_kwargs: the environment's arguments.
-        config: the hyperparameters.
-        trusted: whether its pickled files may be read, which can execute what somebody put there.
-        processes: how many trained it; the monitor file tells of the episodes of the first one.
+    A `trusted` one's pickled files may be read, which can execute what somebody put there. `processes` trained it; the
+    monitor file tells of the episodes of the first one.
     """
 
     folder: Path
@@ -85,11 +78,7 @@ class Run:
         return self.env_id.rpartition("/")[2] + (f" ({arguments})" if arguments else "")
 
     def load(self, device: str = "auto") -> BaseAlgorithm:
-        """Load the trained model: its policy, that is, with no more of the training unless the run is trusted.
-
-        Raises:
-            UsageError: that cannot be done.
-        """
+        """Load the trained model: its policy, that is, with no more of the training unless the run is trusted."""
         check_name(f"algorithm of run {str(self.folder)!r}", self.algo, ALGORITHMS)
         cls: Any = algorithm(self.algo)
         try:
@@ -119,11 +108,8 @@ class Run:
     def make_env(self, n_envs: int, seed: int, camera: Wrapper | None = None, **env_kwargs: Any) -> VecEnv:
         """Make the environments it was trained on, with the same observations; rewards are not normalized.
 
-        Args:
-            n_envs: how many.
-            seed: of the first.
-            camera: a wrapper around all others of each, in this process.
-            env_kwargs: further arguments of the environment.
+        The first one has the seed. `camera` is a wrapper around all others of each, in this process; further arguments
+        are the environment's.
         """
         wrappers = [wrapper for wrapper in (_wrapper(self.config.get("env_wrapper")), camera) if wrapper is not None]
 
@@ -176,15 +162,10 @@ def load_run(folder_or_name: str | Path, device: str = "cpu", trust: bool = Fals
 
 
 def open_run(path: str, trained: bool = True, trust: bool = False) -> Run:
-    """Read a run folder; nothing that it holds is executed, unless it is trusted.
+    """Read a run folder, or `pretrained/NAME`; raises `UsageError` where it is none, or was left half written.
 
-    Args:
-        path: the folder, or `pretrained/NAME`.
-        trained: whether the model must be there already.
-        trust: read what the Zoo wrote, its pickled files among it, as is needed for runs of other programs.
-
-    Raises:
-        UsageError: it is no run folder, or one that was left half written.
+    Its model must be there if it is to be `trained`. Nothing that it holds is executed, unless it is trusted: then what
+    the Zoo wrote is read, its pickled files among it, as is needed for runs of other programs.
     """
     folder = _folder(path)
     found = sorted(folder.glob("*/args.yml" if trust else f"*/{NAME}"))

@@ -21,12 +21,9 @@ FINISHED = "finished.json"
 
 
 class Training(NamedTuple):
-    """The episodes of one training run in the order in which they ended.
+    """The (n,) episodes of one training run in the order in which they ended: undiscounted returns, and when that was.
 
-    Attributes:
-        returns: (n,) undiscounted returns.
-        steps: (n,) environment steps taken until then, over all copies.
-        seconds: (n,) seconds since training began.
+    That is after so many environment steps, over all copies, and so many seconds since training began.
     """
 
     returns: np.ndarray
@@ -34,11 +31,9 @@ class Training(NamedTuple):
     seconds: np.ndarray
 
     def binned(self, x: np.ndarray, edges: np.ndarray) -> np.ndarray:
-        """Return the mean return in each bin of x, (len(edges) - 1,); bins without an episode are interpolated.
+        """Return the mean return in each bin of x, (n,), where each episode lies; (len(edges) - 1,).
 
-        Args:
-            x: (n,) where each episode lies.
-            edges: rising; what lies beyond is left out.
+        Bins without an episode are interpolated; what lies beyond the edges is left out.
         """
         means = pd.Series(self.returns).groupby(pd.cut(x, edges, labels=False)).mean()
         return means.reindex(range(len(edges) - 1)).interpolate(limit_direction="both").to_numpy()
@@ -53,11 +48,8 @@ class Training(NamedTuple):
 class Result:
     """A run with what is plotted of it.
 
-    Attributes:
-        run: the run.
-        label: what to call the policy: runs of one label are seeds of one thing.
-        training: its learning curve.
-        evaluation: what `evaluate` left in its folder, sampled actions and whole memory if there are, or None.
+    Runs of one label are seeds of one thing. The evaluation is what `evaluate` left in its folder, sampled actions and
+    whole memory if there are, or None.
     """
 
     run: Run
@@ -89,14 +81,9 @@ def read_results(runs: list[Run]) -> list[Result]:
 
 
 def learning_curve(folder: Path, processes: int = 1) -> Training:
-    """Read the Monitor files of a run folder, also of one that is being written.
+    """Read the Monitor files of a run folder, also of one in training; `UsageError` where no episode has ended.
 
-    Args:
-        folder: of the run.
-        processes: how many trained it. Only the first one writes, and each of its episodes stands for one of each.
-
-    Raises:
-        UsageError: there is no learning curve, or no episode has ended.
+    Of many processes only the first one writes, and each of its episodes stands for one of each.
     """
     try:
         rows = load_results(glob.escape(str(folder)))

@@ -12,11 +12,7 @@ Ablation = Literal["trace", "state"]
 
 
 class Episodes(NamedTuple):
-    """Rewards of whole episodes.
-
-    Attributes:
-        rewards: (n, longest) float64, the reward of each step of each episode; NaN after its end.
-    """
+    """Rewards of each step of whole episodes, (n, longest) float64, NaN after an episode's end."""
 
     rewards: np.ndarray
 
@@ -44,10 +40,7 @@ def mean_interval(values: Any) -> tuple[float, float]:
 def bootstrap_interval(values: np.ndarray, resamples: int = 2000, seed: int = 0) -> np.ndarray:
     """Return 95% percentile bootstrap intervals of the means of columns, (2, columns), low and high.
 
-    Args:
-        values: (n, columns), NaN where there is no value; rows are drawn with replacement.
-        resamples: how many means to draw.
-        seed: of the draws.
+    Values are (n, columns), NaN where there is no value; rows are drawn with replacement.
     """
     # A resample is how often each row was drawn, which makes all of the means two products of matrices.
     draws = np.random.default_rng(seed).multinomial(len(values), np.full(len(values), 1 / len(values)), resamples)
@@ -108,11 +101,7 @@ def play_run(
 def evaluate(
     run: Run, model: Any, episodes: int, seed: int, deterministic: bool, ablate: Ablation | None = None
 ) -> dict[str, Any]:
-    """Play one run's episodes, perhaps without a part of the memory, and return the figures.
-
-    Raises:
-        ValueError: the model has no such memory.
-    """
+    """Play one run's episodes, perhaps without a part of the memory, and return the figures; see `ablated`."""
     erased = () if ablate is None else ablated(model, ablate)
     played = play_run(run, model, episodes, seed, deterministic, erased)
     mean, interval = float(played.returns.mean()), mean_interval(played.returns)
@@ -135,13 +124,10 @@ def evaluate(
 
 
 def ablated(model: Any, ablate: Ablation) -> tuple[int, ...]:
-    """Return which parts of the recurrent state an ablation sets to zero.
+    """Return which parts of the recurrent state an ablation sets to zero; `ValueError` where there is no such memory.
 
     `trace` takes the plastic traces, and leaves the activity. `state` takes all but the traces; as traces are written
     from the activity of the step before, a plastic core has no memory at all then.
-
-    Raises:
-        ValueError: the model has no such memory.
     """
     core = getattr(model.policy, "core", None)
     if core is None:

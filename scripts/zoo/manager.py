@@ -55,10 +55,8 @@ atexit.register(_FILES.close)
 def train(args: argparse.Namespace) -> None:
     """Run the Zoo's `train` with parsed options, and our experiment manager in place of its own.
 
-    Nothing is printed before everything is known to be right, else `UsageError` is raised.
-
-    Args:
-        args: what `options.parse` returned, and the `rank` of this process among `world_size`.
+    Nothing is printed before everything is known to be right. The options have the `rank` of this process among
+    `world_size`.
     """
     parser = SimpleNamespace(add_argument=lambda *_, **__: None, parse_args=lambda: args)
     with ExitStack() as quiet:

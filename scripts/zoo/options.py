@@ -62,12 +62,8 @@ def register_algorithms() -> None:
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Read the command line of `train`, and check it as far as that is possible before anything is made.
 
-    Returns:
-        What the Zoo's parser returns and, beside it, `core`, `core_kwargs`, `checkpoint_seconds`, `resume` (the run
-        folder to go on with, or None) and `began` (the command line that began the run).
-
-    Raises:
-        UsageError, UnknownNameError: something on it cannot be.
+    Returns what the Zoo's parser returns and, beside it, `core`, `core_kwargs`, `checkpoint_seconds`, `resume` (the run
+    folder to go on with, or None) and `began` (the command line that began the run).
     """
     parser = make_parser()
     args, argv = parser.parse_args(argv), list(argv)
@@ -218,11 +214,7 @@ def known_hyperparams(algo: str) -> list[str]:
 
 
 def check_settings(settings: Any) -> None:
-    """Check those settings of an environment that are the Zoo's own, and evaluate those that are strings of Python.
-
-    Raises:
-        TypeError, ValueError: one cannot be; the message names it.
-    """
+    """Check those settings of an environment that are the Zoo's own, and evaluate those that are strings of Python."""
     if not (isinstance(settings, dict) and all(isinstance(key, str) for key in settings)):
         raise TypeError(f"those of an environment must be names with values, not {settings!r}")
     if "n_timesteps" not in settings:
