@@ -85,7 +85,8 @@ def print_table(results: list[dict[str, Any]]) -> None:
         table.add_column(heading, no_wrap=True)
     for result in results:
         mean = "{:.1f}\n{:.1f} to {:.1f}".format(result["mean_return"], *result["interval"])
-        score = "" if result["score"] is None else _score(result)
+        between = "{:.2f}\n{:.2f} to {:.2f}"
+        score = "" if result["score"] is None else between.format(result["score"], *result["score_interval"])
         by_quarter = " ".join(f"{quarter:.2f}" for quarter in result["reward_per_step_by_quarter"])
         number = str(runs.index(result["run"]) + 1)
         table.add_row(number, _how(result, "\n"), str(result["episodes"]), mean, score, by_quarter)
@@ -95,10 +96,6 @@ def print_table(results: list[dict[str, Any]]) -> None:
         own = [result for result in results if result["run"] == run]
         for result, bars in zip(own, curves([result["reward_by_time"] for result in own]), strict=True):
             print(f"  {_how(result, ', '):<28}  {bars}")
-
-
-def _score(result: dict[str, Any]) -> str:
-    return "{:.2f}\n{:.2f} to {:.2f}".format(result["score"], *result["score_interval"])
 
 
 def _how(result: dict[str, Any], separator: str) -> str:

@@ -50,12 +50,9 @@ def _about(found: Any) -> list[str]:
         return [found.replace(":", ".")]
     cls, defaults = found if isinstance(found, tuple) else (found, None)
     summary = (inspect.getdoc(cls) or "").partition("\n\n")[0].replace("\n", " ")
-    return [summary] if defaults is None else [summary, _arguments(cls, defaults)]
-
-
-def _arguments(cls: type, defaults: dict[str, Any]) -> str:
-    return ", ".join(
-        name if (default := defaults.get(name, parameter.default)) is parameter.empty else f"{name}={default!r}"
+    arguments = [
+        name if (default := (defaults or {}).get(name, parameter.default)) is parameter.empty else f"{name}={default!r}"
         for name, parameter in inspect.signature(cls).parameters.items()
         if name not in ("input_size", "num_envs") and parameter.kind is not parameter.VAR_KEYWORD
-    )
+    ]
+    return [summary] if defaults is None else [summary, ", ".join(arguments)]

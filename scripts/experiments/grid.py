@@ -55,11 +55,6 @@ class Run:
         """Where a claim keeps its result, without the ending: `CLAIM/ARM-SEED`."""
         return f"{self.claim}/{file_name(self.values['arm'])}-{self.values['seed']}"
 
-    @property
-    def threads(self) -> int:
-        """The threads that it computes with."""
-        return max(1, int(self.cpus))
-
 
 def file_name(arm: str) -> str:
     """Return an arm's name as part of a file's name."""
@@ -147,23 +142,19 @@ def _checked(settings: dict[str, Any]) -> dict[str, Any]:
     seeds = list(range(1, seeds + 1)) if isinstance(seeds, int) else seeds
     steps = _number(settings["n_timesteps"])
 
-    def lists(value: Any, kind: type) -> bool:
-        return isinstance(value, list) and all(isinstance(entry, kind) for entry in value)
+    def number(value: Any, least: float, whole_from: float = 0) -> bool:
+        return isinstance(value, int | float) and value >= least and (value < whole_from or value % 1 == 0)
 
-    def share(value: Any) -> bool:  # of a machine: a part of one, or a whole number
-        return isinstance(value, int | float) and value >= 0 and (value <= 1 or value % 1 == 0)
-
-    may_be = {
-        "seeds": (lists(seeds, int) and seeds and min(seeds) >= 0,
-                  "a number of at least 1, or a list of seeds of at least 0"),
-        "n_timesteps": (steps is None or (isinstance(steps, int | float) and steps >= 1 and steps % 1 == 0),
-                        "a whole number of at least 1"),
-        "flags": (lists(flags, str), "a list of words of `train`'s command line"),
-        "retries": (isinstance(settings["retries"], int) and settings["retries"] >= 0, "a whole number of at least 0"),
-        "cpus": (share(cpus) and cpus > 0, "a number above 0, and a whole one above 1"),
-        "gpus": (share(gpus), "a number of at least 0, and a whole one above 1"),
-    }  # fmt: skip
-    for key, (fits, expected) in may_be.items():
+    are_seeds = isinstance(seeds, list) and seeds and all(isinstance(seed, int) and seed >= 0 for seed in seeds)
+    are_flags = isinstance(flags, list) and all(isinstance(flag, str) for flag in flags)
+    for key, fits, expected in (
+        ("seeds", are_seeds, "a number of at least 1, or a list of seeds of at least 0"),
+        ("n_timesteps", steps is None or number(steps, 1), "a whole number of at least 1"),
+        ("flags", are_flags, "a list of words of `train`'s command line"),
+        ("retries", number(settings["retries"], 0), "a whole number of at least 0"),
+        ("cpus", number(cpus, 0, 1) and cpus > 0, "a number above 0, and a whole one above 1"),
+        ("gpus", number(gpus, 0, 1), "a number of at least 0, and a whole one above 1"),
+    ):
         if not fits:
             refuse(f"{key} must be {expected}, not {settings[key]!r}")
     if own := [flag for flag in flags if flag.partition("=")[0] in OWN_FLAGS]:

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from plastic_rl.scripts.experiments.claim import Claim, claim_names, read_claim
+from plastic_rl.scripts.experiments.claim import FOLDER, Claim, claim_names, read_claim
 from plastic_rl.scripts.experiments.grid import file_name
 from plastic_rl.scripts.figures.style import line_styles
 from plastic_rl.scripts.runs.play import bootstrap_interval, mean_interval
@@ -23,17 +23,6 @@ UNITS = {
     "best return": "best mean return in training",
 }
 MOST_ROWS = 10  # of a table in RESULTS.md
-HEAD = """# Results
-
-`plastic-rl reproduce NAME` trains what a claim compares and writes this page from the files in `results/`. A value is
-the mean over seeds with a 95% bootstrap interval over them, in episodes with seeds not trained on, with the most
-probable actions. Learning curves are of training, whose actions are sampled. Every run uses one thread; times are CPU
-minutes.
-
-A claim is *reproduced* where all that it comes to holds: an arm is better than another one, with intervals that do not
-overlap, or better than a number. It is *partly* reproduced where some of it holds, and *open* while arms are missing.
-"""
-
 Result = dict[str, Any]
 Results = dict[str, list[Result]]
 
@@ -42,7 +31,7 @@ def write_report(results: Path, report: Path) -> Path:
     """Write the report of all claims that have results, and their tables and figures into the results folder."""
     claims = sorted((read_claim(name) for name in claim_names()), key=lambda claim: (claim.order, claim.name))
     found = [(claim, arms) for claim in claims if (arms := read_results(claim, results))]
-    text = [HEAD, "| the paper | here | verdict | |", "|---|---|---|---|"]
+    text = [(FOLDER / "report.md").read_text(), "| the paper | here | verdict | |", "|---|---|---|---|"]
     for claim, arms in found:
         anchor = "".join(c for c in claim.title.lower().replace(" ", "-") if c.isalnum() or c in "-_")
         text.append(f"| {claim.paper} | {summary(claim, arms)} | {verdict(claim, arms)} | [{claim.name}](#{anchor}) |")

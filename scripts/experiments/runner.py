@@ -87,7 +87,7 @@ def train_run(run: Run, runs: Path, here: str) -> Path:
             argv = _command(run, folder)
             with (folder / ATTEMPTS).open("a") as file:
                 print(time.strftime("%Y-%m-%d %H:%M:%S"), socket.gethostname(), os.getpid(), file=file)
-            train(argv, folder / "log.txt", run.threads)
+            train(argv, folder / "log.txt", max(1, int(run.cpus)))
             (found,) = folder.glob("*/*/*/run.json")
             facts = {"folder": str(found.parents[1].relative_to(folder)), "attempts": attempts(folder)}
             write_whole(folder / FINISHED, json.dumps(facts))

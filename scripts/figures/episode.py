@@ -31,27 +31,21 @@ class EpisodeFigure:
 
     The environment's frame and the reward so far stand on the left, the memory in the middle (traces, and the activity
     of all neurons since the beginning), the choice and the size of the trace, or M(t), on the right; what a policy
-    lacks is left out. Scales are those of the whole episode, so that its pictures can be compared. A small one, 6.4 by
-    3.2 inches in place of 12 by 6.4, has the frame and the first trace (or the activity) alone.
+    lacks is left out. Scales are those of the whole episode, so that its pictures can be compared. Without a
+    title it is small, 6.4 by 3.2 inches in place of 12 by 6.4, and has the frame and the first trace (or the activity).
     """
 
     def __init__(
-        self,
-        moments: list[Moment],
-        action_space: spaces.Space,
-        title: str,
-        dpi: int = 80,
-        small: bool = False,
-        actions: tuple[str, ...] = (),
+        self, moments: list[Moment], space: spaces.Space, title: str | None, dpi: int = 80, actions: tuple = ()
     ) -> None:
         self.n_moments = len(moments)
-        self._figure = Figure(figsize=SMALL_SIZE if small else SIZE, dpi=dpi, layout="constrained")
+        self._figure = Figure(figsize=SMALL_SIZE if title is None else SIZE, dpi=dpi, layout="constrained")
         self._canvas = FigureCanvasAgg(self._figure)
-        if small:
+        if title is None:
             self._shows = [*_small(self._figure, moments)]
         else:
             self._figure.suptitle(title, fontsize=13)
-            self._shows = [*_large(self._figure, moments, action_space, actions)]
+            self._shows = [*_large(self._figure, moments, space, actions)]
 
     def frame(self, step: int) -> np.ndarray:
         """Draw the moment at a step and return the picture, (height, width, 3) uint8."""

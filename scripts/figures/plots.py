@@ -51,13 +51,10 @@ def _aggregates(scored: list[Result], styles: Styles) -> Iterator[tuple[str, Fig
 
 def _without_short_runs(results: list[Result]) -> list[Result]:
     """Return the runs at least half as long as the longest of their kind: curves end where their shortest run does."""
-    longest: dict[tuple[str, str], float] = {}
-    for result in results:
-        kind = result.label, result.task
-        longest[kind] = max(longest.get(kind, 0), result.training.steps[-1])
     kept = []
     for result in results:
-        steps, most = result.training.steps[-1], longest[result.label, result.task]
+        kind = [other for other in results if (other.label, other.task) == (result.label, result.task)]
+        steps, most = result.training.steps[-1], max(other.training.steps[-1] for other in kind)
         if steps >= most / 2:
             kept.append(result)
         else:

@@ -174,10 +174,12 @@ def open_run(path: str, trained: bool = True, trust: bool = False) -> Run:
     settings = found[0].parent
     run = _trusted(folder, settings) if trust else _plain(folder, settings)
     check_name(f"environment of run {path!r}", run.env_id, gym.registry)
-    if trained and not run.model_file.exists():
+    if not trained:
+        return run
+    if not run.model_file.exists():
         refuse(f"run {path!r} holds no model yet: {run.model_file.name} is missing; was it stopped before its end?")
     statistics = settings / ("vecnormalize.pkl" if trust else STATISTICS)
-    if trained and run.config.get("normalize") and not statistics.exists():
+    if run.config.get("normalize") and not statistics.exists():
         refuse(f"run {path!r} is half written: {settings.name}/{statistics.name} is missing")
     return run
 

@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from functools import partial
 from importlib.resources import as_file
@@ -79,14 +79,7 @@ class PlasticExperimentManager(ExperimentManager):
     """
 
     def __init__(
-        self,
-        args: argparse.Namespace,
-        algo: str,
-        *more: Any,
-        begin: Callable[[], None],
-        config: str | None = None,
-        uuid_str: str = "",
-        **kwargs: Any,
+        self, args: Any, algo: str, *more: Any, begin: Any, config: Any = None, uuid_str: str = "", **kwargs: Any
     ) -> None:
         if algo in OURS and config is None:
             config = str(_FILES.enter_context(as_file(hyperparams.FOLDER / f"{algo}.yml")))

@@ -46,7 +46,7 @@ NAMES = {**vars(rl_zoo3.exp_manager), **vars(rl_zoo3.utils), "agents": agents}
 SCHEDULES = ("learning_rate", "clip_range", "clip_range_vf")
 ZOO_KEYS = ("normalize", "n_envs", "n_timesteps", "env_wrapper", "vec_env_wrapper", "frame_stack", "callback",
             "monitor_kwargs", "env_kwargs")  # fmt: skip
-RESUMED_WITH = ("progress", "verbose", "num_threads")  # options that may stand beside --resume
+RESUMED_WITH = ("--progress", "--verbose", "--num-threads")  # options that may stand beside --resume
 TORCHRUN = "torchrun_id"
 
 
@@ -65,21 +65,21 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     Returns what the Zoo's parser returns and, beside it, `core`, `core_kwargs`, `checkpoint_seconds`, `resume` (the run
     folder to go on with, or None) and `began` (the command line that began the run).
     """
-    parser = make_parser()
-    args, argv = parser.parse_args(argv), list(argv)
+    parser, began, beside = make_parser(), list(argv), []
+    args = parser.parse_args(began)
     if args.resume is None:
-        args.resume = _unfinished_run(argv, args.log_folder)
+        args.resume = _unfinished_run(began, args.log_folder)
     else:
-        changed = [action for action in parser.actions() if getattr(args, action.dest) != action.default]
-        if wrong := [action for action in changed if action.dest not in ("resume", *RESUMED_WITH)]:
-            beside = ", ".join(f"--{name.replace('_', '-')}" for name in RESUMED_WITH)
-            refuse(f"--resume goes on with the run's own settings; beside it stand only {beside}, "
-                   f"not {wrong[0].option_strings[-1]}")  # fmt: skip
-    if args.resume is not None:
-        argv = _read_command(args.resume)
-        given = {name: getattr(args, name) for name in RESUMED_WITH if getattr(args, name) != parser.get_default(name)}
-        args = argparse.Namespace(**{**vars(parser.parse_args(argv)), **given, "resume": args.resume})
-    args.began = argv
+        beside = began
+        changed = [a.option_strings[-1] for a in parser.actions() if getattr(args, a.dest) != a.default]
+        if wrong := [option for option in changed if option not in ("--resume", *RESUMED_WITH)]:
+            may = ", ".join(RESUMED_WITH)
+            refuse(f"--resume goes on with the run's own settings; beside it stand only {may}, not {wrong[0]}")
+    if (run := args.resume) is not None:
+        began = _read_command(run)
+        args = parser.parse_args([*began, *beside])
+        args.resume = run
+    args.began = began
     args.verbose = args.verbose if args.verbose is not None else int(not args.progress)
     _check(args)
     return args

@@ -47,7 +47,7 @@ def test_a_run_is_a_command_line_of_train():
         *("-params", "learning_rate:'lin_1e-3'", "ent_coef:0.01", "-n", "1000", "--device", "cpu"),
         *("--checkpoint-seconds", "0", "--seed", "7"),
     ]
-    assert run.threads == 2
+    assert run.cpus == 2
 
 
 def test_a_run_keeps_its_name_when_the_grid_grows_and_not_when_its_settings_change():
