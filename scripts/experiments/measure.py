@@ -79,8 +79,8 @@ def evaluate(
     run: Folder, model: Any, test: dict[str, Any], measure: str, episodes: int, deterministic: bool = True
 ) -> float:
     """Return how a trained run does on fresh seeds, with `test` among the arguments of its environment."""
-    returns = play_run(run, model, episodes, SEED, deterministic, **test).returns
-    return float(measured(returns.mean(), _reference(run, test), measure))
+    rewards = play_run(run, model, episodes, SEED, deterministic, **test)
+    return float(measured(np.nansum(rewards, axis=1).mean(), _reference(run, test), measure))
 
 
 def keep_agent(run: Folder, folder: Path) -> bool:

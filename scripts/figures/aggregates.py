@@ -31,10 +31,10 @@ def score_table(results: list[Result]) -> Table:
 
     By label it has a list of tasks (in alphabetical order) of lists of runs.
     """
-    tasks = sorted({result.task for result in results})
+    tasks = sorted({result.run.task for result in results})
     table = {}
     for label, group in grouped(results).items():
-        by_task = [[result for result in group if result.task == task] for task in tasks]
+        by_task = [[result for result in group if result.run.task == task] for task in tasks]
         if n_runs := min(map(len, by_task)):
             table[label] = [runs[:n_runs] for runs in by_task]
     return table

@@ -35,7 +35,7 @@ def learning_curves(results: list[Result], styles: Styles, smooth: int = 1) -> F
     panels[0].set_ylabel("mean return of an episode")
     _add_score_axis(panels[-1], results[0])
     means = f"; means of {smooth} bins" if smooth > 1 else ""
-    figure.suptitle(f"{results[0].task}: learning\n{WHAT}{means}", fontsize=11)
+    figure.suptitle(f"{results[0].run.task}: learning\n{WHAT}{means}", fontsize=11)
     return _finished(figure, panels)
 
 
@@ -56,7 +56,7 @@ def within_episode(results: list[Result], styles: Styles, width: int = 40) -> Fi
     axes.set(xlabel="time in the episode (steps)", ylabel="mean reward per step")
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     how = sorted({result.evaluation["actions"] for result in results if result.evaluation})
-    title = f"{results[0].task}: learning within an episode ({' and '.join(how)} actions)"
+    title = f"{results[0].run.task}: learning within an episode ({' and '.join(how)} actions)"
     axes.set_title(f"{title}\n{WHAT}", fontsize=10)
     return _finished(figure, [axes])
 

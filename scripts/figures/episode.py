@@ -87,33 +87,32 @@ def _small(figure: Any, moments: list[Moment]) -> Iterator[Show]:
     if moments[0].traces:
         yield _trace(right, right.subplots(), moments, next(iter(moments[0].traces)))
     elif moments[0].activity is not None:
-        yield _activity(right, moments)
+        yield _activity(right, right.subplots(), moments)
 
 
 def _large(figure: Any, moments: list[Moment], space: spaces.Space, actions: tuple[str, ...]) -> Iterator[Show]:
-    names = list(moments[0].traces)
-    memory, choice = moments[0].activity is not None, moments[0].choices is not None
-    widths = [1.05, *[1.0 + 0.4 * (len(names) > 1)] * memory, *[0.64] * (choice or bool(names))]
-    parts = figure.subfigures(1, len(widths), width_ratios=widths, squeeze=False)[0]
-    top, bottom = parts[0].subplots(2, 1, height_ratios=[2.2, 1])
-    yield _scene(top, moments)
-    yield _growing(bottom, [moment.total for moment in moments], "reward so far")
+    names, memory = list(moments[0].traces), moments[0].activity is not None
+    last = ["choice"] * (moments[0].choices is not None) + ["size"] * bool(names)
+    upper, lower = names or ["activity"] * memory, ["activity"] * max(len(names), memory)
+    rows = [["scene", *upper, *last[:1]], ["reward", *lower, *last[-1:]]]
+    middle = (1.0 + 0.4 * (len(names) > 1)) / max(1, len(names))
+    widths = [1.05, *[middle] * len(lower), *[0.64] * bool(last)]
+    panels = figure.subplot_mosaic(rows, width_ratios=widths, height_ratios=[2.2, 1])
+    yield _scene(panels["scene"], moments)
+    yield _growing(panels["reward"], [moment.total for moment in moments], "reward so far")
+    for name in names:
+        yield _trace(figure, panels[name], moments, name)
+    if memory:
+        yield _activity(figure, panels["activity"], moments)
+    if "choice" in last:
+        yield _choice(figure, panels["choice"], moments, space, actions)
     if names:
-        upper, lower = parts[1].subfigures(2, 1, height_ratios=[2.2, 1])
-        for axes, name in zip(upper.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-            yield _trace(upper, axes, moments, name)
-        yield _activity(lower, moments)
-    elif memory:
-        yield _activity(parts[1], moments)
-    last = [_choice] * choice + [_size] * bool(names)
-    rows = parts[-1].subplots(2, 1, height_ratios=[2.2, 1]) if len(last) > 1 else [parts[-1].subplots()] * len(last)
-    for draw, axes in zip(last, rows, strict=True):
-        yield draw(parts[-1], axes, moments, space, actions)
+        yield _size(panels["size"], moments)
 
 
 def _scene(axes: Any, moments: list[Moment], with_total: bool = False) -> Show:
     """Draw the environment's frames and, in a maze, the way since the agent was put where it started."""
-    size = 8 if with_total else 10
+    size = 8 if with_total else 9
     axes.set_axis_off()
     frame = moments[0].picture if isinstance(moments[0].picture, np.ndarray) else np.full((1, 1, 3), 255, np.uint8)
     image = axes.imshow(frame, interpolation="antialiased")
@@ -135,7 +134,7 @@ def _scene(axes: Any, moments: list[Moment], with_total: bool = False) -> Show:
     return show
 
 
-def _size(part: Any, axes: Any, moments: list[Moment], *_: Any) -> Show:
+def _size(axes: Any, moments: list[Moment]) -> Show:
     """Draw the neuromodulatory signal M(t) or, without one, how much is in the trace: its Frobenius norm."""
     if moments[0].modulation is None:
         name = next(iter(moments[0].traces))
@@ -159,7 +158,7 @@ def _matrix(axes: Any, values: np.ndarray, most: float) -> Any:
     return axes.imshow(values, cmap=DIVERGING, vmin=-most, vmax=most, interpolation="nearest", aspect="auto")
 
 
-def _trace(part: Any, axes: Any, moments: list[Moment], name: str) -> Show:
+def _trace(figure: Any, axes: Any, moments: list[Moment], name: str) -> Show:
     """Draw a trace as a matrix of colors."""
     # A few connections are much stronger than the rest: 1 in 500 has the darkest color and is beyond the scale.
     some = np.abs(np.stack([moment.traces[name] for moment in moments[:: max(1, len(moments) // 20)]]))
@@ -168,22 +167,21 @@ def _trace(part: Any, axes: Any, moments: list[Moment], name: str) -> Show:
     axes.set_title(f"\n{name} of each connection", fontsize=11)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(8, integer=True))
-    part.colorbar(image, ax=axes, extend="both", pad=0.02)
+    figure.colorbar(image, ax=axes, extend="both", pad=0.02)
     return lambda step: image.set_data(moments[step].traces[name])
 
 
-def _activity(part: Any, moments: list[Moment]) -> Show:
+def _activity(figure: Any, axes: Any, moments: list[Moment]) -> Show:
     """Draw the activity of all neurons since the episode began."""
-    axes = part.subplots()
     values = np.stack([np.asarray(moment.activity) for moment in moments], axis=1)
     most = max(1.0, float(np.quantile(np.abs(values), 0.99)))  # 1 for a tanh, more for a core without one
     image = _matrix(axes, values, most)
     axes.set(xlabel=TIME, ylabel="neuron")
-    part.colorbar(image, ax=axes, label="activity", ticks=[-most, 0, most], format="%.3g", pad=0.02)
+    figure.colorbar(image, ax=axes, label="activity", ticks=[-most, 0, most], format="%.3g", pad=0.02)
     return lambda step: image.set_data(np.where(np.arange(values.shape[1]) <= step, values, np.nan))
 
 
-def _choice(part: Any, axes: Any, moments: list[Moment], space: spaces.Space, actions: tuple[str, ...]) -> Show:
+def _choice(figure: Any, axes: Any, moments: list[Moment], space: spaces.Space, actions: tuple[str, ...]) -> Show:
     """Draw the probabilities of the actions, or what else there is to choose by, and mark what was chosen."""
     kind, names = choice_names(space, actions)
     every = np.stack([np.asarray(moment.choices) for moment in moments])
@@ -193,7 +191,7 @@ def _choice(part: Any, axes: Any, moments: list[Moment], space: spaces.Space, ac
         cells = as_cells(every, fill=np.nan)
         image = axes.imshow(cells[0], cmap="cividis", vmin=low, vmax=high, interpolation="nearest")
         axes.set(xticks=[], yticks=[])
-        part.colorbar(image, ax=axes, location="bottom", pad=0.02)
+        figure.colorbar(image, ax=axes, location="bottom", pad=0.02)
         return lambda step: image.set_data(cells[step])
     bars = axes.barh(names, every[0], color=PALE, edgecolor=GRAY)
     axes.set(xlim=(low, high), ylim=(len(names) - 0.5, -0.5), xlabel="chosen: orange", ylabel="action")

@@ -18,9 +18,9 @@ def every_figure(results: list[Result], smooth: int = 1) -> Iterator[tuple[str, 
     """
     results = _without_short_runs(results)
     styles = line_styles(sorted({result.label for result in results}))
-    for task in sorted({result.task for result in results}):
+    for task in sorted({result.run.task for result in results}):
         name = re.sub(r"[^A-Za-z0-9.=-]+", "_", task).strip("_")
-        of_task = [result for result in results if result.task == task]
+        of_task = [result for result in results if result.run.task == task]
         yield f"learning_{name}", curves.learning_curves(of_task, styles, smooth)
         evaluated = [result for result in of_task if result.evaluation is not None]
         if evaluated:
@@ -53,7 +53,7 @@ def _without_short_runs(results: list[Result]) -> list[Result]:
     """Return the runs at least half as long as the longest of their kind: curves end where their shortest run does."""
     kept = []
     for result in results:
-        kind = [other for other in results if (other.label, other.task) == (result.label, result.task)]
+        kind = [other for other in results if (other.label, other.run.task) == (result.label, result.run.task)]
         steps, most = result.training.steps[-1], max(other.training.steps[-1] for other in kind)
         if steps >= most / 2:
             kept.append(result)

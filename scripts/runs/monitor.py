@@ -57,11 +57,6 @@ class Result:
     training: Training
     evaluation: dict[str, Any] | None
 
-    @property
-    def task(self) -> str:
-        """The environment's name with its arguments."""
-        return self.run.task
-
     def score_of(self, mean_return: float) -> float | None:
         """Return the score of a mean return; None where the task is none of this package's."""
         return score(self.run.env_id, mean_return, **self.run.env_kwargs)

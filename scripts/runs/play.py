@@ -1,6 +1,6 @@
 """Plays a trained policy: the rewards of whole episodes, and bootstrap intervals of their means."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
@@ -9,26 +9,6 @@ from plastic_rl.envs import score
 from plastic_rl.scripts.runs.folder import Run
 
 Ablation = Literal["trace", "state"]
-
-
-class Episodes(NamedTuple):
-    """Rewards of each step of whole episodes, (n, longest) float64, NaN after an episode's end."""
-
-    rewards: np.ndarray
-
-    @property
-    def returns(self) -> np.ndarray:
-        """The undiscounted returns, (n,)."""
-        return np.nansum(self.rewards, axis=1)
-
-    @property
-    def reward_by_time(self) -> np.ndarray:
-        """The mean reward at each step since the start, over the episodes that lasted so long, (longest,)."""
-        return np.nanmean(self.rewards, axis=0)
-
-    def quarters(self) -> np.ndarray:
-        """Return the mean reward per step in each quarter of the episode, (4,)."""
-        return np.array([part.mean() if len(part) else 0.0 for part in np.array_split(self.reward_by_time, 4)])
 
 
 def mean_interval(values: Any) -> tuple[float, float]:
@@ -53,7 +33,7 @@ def bootstrap_interval(values: np.ndarray, resamples: int = 2000, seed: int = 0)
     return intervals
 
 
-def play(model: Any, env: VecEnv, n_episodes: int, deterministic: bool, erased: tuple[int, ...] = ()) -> Episodes:
+def play(model: Any, env: VecEnv, n_episodes: int, deterministic: bool, erased: tuple[int, ...] = ()) -> np.ndarray:
     """Play whole episodes, the same number in every environment, so that short ones are not favored.
 
     Args:
@@ -62,6 +42,9 @@ def play(model: Any, env: VecEnv, n_episodes: int, deterministic: bool, erased: 
         n_episodes: how many; rounded up to a multiple of the number of environments.
         deterministic: whether to take the most probable actions.
         erased: which parts of the recurrent state are set to zero before every step; see `ablated`.
+
+    Returns:
+        (n, longest) float64, the reward of each step of each episode; NaN after its end.
     """
     each = -(-n_episodes // env.num_envs)
     observations: Any = env.reset()
@@ -84,12 +67,12 @@ def play(model: Any, env: VecEnv, n_episodes: int, deterministic: bool, erased: 
     padded = np.full((len(episodes), max(map(len, episodes))), np.nan)
     for row, episode in zip(padded, episodes, strict=True):
         row[: len(episode)] = episode
-    return Episodes(padded)
+    return padded
 
 
 def play_run(
     run: Run, model: Any, n_episodes: int, seed: int, deterministic: bool, erased: tuple[int, ...] = (), **more: Any
-) -> Episodes:
+) -> np.ndarray:
     """Play a run's model in environments with further arguments, seeded with `seed` and those that follow it."""
     env = run.make_env(min(n_episodes, 64), seed, **more)
     model.set_random_seed(seed)  # of sampled actions
@@ -103,23 +86,24 @@ def evaluate(
 ) -> dict[str, Any]:
     """Play one run's episodes, perhaps without a part of the memory, and return the figures; see `ablated`."""
     erased = () if ablate is None else ablated(model, ablate)
-    played = play_run(run, model, episodes, seed, deterministic, erased)
-    mean, interval = float(played.returns.mean()), mean_interval(played.returns)
+    rewards = play_run(run, model, episodes, seed, deterministic, erased)
+    returns, by_time = np.nansum(rewards, axis=1), np.nanmean(rewards, axis=0)
+    mean, interval = float(returns.mean()), mean_interval(returns)
     scores = [score(run.env_id, value, **run.env_kwargs) for value in (mean, *interval)]
     return {
         "run": str(run.folder),
         "env": run.env_id,
         "actions": "deterministic" if deterministic else "sampled",
         "ablate": ablate,
-        "episodes": len(played.returns),
+        "episodes": len(returns),
         "seed": seed,
         "mean_return": mean,
         "interval": interval,
         "score": scores[0],
         "score_interval": scores[1:] if scores[0] is not None else None,
-        "reward_per_step_by_quarter": played.quarters().tolist(),
-        "reward_by_time": played.reward_by_time.tolist(),
-        "reward_by_time_interval": bootstrap_interval(played.rewards).tolist(),
+        "reward_per_step_by_quarter": [float(p.mean()) if len(p) else 0.0 for p in np.array_split(by_time, 4)],
+        "reward_by_time": by_time.tolist(),
+        "reward_by_time_interval": bootstrap_interval(rewards).tolist(),
     }
 
 

@@ -104,7 +104,7 @@ def test_runs_of_one_core_are_seeds_and_arguments_that_differ_are_named(tmp_path
 
 def test_other_arguments_are_another_task(tmp_path):
     results = results_of(write_run(tmp_path / "1"), write_run(tmp_path / "2", env_kwargs={"size": 5}))
-    assert [result.task for result in results] == ["Maze-v0", "Maze-v0 (size=5)"]
+    assert [result.run.task for result in results] == ["Maze-v0", "Maze-v0 (size=5)"]
 
 
 def test_the_score_is_of_sampled_episodes_with_all_their_memory(tmp_path):
