@@ -16,7 +16,7 @@ from pathlib import Path
 from plastic_rl.arguments import check_name
 from plastic_rl.scripts import CommandParser, command, refuse
 from plastic_rl.scripts.experiments.claim import Claim, claim_names, read_claim
-from plastic_rl.scripts.experiments.grid import Run, check_runs
+from plastic_rl.scripts.experiments.grid import Run, check_environment, check_runs
 from plastic_rl.scripts.experiments.runner import add_runner_options, run_all
 
 
@@ -84,8 +84,9 @@ def reproduce(
     from plastic_rl.scripts.experiments.measure import train_and_measure
 
     check_runs(runs)
-    if not quick:
-        _check_tests(claims)
+    for claim in claims.values():
+        for test in filter(None, [] if quick else [claim.test, *claim.tests.values()]):
+            check_environment(claim.grid["env"], test)
     work = partial(train_and_measure, claims=claims, results=results, quick=quick, here=os.getcwd())
 
     def said(run: Run) -> str:
@@ -93,19 +94,6 @@ def reproduce(
         return f"{claims[run.claim].measure} {value:.4f}"
 
     return run_all(runs, work, said, jobs, address)
-
-
-def _check_tests(claims: dict[str, Claim]) -> None:
-    """Raise `UsageError` where a data set is missing, before anything is trained."""
-    import gymnasium as gym
-
-    for claim in claims.values():
-        for test in (claim.test, *claim.tests.values()):
-            try:
-                if test:
-                    gym.make(claim.grid["env"], **test).close()
-            except FileNotFoundError as error:
-                refuse(str(error))
 
 
 def evaluate(claims: dict[str, Claim], results: Path) -> None:

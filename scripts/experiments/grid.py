@@ -186,9 +186,16 @@ def check_runs(runs: list[Run]) -> None:
     wanted = [options.parse(run.argv) for run in runs]
     for args in {str((a.env, a.env_kwargs, a.core, a.core_kwargs)): a for a in wanted}.values():
         try:
-            if args.core:
-                make_core(args.core, 1, **args.core_kwargs)
-            if args.env_kwargs or args.env.startswith("plastic_rl/"):  # others' may want what a file says
-                gym.make(args.env, **args.env_kwargs or {}).close()
-        except (TypeError, ValueError, FileNotFoundError, gym.error.Error) as error:
-            refuse(f"{args.env} cannot be played by {args.core or 'the default core'}: {error}")
+            _ = args.core and make_core(args.core, 1, **args.core_kwargs)
+        except (TypeError, ValueError) as error:
+            refuse(str(error))
+        if args.env_kwargs or args.env.startswith("plastic_rl/"):  # others' may want what a hyperparameter file says
+            check_environment(args.env, args.env_kwargs or {})
+
+
+def check_environment(env_id: str, env_kwargs: dict[str, Any]) -> None:
+    """Raise `UsageError` where an environment cannot be made, without its data set, say."""
+    try:
+        gym.make(env_id, **env_kwargs).close()
+    except (TypeError, ValueError, FileNotFoundError, gym.error.Error) as error:
+        refuse(f"{env_id} cannot be made: {error}")

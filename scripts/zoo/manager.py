@@ -109,7 +109,11 @@ class PlasticExperimentManager(ExperimentManager):
         try:
             result = super().setup_experiment()
         except Exception as error:
-            self._remove_log_folder()
+            if Path(self.save_path) in self._made:
+                shutil.rmtree(self.save_path, ignore_errors=True)
+            for folder in self._made:
+                with suppress(OSError):  # it is gone, or another run is in it by now
+                    folder.rmdir()
             if not isinstance(error, ValueError | TypeError | OSError | AssertionError | gym.error.Error):
                 raise
             refuse(str(error) + " (in each process)" * together)
@@ -186,13 +190,6 @@ class PlasticExperimentManager(ExperimentManager):
             self._made = [path for path in (folder, *folder.parents) if not path.exists()]
             super().create_log_folder()
 
-    def _remove_log_folder(self) -> None:
-        if Path(self.save_path) in self._made:
-            shutil.rmtree(self.save_path, ignore_errors=True)
-        for folder in self._made:
-            with suppress(OSError):  # it is gone, or another run is in it by now
-                folder.rmdir()
-
     def create_callbacks(self) -> None:
         """Make the Zoo's callbacks, which watch the training in the first process alone."""
         if self.rank > 0:
@@ -236,13 +233,6 @@ class PlasticExperimentManager(ExperimentManager):
             env = self.vec_env_wrapper(env)
         return self._maybe_normalize(env, eval_env)
 
-    def _events(self, model: BaseAlgorithm) -> str:
-        """Return the folder of this run's TensorBoard events, which says what it is."""
-        folder = str(model.tensorboard_log)
-        if self._goes_on and self.checkpoints and self.checkpoints.log_folder:
-            return f"{folder}/{self.checkpoints.log_folder}"
-        return _next(folder, model._run_name() if isinstance(model, RecurrentRollouts) else self.algo)
-
     def learn(self, model: BaseAlgorithm) -> None:
         """Train, and remember for how long; what stops it is told in one line, and exit code 1."""
         first = self.rank == 0
@@ -253,8 +243,10 @@ class PlasticExperimentManager(ExperimentManager):
         begin = time.perf_counter()
         try:
             if model.tensorboard_log:
-                formats = ["stdout", "tensorboard"] if model.verbose else ["tensorboard"]
-                model.set_logger(configure(self._events(model), formats))
+                name = model._run_name() if isinstance(model, RecurrentRollouts) else self.algo
+                before = self.checkpoints.log_folder if self.checkpoints else None  # of a run that goes on
+                events = f"{model.tensorboard_log}/{before}" if before else _next(model.tensorboard_log, name)
+                model.set_logger(configure(events, ["stdout", "tensorboard"] if model.verbose else ["tensorboard"]))
             super().learn(model)
         except Exception as error:
             if isinstance(error, distributed.LostProcessError) and self.rank > 0:

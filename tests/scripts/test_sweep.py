@@ -90,7 +90,7 @@ def test_the_example_in_the_documentation_is_one():
         ("core: plastik", "did you mean 'plastic'?"),
         ("{core: gru, core_kwargs: {rule: oja}}", "core 'gru' has no argument 'rule'"),
         ("hyperparams: {n_step: 20}", "did you mean 'n_steps'?"),
-        ("env_kwargs: {size: 8}", "plastic_rl/Maze-v0 cannot be played by the default core: size must be odd"),
+        ("env_kwargs: {size: 8}", "plastic_rl/Maze-v0 cannot be made: size must be odd"),
         ("core: []", "core must have at least one value, not []"),
         ("hyperparams: {gamma: []}", "hyperparams.gamma must have at least one value, not []"),
         ("hyperparams: [0.1]", "hyperparams must be a mapping of names to values, not [0.1]"),
