@@ -18,7 +18,7 @@ N_ENVS, LENGTH = 3, 5
 
 def learned(env, policy="MlpPolicy", algorithm_kwargs=None, **policy_kwargs):
     """Return a model after some training."""
-    kwargs = {"learning_rate": 0.01, "seed": 1, "device": "cpu", **(algorithm_kwargs or {})}
+    kwargs = {"learning_rate": 0.01, "n_epochs": 1, "seed": 1, "device": "cpu", **(algorithm_kwargs or {})}
     policy_kwargs.setdefault("core_kwargs", small(policy_kwargs.get("core", "plastic"), 8))
     model = PlasticPPO(policy, env, n_steps=LENGTH, policy_kwargs=policy_kwargs, **kwargs)
     return model.learn(4 * LENGTH * env.num_envs)

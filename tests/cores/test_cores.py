@@ -293,8 +293,8 @@ def test_a_repeated_core_reads_every_input_twice():
     ("arguments", "message"),
     [
         ({"times": 0}, "times must be .* 0"),
-        ({"layer": "plastik"}, "layer must be of cores that can be made, not 'plastik'.*did you mean 'plastic'"),
-        ({"layer": ("plastic", {"width": 3})}, "layer must be of cores that can be made.*no argument 'width'"),
+        ({"layer": "plastik"}, "layer: core 'plastik'.*did you mean 'plastic'"),
+        ({"layer": ("plastic", {"width": 3})}, "layer: core 'plastic'.*no argument 'width'"),
         ({"layer": 7}, "layer must be names of cores or pairs"),
     ],
 )
