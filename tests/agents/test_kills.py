@@ -21,8 +21,7 @@ def train(name, folder):
     """Begin a training, or go on from its last checkpoint; leave its parameters in a file."""
     torch.set_num_threads(1)
     resume = (folder / "checkpoints").exists()
-    arguments = {"steps": STEPS, "n_epochs": 1, "batch_size": 64, "policy_kwargs": CORE}
-    model = learn(STACKS[name](), folder / "checkpoints", resume, **arguments)
+    model = learn(STACKS[name](), folder / "checkpoints", resume, steps=STEPS, policy_kwargs=CORE)
     torch.save(parameters_of(model), folder / "parameters.pt")
 
 
@@ -48,10 +47,8 @@ def ended(process):
     assert process.exitcode == 0
 
 
-@pytest.mark.parametrize(
-    ("name", "times"),
-    [("NormalizeReward", 1), *(pytest.param(*row, marks=pytest.mark.slow) for row in COUNTS.items())],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "times"), COUNTS.items())
 def test_killed_and_resumed(name, times, tmp_path):
     ended(start(name, tmp_path / "whole"))
     expected = torch.load(tmp_path / "whole" / "parameters.pt")

@@ -211,6 +211,7 @@ def test_a_run_whose_process_is_killed_goes_on_from_its_checkpoint(tmp_path):
     assert attempts(folder) == 2  # a finished run is never run again
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="wants Linux's parent-death signal")
 def test_a_run_ends_with_the_process_that_started_it(tmp_path):
     (run,) = expand({**TINY, "core": "gru", "n_timesteps": 100_000_000})

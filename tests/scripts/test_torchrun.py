@@ -89,6 +89,7 @@ def whole(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_two_processes_leave_one_run_of_their_steps_together_and_each_has_episodes_of_its_own(tmp_path):
     code, out, said = ended(start(tmp_path, "-n", "800"))
     assert code == 0, said
