@@ -34,7 +34,7 @@ def make_parser() -> CommandParser:
 def main(argv: Sequence[str]) -> None:
     """Plot as the command line says."""
     args = make_parser().parse_args(argv)
-    from plastic_rl.scripts.figures.plots import every_figure
+    from plastic_rl.scripts.figures.aggregates import every_figure
     from plastic_rl.scripts.runs.folder import open_run
     from plastic_rl.scripts.runs.monitor import learning_curve, read_results
 

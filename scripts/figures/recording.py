@@ -57,13 +57,12 @@ class Moment(NamedTuple):
 class Camera(gym.Wrapper):
     """Takes a picture of each observation, also of the last one of an episode, which a `VecEnv` does not show.
 
-    `pictures` and `ways` (None but in a maze) have one for each; `problem` says why there are no pictures.
+    `shots` has a picture and the way (None but in a maze) for each; `problem` says why there are no pictures.
     """
 
     def __init__(self, env: gym.Env) -> None:
         super().__init__(env)
-        self.pictures: list[Any] = []
-        self.ways: list[Way | None] = []
+        self.shots: list[tuple[Any, Way | None]] = []
         self.problem = None if env.render_mode else "it has no render mode of that kind"
         task = getattr(env.unwrapped, "task", None)
         self._maze = task if isinstance(task, Maze) else None
@@ -77,7 +76,7 @@ class Camera(gym.Wrapper):
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """Take a step, then a picture."""
         result = self.env.step(action)
-        way = self.ways[-1]
+        way = self.shots[-1][1]
         if way is not None and float(result[1]) > 0:  # the way ended, and the agent was put elsewhere
             way = Way(found=way.found + 1, last=(len(way.points), way.least))
         self._take(way)
@@ -95,8 +94,7 @@ class Camera(gym.Wrapper):
             here = (np.array([[grid.columns[cell], grid.rows[cell]]]) + 0.5) * CELL
             least = way.least if len(way.points) else int(self._maze.distance()[0])
             way = way._replace(points=np.concatenate([way.points, here]), least=least)
-        self.pictures.append(picture)
-        self.ways.append(way if self._maze is not None else None)
+        self.shots.append((picture, way if self._maze is not None else None))
 
 
 def record(run: Run, model: BaseAlgorithm, seed: int, deterministic: bool, render_mode: str) -> Iterator[Moment]:
@@ -112,15 +110,15 @@ def record(run: Run, model: BaseAlgorithm, seed: int, deterministic: bool, rende
     observation: Any = env.reset()
     if problem := env.get_attr("problem")[0]:
         print(f"no pictures of {run.env_id}: {problem}")
-    pictures, ways = env.get_attr("pictures")[0], env.get_attr("ways")[0]
+    (shots,) = env.get_attr("shots")
     state, total, over, step = None, 0.0, np.ones(1, bool), 0
     while step == 0 or not over[0]:
         action, state, shown = think(model, observation, state, over, deterministic)
-        yield Moment(pictures[step], total, **shown, action=action, way=ways[step])
+        yield Moment(shots[step][0], total, **shown, action=action, way=shots[step][1])
         observation, rewards, over, _ = env.step(action[None])
         total += float(rewards[0])
         step += 1
-    yield Moment(pictures[step], total, **shown, action=None, way=ways[step])
+    yield Moment(shots[step][0], total, **shown, action=None, way=shots[step][1])
     env.close()
 
 

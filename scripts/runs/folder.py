@@ -3,7 +3,6 @@
 import io
 import re
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -18,7 +17,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack,
 from plastic_rl.agents.vec_env import make_vec_env
 from plastic_rl.arguments import check_name
 from plastic_rl.scripts import UsageError, refuse
-from plastic_rl.scripts.runs.file import NAME, STATISTICS, RunFileError, evaluated, normalized, read_run_file
+from plastic_rl.scripts.runs.file import NAME, RunFileError, evaluated, normalized, read_run_file
 
 # Algorithms by the names that RL Baselines3 Zoo has for them; those of this package first.
 ALGORITHMS = {
@@ -29,7 +28,6 @@ ALGORITHMS = {
 }
 OURS = tuple(name for name, place in ALGORITHMS.items() if place.startswith("plastic_rl"))
 PRETRAINED = "pretrained"
-Wrapper = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
@@ -105,38 +103,36 @@ class Run:
         versions = [line.lstrip("- ") for line in lines.splitlines() if re.search("Stable-Baselines3|PyTorch", line)]
         return f" (it was written by {', '.join(versions)})" if versions else ""
 
-    def make_env(self, n_envs: int, seed: int, camera: Wrapper | None = None, **env_kwargs: Any) -> VecEnv:
+    def make_env(self, n_envs: int, seed: int, camera: Any = None, **env_kwargs: Any) -> VecEnv:
         """Make the environments it was trained on, with the same observations; rewards are not normalized.
 
         The first one has the seed. `camera` is a wrapper around all others of each, in this process; further arguments
         are the environment's.
         """
-        wrappers = [wrapper for wrapper in (_wrapper(self.config.get("env_wrapper")), camera) if wrapper is not None]
 
         def wrap(env: gym.Env) -> gym.Env:
-            for wrapper in wrappers:
-                env = wrapper(env)
-            return env
+            env = _wrapped(env, self.config.get("env_wrapper"))
+            return env if camera is None else camera(env)
 
-        how: dict[str, Any] = {"wrapper_class": wrap if wrappers else None}
-        how |= {"vec_env_cls": DummyVecEnv} if camera else {}
+        how: dict[str, Any] = {"vec_env_cls": DummyVecEnv} if camera else {}
+        if camera or self.config.get("env_wrapper"):
+            how["wrapper_class"] = wrap
         try:
             env = make_vec_env(self.env_id, n_envs, seed, env_kwargs={**self.env_kwargs, **env_kwargs}, **how)
         except (TypeError, ValueError, FileNotFoundError, gym.error.Error) as error:
             refuse(f"the environment of run {str(self.folder)!r}, {self.env_id}, cannot be made: {error}")
-        if (vec_wrapper := _wrapper(self.config.get("vec_env_wrapper"))) is not None:
-            env = vec_wrapper(env)
+        env = _wrapped(env, self.config.get("vec_env_wrapper"))
         if self.config.get("normalize"):
             env = self._normalized(env)
         return VecFrameStack(env, self.config["frame_stack"]) if self.config.get("frame_stack") else env
 
     def _normalized(self, env: VecEnv) -> VecEnv:
-        if not self.trusted:
-            try:
+        try:
+            if not self.trusted:
                 return normalized(env, self.settings)
-            except RunFileError as error:
-                refuse(f"run {str(self.folder)!r} is half written: {error}")
-        statistics = VecNormalize.load(str(self.settings / "vecnormalize.pkl"), env)
+            statistics = VecNormalize.load(str(self.settings / "vecnormalize.pkl"), env)
+        except (RunFileError, OSError) as error:
+            refuse(f"run {str(self.folder)!r} is half written: {error}")
         statistics.training = statistics.norm_reward = False
         return statistics
 
@@ -174,13 +170,8 @@ def open_run(path: str, trained: bool = True, trust: bool = False) -> Run:
     settings = found[0].parent
     run = _trusted(folder, settings) if trust else _plain(folder, settings)
     check_name(f"environment of run {path!r}", run.env_id, gym.registry)
-    if not trained:
-        return run
-    if not run.model_file.exists():
+    if trained and not run.model_file.exists():
         refuse(f"run {path!r} holds no model yet: {run.model_file.name} is missing; was it stopped before its end?")
-    statistics = settings / ("vecnormalize.pkl" if trust else STATISTICS)
-    if run.config.get("normalize") and not statistics.exists():
-        refuse(f"run {path!r} is half written: {settings.name}/{statistics.name} is missing")
     return run
 
 
@@ -265,18 +256,12 @@ def _named(place: str) -> Any:
     return getattr(import_module(module), name)
 
 
-def _wrapper(setting: Any) -> Wrapper | None:
-    """Return the wrapper that a setting of the Zoo's format asks for: a name, {name: arguments}, or a list of these."""
-    if not setting:
-        return None
-
-    def wrap(env: Any) -> Any:
-        for part in setting if isinstance(setting, list) else [setting]:
-            ((place, arguments),) = {part: {}}.items() if isinstance(part, str) else part.items()
-            env = _named(place)(env, **(arguments or {}))
-        return env
-
-    return wrap
+def _wrapped(env: Any, setting: Any) -> Any:
+    """Wrap an environment as a setting of the Zoo's format says: a name, {name: arguments}, a list of these or None."""
+    for part in setting if isinstance(setting, list) else [setting] if setting else []:
+        ((place, arguments),) = {part: {}}.items() if isinstance(part, str) else part.items()
+        env = _named(place)(env, **(arguments or {}))
+    return env
 
 
 def _hint(folder: Path) -> str:

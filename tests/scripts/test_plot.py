@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from plastic_rl.scripts import plot
-from plastic_rl.scripts.figures.aggregates import score_table
+from plastic_rl.scripts.figures.aggregates import every_figure, score_table
 from plastic_rl.scripts.figures.curves import binned_curves, smoothed, unit_of
-from plastic_rl.scripts.figures.plots import every_figure
 from plastic_rl.scripts.figures.style import BLUE, VERMILION, line_styles
 from plastic_rl.scripts.runs.file import write_run_file
 from plastic_rl.scripts.runs.folder import open_run
