@@ -21,12 +21,10 @@ import gymnasium as gym
 import rl_zoo3
 import rl_zoo3.exp_manager
 import rl_zoo3.train
-from gymnasium.envs.registration import load_env_creator
 from rl_zoo3.hyperparams_opt import HYPERPARAMS_CONVERTER, HYPERPARAMS_SAMPLER
 
 from plastic_rl import agents
 from plastic_rl.arguments import LARGEST, check_flag, check_integer, check_name, check_number, suggestion
-from plastic_rl.envs.scores import find_task
 from plastic_rl.scripts import CommandParser, refuse
 from plastic_rl.scripts.runs.file import COMMAND, RunFileError, check_format, evaluated
 from plastic_rl.scripts.runs.folder import OURS
@@ -186,21 +184,6 @@ def _check(args: argparse.Namespace) -> None:
         refuse(f"--n-eval-envs must be at least 1, not {args.n_eval_envs}")
     if args.track and find_spec("wandb") is None:
         refuse("--track needs wandb: pip install wandb")
-    for option in ("--env-kwargs", "--eval-env-kwargs"):
-        _check_arguments(args.env, getattr(args, option[2:].replace("-", "_")) or {}, option)
-
-
-def _check_arguments(env_id: str, env_kwargs: dict[str, Any], option: str) -> None:
-    """Refuse arguments that an environment does not have."""
-    if not env_kwargs:
-        return
-    task, entry_point = find_task(env_id), gym.spec(env_id).entry_point
-    known = inspect.signature(task[0] if task else load_env_creator(entry_point) if isinstance(entry_point, str)
-                              else entry_point).parameters  # type: ignore[arg-type]  # fmt: skip
-    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
-    if wrong := [name for name in env_kwargs if not takes_any and name not in (*known, "render_mode")]:
-        names = set(known) - {"self", "num_envs", "render_mode"}
-        refuse(f"{option}: {env_id} has no argument {wrong[0]!r}; {suggestion(wrong[0], names)}")
 
 
 @cache
