@@ -88,8 +88,8 @@ def print_table(results: list[dict[str, Any]]) -> None:
         between = "{:.2f}\n{:.2f} to {:.2f}"
         score = "" if result["score"] is None else between.format(result["score"], *result["score_interval"])
         by_quarter = " ".join(f"{quarter:.2f}" for quarter in result["reward_per_step_by_quarter"])
-        number = str(runs.index(result["run"]) + 1)
-        table.add_row(number, _how(result, "\n"), str(result["episodes"]), mean, score, by_quarter)
+        first = str(runs.index(result["run"]) + 1), _how(result, "\n"), str(result["episodes"])
+        table.add_row(*first, mean, score, by_quarter)
     Console().print(table)
     for number, run in enumerate(runs, 1):
         print(f"\nrun {number}: {run}\nreward by time in the episode")
