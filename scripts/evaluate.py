@@ -80,7 +80,7 @@ def print_table(results: list[dict[str, Any]]) -> None:
 
     runs = list(dict.fromkeys(result["run"] for result in results))
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    quarters = "reward per step\nby quarter of episode"
+    quarters = "reward per step\nby quarter"
     for heading in ("run", "actions", "episodes", "mean return\n(95%)", "score\n(95%)", quarters):
         table.add_column(heading, no_wrap=True)
     for result in results:
