@@ -31,10 +31,10 @@ def write_report(results: Path, report: Path) -> Path:
     """Write the report of all claims that have results, and their tables and figures into the results folder."""
     claims = sorted((read_claim(name) for name in claim_names()), key=lambda claim: (claim.order, claim.name))
     found = [(claim, arms) for claim in claims if (arms := read_results(claim, results))]
-    text = [(FOLDER / "report.md").read_text(), "| the paper | here | verdict | |", "|---|---|---|---|"]
+    text = [(FOLDER / "report.md").read_text(), "| claim | the paper | here | verdict |", "|---|---|---|---|"]
     for claim, arms in found:
         anchor = "".join(c for c in claim.title.lower().replace(" ", "-") if c.isalnum() or c in "-_")
-        text.append(f"| {claim.paper} | {summary(claim, arms)} | {verdict(claim, arms)} | [{claim.name}](#{anchor}) |")
+        text.append(f"| [{claim.name}](#{anchor}) | {claim.paper} | {summary(claim, arms)} | {verdict(claim, arms)} |")
     for claim, arms in found:
         draw(claim, arms, results / f"{claim.name}.png")
         table = _markdown([{"": arm, **_columns(claim, arms, runs)} for arm, runs in arms.items()])
@@ -75,12 +75,12 @@ def values_of(claim: Claim, arms: Results, arm: str) -> list[float]:
 
 
 def summary(claim: Claim, arms: Results) -> str:
-    """Return in a few words what the arms came to that the claim is about."""
+    """Return what the arms came to that the claim is about, a line for each."""
     expected = [arm for pair in claim.expect for arm in pair.values() if isinstance(arm, str)]
     found = {arm: values_of(claim, arms, arm) for arm in expected or claim.arms}
     said = [f"{arm}: {_mean(claim, values)}, {len(values)} seed{'s' * (len(values) > 1)}"
             for arm, values in found.items() if values]  # fmt: skip
-    return f"{UNITS[claim.measure].partition(' (')[0].partition(',')[0]}; {'; '.join(said)}"
+    return "<br>".join([f"*{UNITS[claim.measure].partition(' (')[0].partition(',')[0]}*", *said])
 
 
 def verdict(claim: Claim, arms: Results) -> str:
