@@ -23,8 +23,8 @@ class SequenceBuffer(RolloutBuffer):
     for every step. Observations come out as `Sequences`, so that SB3's `train()` runs unchanged. Sequences are all of
     length `buffer_size`: nothing is padded or masked. Works for every observation space, `Dict` too.
 
-    What training reads is moved to the device once a rollout, and minibatches are picked there. After a rollout in a CUDA
-    graph, `observations`, `actions` and `log_probs` are tensors there from the beginning.
+    What training reads is moved to the device once a rollout, and minibatches are picked there. After a rollout in a
+    CUDA graph, `observations`, `actions` and `log_probs` are tensors there from the beginning.
 
     Attributes:
         initial_state: the state before the first step, a tuple of (B, ...) tensors; set at the start of a rollout.

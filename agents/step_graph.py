@@ -83,7 +83,7 @@ class StepGraph:
         return self._state
 
     def load(self, observations: Any, episode_starts: Any) -> Any:
-        """Put what the next step sees into its place on the host; return the tensors that will hold it on the device."""
+        """Put what the next step sees into its place on the host; return the tensors where it arrives."""
         for name, values in {STARTS: episode_starts, **_entries(observations)}.items():
             if name in self._on_host:
                 place = self._on_host[name].numpy()
