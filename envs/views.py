@@ -1,5 +1,6 @@
 """The two views of a task: `TaskEnv`, a `gymnasium.Env`, and `TaskVectorEnv`, a `gymnasium.vector.VectorEnv`."""
 
+import inspect
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -11,7 +12,7 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from plastic_rl.arguments import check_choice, check_integer
+from plastic_rl.arguments import check_choice, check_integer, suggestion
 from plastic_rl.envs.rendering import Window
 from plastic_rl.envs.scores import measure_returns
 from plastic_rl.envs.task import Observations, ReferenceReturns, Task
@@ -320,6 +321,11 @@ class TaskVectorEnv(VectorEnv):
 
 
 def _make_task(task_class: type[Task], num_envs: int, arguments: dict[str, Any]) -> Task:
+    parameters = inspect.signature(task_class).parameters
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        for name in arguments:
+            if name not in parameters:
+                raise TypeError(f"{task_class.__name__} has no argument {name!r}; {suggestion(name, parameters)}")
     try:
         return task_class(num_envs=num_envs, **arguments)
     except MemoryError as error:

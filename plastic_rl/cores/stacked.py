@@ -97,4 +97,4 @@ def make_layer(argument: str, layer: Layer, input_size: int) -> RecurrentCore:
     try:
         return make_core(pair[0], input_size, **pair[1])
     except (TypeError, ValueError) as error:
-        raise type(error)(f"{argument} must be of cores that can be made, not {layer!r}: {error}") from error
+        raise type(error)(f"{argument}: {error}") from error

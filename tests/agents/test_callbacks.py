@@ -31,11 +31,13 @@ def small_env(**kwargs):
     return VecNormalize(env, norm_obs=False)
 
 
-def learn(folder, core="plastic", algorithm=PlasticPPO, **callback):
-    policy_kwargs = {"core": core, "core_kwargs": small(core, 8)}
-    model = algorithm("MlpPolicy", small_env(), n_steps=10, policy_kwargs=policy_kwargs, tensorboard_log=str(folder))
+def learn(folder, core="plastic", algorithm=PlasticPPO, steps=80, **callback):
+    kwargs = {"policy_kwargs": {"core": core, "core_kwargs": small(core, 8)}, "tensorboard_log": str(folder)}
+    if algorithm is PlasticPPO:
+        kwargs["n_epochs"] = 1
+    model = algorithm("MlpPolicy", small_env(), n_steps=10, **kwargs)
     watcher = PlasticityCallback(**{"every": 1, "seconds": 0, **callback})
-    model.learn(160, callback=watcher)
+    model.learn(steps, callback=watcher)
     return model, watcher, events_of(folder)
 
 
@@ -56,7 +58,7 @@ def test_writes_what_it_promises(tmp_path, core):
     assert {"episode/reward_by_time", "matrices/weight"} <= images
     assert ({"matrices/alpha", "matrices/trace_at_episode_end"} <= images) == plastic
     assert ("episode/modulation" in images) == (core == "retroactive")
-    assert callback.n_episodes == 16
+    assert callback.n_episodes == 8
 
 
 def test_another_algorithm(tmp_path):
@@ -103,7 +105,7 @@ def test_the_pictures_of_the_end_come_also_when_none_were_due(tmp_path):
     _, _, events = learn(tmp_path, every=1000)
     assert len(pictures(events, "matrices/trace_at_episode_end")) == 1
     (curve,) = events.Images("episode/reward_by_time")
-    assert curve.step == 160
+    assert curve.step == 80
 
 
 def test_pictures_wait_for_their_time(tmp_path):
@@ -120,7 +122,7 @@ def test_the_trace_is_that_of_a_life_that_ended(tmp_path):
 def test_a_set_of_pictures_that_had_to_wait_is_not_skipped(tmp_path, monkeypatch):
     now = iter(range(0, 1000, 7))  # seconds: a rollout every 7
     monkeypatch.setattr("plastic_rl.agents.callbacks.perf_counter", lambda: next(now))
-    _, _, events = learn(tmp_path, every=2, seconds=20)
+    _, _, events = learn(tmp_path, steps=160, every=2, seconds=20)
     # Of the 4 rollouts the third is the first one after 20 s; the last set is that of the end.
     assert [event.step for event in events.Images("matrices/weight")] == [120, 160]
 

@@ -18,7 +18,7 @@ N_ENVS, LENGTH = 3, 5
 
 def learned(env, policy="MlpPolicy", algorithm_kwargs=None, **policy_kwargs):
     """Return a model after some training."""
-    kwargs = {"learning_rate": 0.01, "seed": 1, "device": "cpu", **(algorithm_kwargs or {})}
+    kwargs = {"learning_rate": 0.01, "n_epochs": 1, "seed": 1, "device": "cpu", **(algorithm_kwargs or {})}
     policy_kwargs.setdefault("core_kwargs", small(policy_kwargs.get("core", "plastic"), 8))
     model = PlasticPPO(policy, env, n_steps=LENGTH, policy_kwargs=policy_kwargs, **kwargs)
     return model.learn(4 * LENGTH * env.num_envs)
@@ -78,6 +78,7 @@ def test_every_action_space(space, tmp_path):
     assert_acts_alike(model, env, export_policy(model.policy, tmp_path / "policy.onnx"))
 
 
+@pytest.mark.slow
 def test_squashed_actions(tmp_path):
     env = make_sb3_vec_env(lambda: Echo(LENGTH, spaces.Box(0, 3, (2,))), N_ENVS)
     model = learned(env, algorithm_kwargs={"use_sde": True}, squash_output=True)
@@ -87,7 +88,8 @@ def test_squashed_actions(tmp_path):
 POLICIES = {"dict": "MultiInputPolicy", "multi_discrete": "MlpPolicy", "image": "CnnPolicy"}
 
 
-@pytest.mark.parametrize("kind", others_slow("image", POLICIES))
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", POLICIES)
 def test_every_kind_of_observation(kind, tmp_path):
     env = make_sb3_vec_env(lambda: Echo(LENGTH, kind=kind), N_ENVS)
     model = learned(env, POLICIES[kind])

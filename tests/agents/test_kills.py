@@ -21,8 +21,7 @@ def train(name, folder):
     """Begin a training, or go on from its last checkpoint; leave its parameters in a file."""
     torch.set_num_threads(1)
     resume = (folder / "checkpoints").exists()
-    arguments = {"steps": STEPS, "n_epochs": 1, "batch_size": 64, "policy_kwargs": CORE}
-    model = learn(STACKS[name](), folder / "checkpoints", resume, **arguments)
+    model = learn(STACKS[name](), folder / "checkpoints", resume, steps=STEPS, policy_kwargs=CORE)
     torch.save(parameters_of(model), folder / "parameters.pt")
 
 

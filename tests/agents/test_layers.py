@@ -137,7 +137,7 @@ def test_another_stack_than_before_begins_new_episodes(known):
     assert not set_environment_state(other, arrays(plain(environment_state(env))), None, goes_on=True)
 
 
-class Colour(enum.Enum):
+class Color(enum.Enum):
     RED = 1
 
 
@@ -146,13 +146,13 @@ class Number(enum.IntEnum):
 
 
 STRANGE = {
-    "enum": Colour.RED,
+    "enum": Color.RED,
     "int enum": Number.ONE,
     "path": Path("folder"),
     "time": timedelta(seconds=3),
     "date": np.datetime64("2026-01-01"),
     "dates": np.array(["2026-01-01"], "datetime64[D]"),
-    "objects": np.array([Colour.RED, None], object),
+    "objects": np.array([Color.RED, None], object),
     "words": np.array(["a", "b"]),
     "set": {1},
     "deque": deque([1, 2]),
@@ -171,7 +171,7 @@ def test_whatever_a_monitor_was_told_to_keep_can_be_read_back(tmp_path):
     env = DummyVecEnv([lambda: Monitor(Tells(), info_keywords=tuple(STRANGE))])
     learn(env, tmp_path, callbacks=[Stop()])
     last = read(checkpoints(tmp_path)[-1])["episodes"][-1]
-    assert last["enum"] == "Colour.RED"
+    assert last["enum"] == "Color.RED"
     assert last["path"] == "folder"
     assert last["date"] == "2026-01-01"
     assert last["big endian"].tolist() == [0, 1, 2]

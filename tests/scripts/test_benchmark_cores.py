@@ -1,5 +1,6 @@
 """The benchmark of cores knows every one of them by its name, and those of users."""
 
+import pytest
 import torch
 
 from plastic_rl.cores import registered_cores
@@ -13,6 +14,7 @@ def lines(capsys, *arguments):
     return {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line}
 
 
+@pytest.mark.slow
 def test_measures_every_core(capsys):
     printed = lines(capsys)
     assert {*registered_cores()} <= {*printed}
