@@ -59,15 +59,18 @@ fi
 # shellcheck disable=SC2086  # the variables are lists of words
 {
     train="$plastic benchmark training"
-    part tests 140 gpu $python -m pytest -q tests/ops tests/cores tests/agents -k "cuda or triton or gpu" -p no:cacheprovider
-    part training-gpu 80 gpu $train --device cuda "${training[@]}" "${many_sizes[@]}" --cores $several --batch-envs 64
-    part maze-gpu 100 gpu $plastic train -f "$runs" -tb "" --device cuda -n $steps --seed 1 --verbose 0 "${maze[@]}" -params $many
-    part training-plain 30 gpu $train --device cuda "${training[@]}" "${few_sizes[@]}" --cores $memory --batch-envs 64 --no-graphs
-    part training-updates 25 gpu $train --device cuda "${training[@]}" "${few_sizes[@]}" --cores $memory --batch-envs 32
-    part ops-gpu 50 gpu $plastic benchmark ops --device cuda --sizes $sizes $short "${growth[@]}"
-    part training-cpu 30 any $train "${training[@]}" "${few_sizes[@]}" --cores $memory --batch-envs 64
-    part cores-gpu 25 gpu $plastic benchmark cores --device cuda $short "${cores[@]}"
-    part torchrun 30 gpu $python -m torch.distributed.run --nproc-per-node 1 -m plastic_rl.scripts.train -f "$runs" -tb "" --device cuda -n 80 --seed 1 "${maze[@]}" -params n_envs:4 n_steps:20 batch_size:40
-    part ops-cpu 20 any $plastic benchmark ops --sizes ${sizes%% *} --skip-growth $short
+    graphs="env PLASTIC_RL_CUDA_GRAPHS=1"
+    part tests 130 gpu $python -m pytest -q tests/ops tests/cores tests/agents -k "cuda or triton or gpu" -p no:cacheprovider
+    part training-gpu 75 gpu $train --device cuda "${training[@]}" "${many_sizes[@]}" --cores $several --batch-envs 64
+    part maze-gpu 95 gpu $plastic train -f "$runs" -tb "" --device cuda -n $steps --seed 1 --verbose 0 "${maze[@]}" -params $many
+    part training-graphs 30 gpu $graphs $train --device cuda "${training[@]}" "${few_sizes[@]}" --cores $memory --batch-envs 64
+    part training-plain 25 gpu $train --device cuda "${training[@]}" "${few_sizes[@]}" --cores $memory --batch-envs 64 --no-graphs
+    part ops-graphs 20 gpu $graphs $plastic benchmark ops --device cuda --sizes ${sizes%% *} --skip-growth $short
+    part ops-gpu 45 gpu $plastic benchmark ops --device cuda --sizes $sizes $short "${growth[@]}"
+    part training-updates 20 gpu $train --device cuda "${training[@]}" "${few_sizes[@]}" --cores $memory --batch-envs 32
+    part training-cpu 25 any $train "${training[@]}" "${few_sizes[@]}" --cores $memory --batch-envs 64
+    part cores-gpu 20 gpu $plastic benchmark cores --device cuda $short "${cores[@]}"
+    part torchrun 25 gpu $python -m torch.distributed.run --nproc-per-node 1 -m plastic_rl.scripts.train -f "$runs" -tb "" --device cuda -n 80 --seed 1 "${maze[@]}" -params n_envs:4 n_steps:20 batch_size:40
+    part ops-cpu 15 any $plastic benchmark ops --sizes ${sizes%% *} --skip-growth $short
 }
 cat "$out/summary.md"
