@@ -44,7 +44,7 @@ class SequenceBuffer(RolloutBuffer):
         self._tensors = {}
         BaseBuffer.reset(self)
 
-    def _zeros(self, shape: tuple[int, int]) -> Arrays:
+    def _zeros(self, shape: tuple[int, ...]) -> Arrays:
         space = self.observation_space
         if isinstance(space, spaces.Dict):
             assert isinstance(self.obs_shape, dict)
