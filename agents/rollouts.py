@@ -37,8 +37,8 @@ class RecurrentRollouts(OnPolicyAlgorithm):
 
     Attributes:
         cuda_graphs: whether a step on CUDA is captured as a graph and replayed (`StepGraph`). Steps are plain all the
-            same with gSDE, with an algorithm that acts in another way, as `PlasticBPTT`, with a buffer that adds in
-            another way, and with a policy whose step waits for the GPU.
+            same with gSDE, with an algorithm that acts in another way, as `PlasticBPTT`, with a buffer of one's own,
+            and with a policy whose step waits for the GPU.
     """
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
@@ -247,8 +247,8 @@ class RecurrentRollouts(OnPolicyAlgorithm):
 
     def _graph(self, rollout_buffer: SequenceBuffer) -> StepGraph | None:
         """Return the graph of a step, or None where steps are plain; see `cuda_graphs`."""
-        acts, adds = type(self)._act is RecurrentRollouts._act, type(rollout_buffer).add is SequenceBuffer.add
-        if self.device.type not in DEVICES or not self.cuda_graphs or self.use_sde or not (acts and adds):
+        known = type(self)._act is RecurrentRollouts._act and type(rollout_buffer) is SequenceBuffer
+        if self.device.type not in DEVICES or not self.cuda_graphs or self.use_sde or not known:
             return None
         if self._step_graph is None or not self._step_graph.fits(self.policy, rollout_buffer):
             self._step_graph = StepGraph(self.policy, rollout_buffer)

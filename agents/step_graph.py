@@ -59,7 +59,6 @@ class StepGraph:
             name: map_arrays(lambda x: torch.tensor(x, device=self._device), getattr(buffer, name)) for name in KEPT
         }
         self._row = torch.zeros(1, dtype=torch.int64, device=self._device)
-        self._replay: Callable[[], None] = self._run
         self.obstacle: str | None = None
         try:
             self._warm_up()
@@ -67,8 +66,7 @@ class StepGraph:
             self.obstacle = str(error).strip().partition("\n")[0]
             self._rows.clear()
             return
-        if self._device.type == "cuda":
-            self._replay = self._captured()
+        self._replay = self._captured()
         self._chosen = torch.empty(self._actions.shape, dtype=self._actions.dtype, pin_memory=self._pinned)
 
     def fits(self, policy: PlasticActorCriticPolicy, buffer: SequenceBuffer) -> bool:
@@ -138,6 +136,8 @@ class StepGraph:
                 current.wait_stream(side)
 
     def _captured(self) -> Callable[[], None]:
+        if self._device.type != "cuda":
+            return self._run
         graph = torch.cuda.CUDAGraph()
         # Other threads, such as NCCL's, may go on with what a capture forbids.
         with torch.cuda.device(self._device), torch.cuda.graph(graph, capture_error_mode="thread_local"):

@@ -13,12 +13,15 @@ from stable_baselines3.common.distributions import MultiCategoricalDistribution
 from stable_baselines3.common.env_util import make_vec_env as make_sb3_vec_env
 from stable_baselines3.common.torch_layers import FlattenExtractor
 from test_checkpoint import learn, same
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from plastic_rl.agents import PlasticA2C, PlasticBPTT, PlasticPPO, rollouts
 from plastic_rl.agents.policy import MlpPolicy, MultiInputPolicy, _choose_each
 from plastic_rl.agents.sequence_buffer import SequenceBuffer
 from plastic_rl.agents.step_graph import StepGraph
-from plastic_rl.cores import RecurrentCore, registered_cores
+from plastic_rl.cores import RecurrentCore, gated, loop, registered_cores
+from plastic_rl.cores.base import reset_where
 from plastic_rl.ops import scan
 
 ACTION_SPACES = {
@@ -78,6 +81,59 @@ def both(make):
     model, plain = collect(make()), make()
     plain.cuda_graphs = False
     return model, collect(plain)
+
+
+class Tape(TorchDispatchMode):
+    """Captures operations as a CUDA graph does, with the tensors they read and write; a replay runs nothing else."""
+
+    def __init__(self):
+        super().__init__()
+        self.operations = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        value = function(*args, **(kwargs or {}))
+        self.operations.append((function, args, kwargs or {}, value))
+        return value
+
+    @torch.no_grad()
+    def replay(self):
+        for function, args, kwargs, value in self.operations:
+            for place, new in zip(tree_leaves(value), tree_leaves(function(*args, **kwargs)), strict=True):
+                if isinstance(place, torch.Tensor) and place.numel():
+                    place.copy_(new)
+
+
+@pytest.fixture
+def taped(graphs, monkeypatch):
+    """Replay steps from a tape on the CPU, in operations that depend on no number, as on a GPU."""
+
+    def captured(graph):
+        with torch.random.fork_rng([]), Tape() as tape:
+            graph._run()
+        return tape.replay
+
+    monkeypatch.setattr(StepGraph, "_captured", captured)
+    monkeypatch.setenv("PLASTIC_RL_BACKEND", "reference")
+    for module in (gated, loop):
+        monkeypatch.setattr(module, "reset_for_step", reset_where)
+
+
+@pytest.mark.parametrize("core", registered_cores())
+def test_every_core_replayed_without_python(taped, core):
+    assert_same(*both(lambda: make_model(make_envs(truncates=True), core=core)))
+
+
+@pytest.mark.parametrize("space", ACTION_SPACES)
+def test_every_action_space_replayed_without_python(taped, space):
+    envs = partial(make_envs, kind="dict", action_space=ACTION_SPACES[space])
+    assert_same(*both(lambda: make_model(envs(), policy="MultiInputPolicy")))
+
+
+def test_training_replayed_without_python(taped):
+    model = make_model(make_envs()).learn(3 * 28)
+    plain = make_model(make_envs())
+    plain.cuda_graphs = False
+    same(model, plain.learn(3 * 28))
 
 
 @pytest.mark.parametrize("core", registered_cores())
