@@ -50,7 +50,8 @@ class StepGraph:
         self._pinned = self._device.type == "cuda"
         observations = buffer._zeros((buffer.n_envs,))
         seen = {STARTS: np.zeros(buffer.n_envs, bool), **_entries(observations)}
-        self._host, self._on_host = _block(seen, torch.device("cpu"), self._pinned)
+        self._host, on_host = _block(seen, torch.device("cpu"), self._pinned)
+        self._on_host = {name: tensor.numpy() for name, tensor in on_host.items()}
         self._block, placed = _block(seen, self._device)
         self._starts = placed.pop(STARTS)
         self._observations: Any = placed if isinstance(observations, dict) else placed[""]
@@ -82,10 +83,9 @@ class StepGraph:
 
     def load(self, observations: Any, episode_starts: Any) -> Any:
         """Put what the next step sees into its place on the host; return the tensors where it arrives."""
-        for name, values in {STARTS: episode_starts, **_entries(observations)}.items():
-            if name in self._on_host:
-                place = self._on_host[name].numpy()
-                np.copyto(place, np.reshape(values, place.shape), casting="unsafe")
+        values = {STARTS: episode_starts, **_entries(observations)}
+        for name, place in self._on_host.items():
+            np.copyto(place, np.reshape(values[name], place.shape), casting="unsafe")
         return self._observations
 
     def step(self) -> tuple[np.ndarray, Tensor, Tensor, State]:
@@ -138,10 +138,11 @@ class StepGraph:
     def _captured(self) -> Callable[[], None]:
         if self._device.type != "cuda":
             return self._run
-        graph = torch.cuda.CUDAGraph()
-        # Other threads, such as NCCL's, may go on with what a capture forbids.
-        with torch.cuda.device(self._device), torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            self._run()
+        with torch.cuda.device(self._device):
+            graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()
+            # Other threads, such as NCCL's, may go on with what a capture forbids.
+            with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+                self._run()
         return graph.replay
 
 

@@ -35,10 +35,10 @@ class Replayed:
 
         self._replay: Callable[[], None] = run
         if self._places[0].is_cuda:
-            graph = torch.cuda.CUDAGraph()
-            device = torch.cuda.device(self._places[0].device)
-            with device, torch.cuda.graph(graph, capture_error_mode="thread_local"):
-                run()
+            with torch.cuda.device(self._places[0].device):
+                graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()
+                with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+                    run()
             self._replay = graph.replay
 
     @torch.no_grad()
