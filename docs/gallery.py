@@ -80,13 +80,13 @@ def main(argv: Sequence[str]) -> None:
 
 def play_run(run: "Run", file: Path) -> str:
     """Film one episode of a trained agent, evaluate it, and return a line on both."""
-    from plastic_rl.scripts.evaluate import evaluate
     from plastic_rl.scripts.figures.episode import EpisodeFigure
     from plastic_rl.scripts.figures.recording import record
+    from plastic_rl.scripts.runs.play import evaluate
 
     model = run.load("cpu")
     moments = list(record(run, model, SEED, True, "rgb_array"))
-    figure = EpisodeFigure(moments, model.action_space, "", small=True, dpi=75)
+    figure = EpisodeFigure(moments, model.action_space, title=None, dpi=75)
     write([figure.frame(step) for step in chosen_steps(len(moments))], file)
     figures = evaluate(run, model, EPISODES, SEED, deterministic=True)
     memory = f"`{run.label}` core" if run.core else f"`{run.algo}`"

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from plastic_rl.arguments import UnknownNameError
 
@@ -36,10 +36,35 @@ def command(main: Callable[[Sequence[str]], None]) -> Callable[..., None]:
     return run
 
 
-def command_parser(name: str, about: str | None) -> argparse.ArgumentParser:
-    """Return a command's parser, without options so far; its help begins with the docstring of the module."""
-    raw = argparse.RawDescriptionHelpFormatter
-    return argparse.ArgumentParser(prog=f"plastic-rl {name}", description=about, formatter_class=raw)
+class CommandParser(argparse.ArgumentParser):
+    """A parser whose errors are one line, and whose help begins with the docstring of the command's module (`about`).
+
+    With `run` it takes a run folder, or with `"+"` several, and `--trust`.
+    """
+
+    def __init__(self, name: str, about: str | None = None, run: str | None = None, **how: Any) -> None:
+        how = {"formatter_class": argparse.RawDescriptionHelpFormatter, **how}
+        super().__init__(prog=f"plastic-rl {name}", description=about, **how)
+        if run:
+            several = {"nargs": run} if run == "+" else {}
+            self.add_argument("run", help="run folder, as `train` printed it, or pretrained/NAME", **several)
+            self.add_argument("--trust", action="store_true", help="read pickled files, which can execute code")
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse in one line."""
+        refuse(message)
+
+
+def positive(number: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return the type of an option whose numbers, `int` or `float`, are more than 0."""
+
+    def read(text: str) -> Any:
+        if (value := number(text)) <= 0:
+            raise argparse.ArgumentTypeError(f"must be more than 0, not {text}")
+        return value
+
+    read.__name__ = number.__name__
+    return read
 
 
 def _prepare_process() -> None:

@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Sequence
 from importlib import import_module
 
-from plastic_rl.scripts import command, command_parser
+from plastic_rl.scripts import CommandParser, command
 
 BENCHMARKS = ("ops", "cores", "envs", "training")  # modules with `add_arguments` and `run`
 
@@ -16,16 +16,11 @@ BENCHMARKS = ("ops", "cores", "envs", "training")  # modules with `add_arguments
 @command
 def main(argv: Sequence[str]) -> None:
     """Run the benchmark that the command line names."""
-    parser = command_parser("benchmark", __doc__)
+    parser = CommandParser("benchmark", __doc__)
     parser.add_argument("name", choices=BENCHMARKS)
-    if not argv or argv[0] not in BENCHMARKS:
-        parser.parse_args(argv)
-    benchmark = import_module(f"plastic_rl.scripts.benchmarks.{argv[0]}")
-    parser = argparse.ArgumentParser(prog=f"plastic-rl benchmark {argv[0]}", description=benchmark.__doc__,
-                                     formatter_class=argparse.ArgumentDefaultsHelpFormatter)  # fmt: skip
+    name = parser.parse_args(argv[:1]).name
+    benchmark = import_module(f"plastic_rl.scripts.benchmarks.{name}")
+    defaults = argparse.ArgumentDefaultsHelpFormatter
+    parser = CommandParser(f"benchmark {name}", benchmark.__doc__, formatter_class=defaults)
     benchmark.add_arguments(parser)
     benchmark.run(parser.parse_args(argv[1:]))
-
-
-if __name__ == "__main__":
-    main()

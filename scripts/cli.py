@@ -4,16 +4,11 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from plastic_rl.arguments import check_name
-from plastic_rl.scripts import command
+from plastic_rl.arguments import suggestion
+from plastic_rl.scripts import command, refuse
 
-COMMANDS = {
-    **{
-        name: f"plastic_rl.scripts.{name}"
-        for name in ("train", "evaluate", "watch", "plot", "export", "sweep", "reproduce", "data", "benchmark", "list")
-    },
-    "zoo": "plastic_rl.scripts.zoo.commands",
-}
+NAMES = ("train", "evaluate", "watch", "plot", "export", "sweep", "reproduce", "data", "benchmark", "list")
+COMMANDS = {**{name: f"plastic_rl.scripts.{name}" for name in NAMES}, "zoo": "plastic_rl.scripts.zoo.commands"}
 
 
 @command
@@ -22,16 +17,11 @@ def main(argv: Sequence[str]) -> None:
     if not argv or argv[0] in ("-h", "--help"):
         print("usage: plastic-rl COMMAND [--help] ...\n")
         for name, module in COMMANDS.items():
-            summary = (import_module(module).__doc__ or "").strip().partition("\n")[0]
-            print(f"    {name:<10} {summary}")
-        print("\nTo begin with: plastic-rl train -P")
-        return
+            print(f"    {name:<10} {(import_module(module).__doc__ or '').strip().partition(chr(10))[0]}")
+        return print("\nTo begin with: plastic-rl train -P")
     if argv[0] == "--version":
         return print(import_module("plastic_rl").__version__)
-    check_name("command", argv[0], COMMANDS)
+    if argv[0] not in COMMANDS:
+        refuse(f"command {argv[0]!r} is not known; {suggestion(argv[0], COMMANDS)}")
     sys.argv[0] = f"plastic-rl {argv[0]}"
     import_module(COMMANDS[argv[0]]).main(argv[1:])
-
-
-if __name__ == "__main__":
-    main()

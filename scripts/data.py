@@ -4,12 +4,11 @@ plastic-rl data omniglot
 plastic-rl data cifar10 --root /data
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 from plastic_rl.envs.data.archives import ROOT_VARIABLE, data_root
-from plastic_rl.scripts import command, command_parser, refuse
+from plastic_rl.scripts import CommandParser, command, refuse
 
 # Data set: where its archives are, and each one's MD5.
 OMNIGLOT = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python"
@@ -20,16 +19,13 @@ SOURCES = {
     },
     "cifar10": {"https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz": "c32a1d4ab5d03f1284b67883e8d87530"},
 }
-RETRIES = 3
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> CommandParser:
     """Return the command's parser."""
-    parser = command_parser("data", __doc__)
+    parser = CommandParser("data", __doc__)
     parser.add_argument("data_set", choices=sorted(SOURCES))
     parser.add_argument("--root", help=f"folder to put it in; default: {ROOT_VARIABLE}, else ~/.cache/plastic_rl")
-    parser.add_argument("--url", nargs="+", help="get the archives from these addresses instead, as from a mirror")
-    parser.add_argument("--md5", nargs="+", help="their sums, in that order; default: the official ones")
     return parser
 
 
@@ -37,58 +33,25 @@ def make_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> None:
     """Download the archives that are not there yet."""
     args = make_parser().parse_args(argv)
-    for url, md5 in _wanted(args):
+    for url, md5 in SOURCES[args.data_set].items():
         print(download(url, data_root(args.root), md5))
 
 
-def _wanted(args: argparse.Namespace) -> list[tuple[str, str]]:
-    official = SOURCES[args.data_set]
-    urls = args.url or list(official)
-    if args.md5 is not None and len(args.md5) != len(urls):
-        refuse(f"--md5 must give one sum for each of the {len(urls)} addresses, got {len(args.md5)}")
-    by_name = {_name(url): md5 for url, md5 in official.items()}
-    wanted = []
-    for url, md5 in zip(urls, args.md5 or [by_name.get(_name(url)) for url in urls], strict=True):
-        if "://" not in url or _name(url) in ("", ".", ".."):
-            refuse(f"--url must be an address that ends in a file's name, got {url}")
-        if md5 is None:
-            refuse(f"--url must end in one of {', '.join(by_name)}, or have its --md5, got {url}")
-        wanted.append((url, md5.lower()))
-    return wanted
+def download(url: str, folder: Path, md5: str, retries: int = 3) -> Path:
+    """Download a file into a folder, whole or not at all; one that is there and has the right MD5 is kept.
 
-
-def _name(url: str) -> str:
-    return url.rpartition("/")[2]
-
-
-def download(url: str, folder: Path, md5: str, retries: int | None = None) -> Path:
-    """Download a file into a folder, whole or not at all; one that is there and has the right sum is kept.
-
-    Args:
-        url: where it is.
-        folder: where it shall be.
-        md5: its MD5, as hexadecimal digits.
-        retries: how often to try again where the connection fails; default: `RETRIES`.
-
-    Raises:
-        UsageError: it cannot be reached or written, or has another sum.
+    A failed connection is tried again `retries` times. Raises `UsageError` where it cannot be reached or written, or
+    has another sum.
     """
     import pooch
     import requests
 
     pooch.get_logger().setLevel("WARNING")
-    name = _name(url)
-    retries = RETRIES if retries is None else retries
-    source = pooch.create(folder, "", registry={name: f"md5:{md5}"}, urls={name: url}, retry_if_failed=retries)
+    name = url.rpartition("/")[2]
+    what = {"registry": {name: f"md5:{md5}"}, "urls": {name: url}}
     try:
-        return Path(source.fetch(name, progressbar=True))
-    except requests.RequestException as error:
+        return Path(pooch.create(folder, "", retry_if_failed=retries, **what).fetch(name, progressbar=True))
+    except (requests.RequestException, ValueError) as error:  # ValueError: another sum, or no such kind of address
         refuse(f"{url} cannot be downloaded: {error}")
     except OSError as error:
         refuse(f"{folder / name} cannot be written: {error}")
-    except ValueError as error:  # another sum, or no such kind of address
-        refuse(f"{url} cannot be downloaded: {error}")
-
-
-if __name__ == "__main__":
-    main()

@@ -7,20 +7,17 @@ give the action and the next state, for any number of observations at a time. Th
 run was trained with is part of the file. docs/export.md shows how to load and run it.
 """
 
-import argparse
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from plastic_rl.scripts import command, command_parser, refuse
+from plastic_rl.scripts import CommandParser, command, refuse
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> CommandParser:
     """Return the command's parser."""
-    parser = command_parser("export", __doc__)
-    parser.add_argument("run", help="run folder, as `train` printed it, or pretrained/NAME")
+    parser = CommandParser("export", __doc__, run="one")
     parser.add_argument("-o", "--output", metavar="FILE", help="an .onnx or .pt2 file; default: RUN/policy.onnx")
-    parser.add_argument("--trust", action="store_true", help="read pickled files of a run, which can execute code")
     return parser
 
 
@@ -37,16 +34,12 @@ def main(argv: Sequence[str]) -> None:
     run = open_run(args.run, trust=args.trust)
     if run.algo not in OURS:
         refuse(f"run {args.run!r} is of {run.algo}; only policies of {', '.join(OURS)} can be exported")
-    env = run.make_env(1, seed=0)
     output = Path(args.output or run.output / "policy.onnx")
     try:
-        export_policy(run.load("cpu").policy, output, unwrap_vec_normalize(env))  # type: ignore[arg-type]
+        normalization = unwrap_vec_normalize(run.make_env(1, seed=0))
+        export_policy(run.load("cpu").policy, output, normalization)  # type: ignore[arg-type]
     except (ValueError, OSError) as error:
         refuse(f"run {args.run!r} cannot be exported: {error}")
     except ImportError as error:
         refuse(f"writing ONNX needs {error.name}: pip install onnx onnxruntime onnxscript, or write a .pt2 file")
     print(f"wrote {output}, {output.stat().st_size / 1e6:.1f} MB")
-
-
-if __name__ == "__main__":
-    main()

@@ -6,7 +6,7 @@ which the report is made. A run that was stopped or killed goes on from its last
 time is what the report compares.
 """
 
-import argparse
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -14,15 +14,15 @@ from functools import partial
 from pathlib import Path
 
 from plastic_rl.arguments import check_name
-from plastic_rl.scripts import command, command_parser, refuse
+from plastic_rl.scripts import CommandParser, command, refuse
 from plastic_rl.scripts.experiments.claim import Claim, claim_names, read_claim
-from plastic_rl.scripts.experiments.grid import Run, check_runs
+from plastic_rl.scripts.experiments.grid import Run, check_environment, check_runs
 from plastic_rl.scripts.experiments.runner import add_runner_options, run_all
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> CommandParser:
     """Return the command's parser."""
-    parser = command_parser("reproduce", __doc__)
+    parser = CommandParser("reproduce", __doc__)
     parser.add_argument("claims", nargs="*", metavar="NAME", help=f"all, or some of: {', '.join(claim_names())}")
     parser.add_argument("--arms", nargs="+", metavar="ARM", help="run these arms only")
     parser.add_argument("--seeds", nargs="+", type=int, metavar="SEED", help="run these seeds only")
@@ -81,13 +81,12 @@ def reproduce(
     claims: dict[str, Claim], runs: list[Run], results: Path, quick: bool, jobs: int | None, address: str | None
 ) -> dict[str, str]:
     """Run what is missing of some claims; return why runs failed, by name."""
-    import json
-
     from plastic_rl.scripts.experiments.measure import train_and_measure
 
     check_runs(runs)
-    if not quick:
-        _check_tests(claims)
+    for claim in claims.values():
+        for test in filter(None, [] if quick else [claim.test, *claim.tests.values()]):
+            check_environment(claim.grid["env"], test)
     work = partial(train_and_measure, claims=claims, results=results, quick=quick, here=os.getcwd())
 
     def said(run: Run) -> str:
@@ -95,19 +94,6 @@ def reproduce(
         return f"{claims[run.claim].measure} {value:.4f}"
 
     return run_all(runs, work, said, jobs, address)
-
-
-def _check_tests(claims: dict[str, Claim]) -> None:
-    """Raise `UsageError` where a data set is missing, before anything is trained."""
-    import gymnasium as gym
-
-    for claim in claims.values():
-        for test in (claim.test, *claim.tests.values()):
-            try:
-                if test:
-                    gym.make(claim.grid["env"], **test).close()
-            except FileNotFoundError as error:
-                refuse(str(error))
 
 
 def evaluate(claims: dict[str, Claim], results: Path) -> None:
@@ -126,7 +112,3 @@ def evaluate(claims: dict[str, Claim], results: Path) -> None:
             value = measure.evaluate(opened, model, settings, claim.measure, claim.episodes)
             what = ", ".join(filter(None, (name, claim.agent, test)))
             print(f"{what}: {claim.measure} {value:.4f} in {claim.episodes:,} episodes")
-
-
-if __name__ == "__main__":
-    main()

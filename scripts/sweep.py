@@ -8,20 +8,19 @@ docs/sweeps.md says what the file may hold.
 Leaves, in the output folder, the run folders and `results.csv`; `plot` reads either.
 """
 
-import argparse
 import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from plastic_rl.scripts import command, command_parser
+from plastic_rl.scripts import CommandParser, command
 from plastic_rl.scripts.experiments.grid import read_sweep
 from plastic_rl.scripts.experiments.runner import add_runner_options, run_all, train_run
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> CommandParser:
     """Return the command's parser."""
-    parser = command_parser("sweep", __doc__)
+    parser = CommandParser("sweep", __doc__)
     parser.add_argument("file", help="what to run, in YAML")
     parser.add_argument("-o", "--output", metavar="FOLDER", help="default: sweeps/ and the file's name")
     parser.add_argument("--dry-run", action="store_true", help="print the command lines of the runs, and run nothing")
@@ -39,18 +38,13 @@ def main(argv: Sequence[str]) -> None:
             print(run.name, *run.argv)
         return
     output = Path(args.output or f"sweeps/{Path(args.file).stem}").resolve()
-    output.mkdir(parents=True, exist_ok=True)
     from plastic_rl.scripts.experiments.table import Table
 
     table = Table(output, runs)
-    waiting = [run for run in runs if not table.has(run)]
-    print(f"{len(runs)} runs, {len(runs) - len(waiting)} of them finished before; {output / 'results.csv'}")
+    waiting = [run for run in runs if run.name not in table.finished]
+    print(f"{len(runs)} runs, {len(runs) - len(waiting)} of them finished before; {table.file}")
     work = partial(train_run, runs=table.runs_folder, here=os.getcwd())
     errors = run_all(waiting, work, table.add, args.jobs, args.address)
     table.print(errors)
     if errors:
         raise SystemExit(1)
-
-
-if __name__ == "__main__":
-    main()

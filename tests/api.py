@@ -75,7 +75,7 @@ def _commands() -> list[str]:
 
     lines = []
     for command in sorted(module.name for module in pkgutil.iter_modules(plastic_rl.scripts.__path__)):
-        module = import_module(f"plastic_rl.scripts.{command}")
+        module = import_module(f"plastic_rl.scripts.{'zoo.options' if command == 'train' else command}")
         make_parser = getattr(module, "make_parser", None)
         actions = make_parser()._actions if make_parser else []
         if command == "train":  # the others are the Zoo's

@@ -4,7 +4,7 @@ from tests.walk import through_a_step, to_learn
 
 
 def test_from_the_command_line_to_learn(tmp_path):
-    assert len(to_learn(str(tmp_path))) <= 1 + 86
+    assert len(to_learn(str(tmp_path))) <= 1 + 60
 
 
 def test_a_step_of_a_plastic_layer():

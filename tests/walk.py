@@ -55,11 +55,12 @@ def _own_file(name: str) -> str | None:
 def to_learn(folder: str) -> list[tuple[str, str]]:
     """Walk from the command line of `train` to SB3's `learn`."""
     from plastic_rl.cores import make_core
-    from plastic_rl.scripts import cli
-    from plastic_rl.scripts.zoo import manager
+    from plastic_rl.envs import maze  # noqa: F401
+    from plastic_rl.scripts import cli, train  # noqa: F401
+    from plastic_rl.scripts.zoo import manager, options  # noqa: F401
 
     make_core("gru", 3)  # all is imported now
-    manager.register_algorithms()
+    options.register_algorithms()
     small = ["-params", "n_envs:4", "n_steps:20", "batch_size:40", "-n", "80", "--verbose", "0"]
     command = ["train", "--env", "plastic_rl/Maze-v0", "--core", "gru", *small, "-f", folder, "-tb", ""]
     return walk(lambda: cli.main(command), end="_setup_learn")

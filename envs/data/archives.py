@@ -51,7 +51,7 @@ def missing(data_set: str, looked_for: list[str], root: Path) -> FileNotFoundErr
     """Return the error that says how to get a data set."""
     return FileNotFoundError(
         f"{data_set} is not in {root} (looked for {' or '.join(looked_for)}); get it with:\n"
-        f"    python -m plastic_rl.scripts.data {data_set} --root {root}"
+        f"    python -m plastic_rl data {data_set} --root {root}"
     )
 
 

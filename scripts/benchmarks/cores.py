@@ -6,12 +6,11 @@ interleaved in one process, medians over repeats, so that the ratios survive a n
 
 import argparse
 from collections.abc import Callable
-from typing import Any
 
 import torch
 
-from plastic_rl.cores import RecurrentCore, core_arguments, make_core, registered_cores
-from plastic_rl.scripts.benchmarks.ops import Measured, Size, add_measuring, begin, measure, parse_size
+from plastic_rl.cores import core_arguments, make_core, registered_cores
+from plastic_rl.scripts.benchmarks.machine import Size, add_measuring, begin, measure, parse_size
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,28 +23,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Measure, and print a table."""
     begin(arguments)
-    sequences, steps = {}, {}
+    lanes = {}
     for name in dict.fromkeys(["lstm", *(arguments.cores or registered_cores())]):
         try:
-            core = _core(name, arguments.size[1]).to(arguments.device)
+            lanes[name] = _lanes(name, arguments.size, arguments.device)
         except (TypeError, ValueError) as error:
             print(f"{name}: left out, {error}")
-            continue
-        sequences[name], steps[name] = _lanes(core, arguments.size)
-    print(_table(arguments.size, measure(sequences, arguments), measure(steps, arguments)))
+    sequences, steps = (measure({name: pair[i] for name, pair in lanes.items()}, arguments) for i in (0, 1))
+    print("B={} N={} T={}".format(*arguments.size))
+    print(f"{'':22}{'training, ms':>14}{'x LSTM':>9}{'MB':>9}{'step, us':>12}{'x LSTM':>9}")
+    for name, lane in sequences.items():
+        ratio, step_ratio = (measured[name].median / measured["lstm"].median for measured in (sequences, steps))
+        step = steps[name].median * 1e6
+        print(f"{name:22}{lane.median * 1e3:14.2f}{ratio:9.2f}{lane.megabytes:>9}{step:12.1f}{step_ratio:9.2f}")
 
 
-def _core(name: str, n: int) -> RecurrentCore:
-    size: dict[str, Any] = {"hidden_size": n} if "hidden_size" in core_arguments(name) else {}
-    return make_core(name, n, **size)
-
-
-def _lanes(core: RecurrentCore, size: Size) -> tuple[Callable[[], None], Callable[[], None]]:
-    """Return functions that run a sequence and its gradient, and one step."""
+def _lanes(name: str, size: Size, device: str) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Return functions that run a sequence of a core and its gradient, and one step."""
     batch, n, steps = size
+    core = make_core(name, n, **({"hidden_size": n} if "hidden_size" in core_arguments(name) else {})).to(device)
     state = core.initial_state(batch)
-    inputs = torch.randn(steps, batch, n, device=state[0].device, requires_grad=True)
-    starts = torch.zeros(steps, batch, dtype=torch.bool, device=state[0].device)
+    inputs = torch.randn(steps, batch, n, device=device, requires_grad=True)
+    starts = torch.zeros(steps, batch, dtype=torch.bool, device=device)
 
     def sequence() -> None:
         core(inputs, core.initial_state(batch), starts)[0].pow(2).sum().backward()
@@ -55,17 +54,3 @@ def _lanes(core: RecurrentCore, size: Size) -> tuple[Callable[[], None], Callabl
         state = core.step(inputs[0].detach(), state, starts[0])[1]
 
     return sequence, step
-
-
-def _table(size: Size, sequences: dict[str, Measured], steps: dict[str, Measured]) -> str:
-    batch, n, length = size
-    lines = [
-        f"B={batch} N={n} T={length}",
-        f"{'':22}{'training, ms':>14}{'x LSTM':>9}{'MB':>9}{'step, us':>12}{'x LSTM':>9}",
-    ]
-    for name, lane in sequences.items():
-        memory = "" if lane.memory is None else f"{lane.memory / 1e6:.0f}"
-        ratio, step_ratio = (lanes[name].median / lanes["lstm"].median for lanes in (sequences, steps))
-        step = steps[name].median * 1e6
-        lines.append(f"{name:22}{lane.median * 1e3:14.2f}{ratio:9.2f}{memory:>9}{step:12.1f}{step_ratio:9.2f}")
-    return "\n".join(lines)

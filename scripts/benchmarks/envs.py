@@ -11,8 +11,9 @@ from gymnasium.vector import VectorEnv
 import plastic_rl  # noqa: F401  (registers the environments)
 from plastic_rl.envs.registration import ENVIRONMENTS
 
-# Package to import, and the id that it registers.
-OTHERS = (("popgym.envs", "popgym-RepeatPreviousEasy-v0"), ("minigrid", "MiniGrid-MemoryS7-v0"))
+# Packages to import, and the ids that they register.
+OTHERS = {"popgym.envs": "popgym-RepeatPreviousEasy-v0", "minigrid": "MiniGrid-MemoryS7-v0"}
+NATIVE, SYNC = "vector_entry_point", "sync"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,32 +26,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Measure all environments in turn, several times over, and print a table."""
     lanes: dict[tuple[str, str], VectorEnv] = {}
-    for env_id in [f"plastic_rl/{name}" for name in ENVIRONMENTS]:
-        for mode in ("vector_entry_point", "sync"):
-            _add(lanes, env_id, mode, arguments.num_envs)
-    for package, env_id in OTHERS:
+    wanted = [("plastic_rl", f"plastic_rl/{name}", mode) for name in ENVIRONMENTS for mode in (NATIVE, SYNC)]
+    for package, env_id, mode in [*wanted, *((package, env_id, SYNC) for package, env_id in OTHERS.items())]:
         try:
             import_module(package)
-        except ImportError:
-            print(f"{env_id}: left out, {package} is not installed")
+            env = gym.make_vec(env_id, num_envs=arguments.num_envs, vectorization_mode=mode)
+        except (ImportError, FileNotFoundError) as error:
+            print(f"{env_id}: left out, {error}")
             continue
-        _add(lanes, env_id, "sync", arguments.num_envs)
+        env.reset(seed=0)
+        env.action_space.seed(0)
+        lanes[env_id, mode] = env
     rates: dict[tuple[str, str], list[float]] = {lane: [] for lane in lanes}
     for _ in range(arguments.repeats):
         for lane, env in lanes.items():
             rates[lane].append(_rate(env, arguments.steps))
-    print(_table({lane: median(measured) for lane, measured in rates.items()}, arguments.num_envs))
-
-
-def _add(lanes: dict[tuple[str, str], VectorEnv], env_id: str, mode: str, num_envs: int) -> None:
-    try:
-        env = gym.make_vec(env_id, num_envs=num_envs, vectorization_mode=mode)
-    except FileNotFoundError as error:
-        print(f"{env_id}: left out, {error}")
-        return
-    env.reset(seed=0)
-    env.action_space.seed(0)
-    lanes[env_id, mode] = env
+    print(f"steps per second, {arguments.num_envs} copies")
+    print(f"{'environment':34}{'vector env':>14}{'SyncVectorEnv':>15}{'ratio':>8}")
+    for env_id in dict.fromkeys(env_id for env_id, _ in rates):
+        sync = median(rates[env_id, SYNC])
+        native = median(rates.get((env_id, NATIVE), [0]))
+        shown = f"{native:14,.0f}{sync:15,.0f}{native / sync:8.1f}" if native else f"{'':14}{sync:15,.0f}"
+        print(f"{env_id:34}{shown}")
 
 
 def _rate(env: VectorEnv, steps: int) -> float:
@@ -60,13 +57,3 @@ def _rate(env: VectorEnv, steps: int) -> float:
     for action in actions:
         env.step(action)
     return env.num_envs * steps / (perf_counter() - start)
-
-
-def _table(rates: dict[tuple[str, str], float], num_envs: int) -> str:
-    heading = f"{'environment':34}{'vector env':>14}{'SyncVectorEnv':>15}{'ratio':>8}"
-    lines = [f"steps per second, {num_envs} copies", heading]
-    for env_id in dict.fromkeys(env_id for env_id, _ in rates):
-        native, sync = rates.get((env_id, "vector_entry_point")), rates[env_id, "sync"]
-        shown = f"{native:14,.0f}{sync:15,.0f}{native / sync:8.1f}" if native else f"{'':14}{sync:15,.0f}"
-        lines.append(f"{env_id:34}{shown}")
-    return "\n".join(lines)

@@ -5,7 +5,6 @@ step was a CUDA graph, or plain, or what kept it from being captured.
 """
 
 import argparse
-from time import perf_counter
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from plastic_rl.agents import PlasticPPO, make_vec_env
 from plastic_rl.agents.hyperparams import row
+from plastic_rl.scripts.benchmarks.machine import now
 
 CORES = ("plastic", "plastic_memory", "neuromodulated", "retroactive", "rnn", "gru", "lstm")
 BASELINE = "RecurrentPPO"
@@ -60,24 +60,20 @@ def _model(name: str, n_envs: int, arguments: argparse.Namespace) -> Any:
     n_steps = arguments.n_steps or row("plastic_ppo", arguments.env)["n_steps"]
     settings: dict[str, Any] = {"n_steps": n_steps, "n_epochs": 4, "device": arguments.device, "seed": 0, "verbose": 0}
     settings["batch_size"] = n_steps * min(n_envs, arguments.batch_envs or max(1, n_envs // 2))
+    size = arguments.hidden_size
     if name != BASELINE:
-        policy_kwargs = {"core": name, "core_kwargs": {"hidden_size": arguments.hidden_size}}
-        model = PlasticPPO("MlpPolicy", env, policy_kwargs=policy_kwargs, **settings)
+        core = {"core": name, "core_kwargs": {"hidden_size": size}}
+        model = PlasticPPO("MlpPolicy", env, policy_kwargs=core, **settings)
         model.cuda_graphs = not arguments.no_graphs
         return model
     from sb3_contrib import RecurrentPPO
 
-    size: int = arguments.hidden_size
-    settings["policy_kwargs"] = {"lstm_hidden_size": size, "shared_lstm": True, "enable_critic_lstm": False}
-    return RecurrentPPO("MlpLstmPolicy", env, **settings)
+    network = {"lstm_hidden_size": size, "shared_lstm": True, "enable_critic_lstm": False}
+    return RecurrentPPO("MlpLstmPolicy", env, policy_kwargs=network, **settings)
 
 
 class Clock(BaseCallback):
-    """Sums up the seconds of rollouts, of the environments in them, and of updates, but for the first, which compiles.
-
-    Args:
-        device: of the model; a GPU is waited for.
-    """
+    """Sums up the seconds of rollouts, of the environments in them, and of updates, but for the first, which compiles."""
 
     def __init__(self, device: str) -> None:
         super().__init__()
@@ -85,18 +81,16 @@ class Clock(BaseCallback):
         self._at, self._n = 0.0, 0
 
     def _lap(self) -> float:
-        if self.device != "cpu":
-            torch.cuda.synchronize()
-        before, self._at = self._at, perf_counter()
+        before, self._at = self._at, now(self.device)
         return self._at - before if self._n > 1 else 0.0
 
     def _on_training_start(self) -> None:
         step = self.training_env.step
 
         def timed(actions: Any) -> Any:
-            begin = perf_counter()
+            begin = now("cpu")
             result = step(actions)
-            self.stepping += perf_counter() - begin if self._n > 1 else 0.0
+            self.stepping += now("cpu") - begin if self._n > 1 else 0.0
             return result
 
         self.training_env.step = timed  # type: ignore[method-assign]

@@ -8,6 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import yaml
 
 from plastic_rl.arguments import check_name
@@ -28,13 +29,9 @@ OWN_FLAGS = (
 class Run:
     """One run of a grid.
 
-    Attributes:
-        values: what tells it from the others, by name, such as `arm`, `env`, `seed` and `core_kwargs.hidden_size`.
-        argv: the flags of `train`.
-        cpus: cores that it may use; it has that many threads, at least one.
-        gpus: GPUs that it uses, or a part of one.
-        retries: how often it may be started again where its process, or the machine, is lost.
-        claim: the name of the claim that it belongs to, if any.
+    `values` tell it from the others, by name, such as `arm`, `env`, `seed` and `core_kwargs.hidden_size`; `argv` are
+    the flags of `train`. It uses so many cores, and GPUs or a part of one, and is started again so often where its
+    process, or the machine, is lost.
     """
 
     values: dict[str, Any]
@@ -58,11 +55,6 @@ class Run:
         """Where a claim keeps its result, without the ending: `CLAIM/ARM-SEED`."""
         return f"{self.claim}/{file_name(self.values['arm'])}-{self.values['seed']}"
 
-    @property
-    def threads(self) -> int:
-        """The threads that it computes with."""
-        return max(1, int(self.cpus))
-
 
 def file_name(arm: str) -> str:
     """Return an arm's name as part of a file's name."""
@@ -76,7 +68,7 @@ def read_yaml(file: str, what: str) -> Any:
     except OSError as error:
         refuse(f"{what} {file!r} cannot be read: {error.strerror}")
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        refuse(f"{what} {file!r} is no YAML: {' '.join(str(error).split())}")
+        refuse(f"{what} {file!r} is no YAML: {error}")
 
 
 def read_sweep(file: str) -> list[Run]:
@@ -88,20 +80,16 @@ def read_sweep(file: str) -> list[Run]:
     grids = content if isinstance(content, list) else [content]
     if not grids or not all(isinstance(grid, dict) and grid for grid in grids):
         refuse(f"sweep {file!r} must be a mapping such as `env: plastic_rl/Maze-v0`, or a list of mappings")
-    runs = {run.name: run for grid in grids for run in expand(grid)}
-    check_runs(list(runs.values()))
-    return list(runs.values())
+    runs = list({run.name: run for grid in grids for run in expand(grid)}.values())
+    check_runs(runs)
+    return runs
 
 
 def expand(grid: dict[str, Any], claim: str = "") -> list[Run]:
     """Return the runs of one grid: every combination of the values in lists, all seeds of one before the next.
 
     With `arms`, a mapping of names to settings, there is such a grid for each arm, with the arm's settings over the
-    common ones. With `tasks` there is one for each arm in each task.
-
-    Args:
-        grid: the settings.
-        claim: the name of the claim that the runs belong to.
+    common ones. With `tasks` there is one for each arm in each task. The runs belong to a claim, if one is named.
 
     Raises `UsageError` where a key is not known, or a value cannot be.
     """
@@ -131,8 +119,7 @@ def merged(*settings: dict[str, Any]) -> dict[str, Any]:
 def _combinations(grid: dict[str, Any], named: dict[str, str], claim: str) -> list[Run]:
     for key in grid:
         check_name("key of the sweep", str(key), (*AXES, *GROUPS, *SETTINGS, *NAMED))
-    settings = {key: grid.get(key, default) for key, default in SETTINGS.items()}
-    seeds = _checked(settings)
+    settings = _checked({key: grid.get(key, default) for key, default in SETTINGS.items()})
     axes = {**DEFAULTS, **{key: grid[key] for key in AXES if key in grid}}
     for group in GROUPS:
         if not isinstance(grid.get(group, {}), dict):
@@ -145,32 +132,34 @@ def _combinations(grid: dict[str, Any], named: dict[str, str], claim: str) -> li
     return [
         Run({**named, **found, "seed": seed}, [*_flags(found, settings), "--seed", str(seed)], *needs, claim)
         for found in (dict(zip(axes, choice, strict=True)) for choice in product(*values))
-        for seed in seeds
+        for seed in settings["seeds"]
     ]
 
 
-def _checked(settings: dict[str, Any]) -> list[int]:
-    """Check a grid's settings; return its seeds."""
-    seeds = settings["seeds"]
-    if isinstance(seeds, int):
-        seeds = list(range(1, seeds + 1))
-    if not isinstance(seeds, list) or not seeds or not all(isinstance(seed, int) and seed >= 0 for seed in seeds):
-        refuse(f"seeds must be a number of at least 1, or a list of seeds of at least 0, not {settings['seeds']!r}")
-    steps, flags, retries = _number(settings["n_timesteps"]), settings["flags"], settings["retries"]
-    if steps is not None and not (isinstance(steps, int | float) and steps >= 1 and steps % 1 == 0):
-        refuse(f"n_timesteps must be a whole number of at least 1, not {steps!r}")
-    if not isinstance(flags, list) or not all(isinstance(flag, str) for flag in flags):
-        refuse(f"flags must be a list of words of `train`'s command line, not {flags!r}")
+def _checked(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return a grid's settings, seeds as a list and steps as a number; raises `UsageError` where one cannot be."""
+    seeds, flags, cpus, gpus = (settings[key] for key in ("seeds", "flags", "cpus", "gpus"))
+    seeds = list(range(1, seeds + 1)) if isinstance(seeds, int) else seeds
+    steps = _number(settings["n_timesteps"])
+
+    def number(value: Any, least: float, whole_from: float = 0) -> bool:
+        return isinstance(value, int | float) and value >= least and (value < whole_from or value % 1 == 0)
+
+    are_seeds = isinstance(seeds, list) and seeds and all(isinstance(seed, int) and seed >= 0 for seed in seeds)
+    are_flags = isinstance(flags, list) and all(isinstance(flag, str) for flag in flags)
+    for key, fits, expected in (
+        ("seeds", are_seeds, "a number of at least 1, or a list of seeds of at least 0"),
+        ("n_timesteps", steps is None or number(steps, 1), "a whole number of at least 1"),
+        ("flags", are_flags, "a list of words of `train`'s command line"),
+        ("retries", number(settings["retries"], 0), "a whole number of at least 0"),
+        ("cpus", number(cpus, 0, 1) and cpus > 0, "a number above 0, and a whole one above 1"),
+        ("gpus", number(gpus, 0, 1), "a number of at least 0, and a whole one above 1"),
+    ):
+        if not fits:
+            refuse(f"{key} must be {expected}, not {settings[key]!r}")
     if own := [flag for flag in flags if flag.partition("=")[0] in OWN_FLAGS]:
         refuse(f"flags must not hold {own[0]}, which the sweep sets by its own keys")
-    if not (isinstance(retries, int) and retries >= 0):
-        refuse(f"retries must be a whole number of at least 0, not {retries!r}")
-    for key, least in (("cpus", "above 0"), ("gpus", "of at least 0")):
-        value = settings[key]
-        there = isinstance(value, int | float) and (value > 0 or (value == 0 and key == "gpus"))
-        if not there or (value > 1 and value % 1):
-            refuse(f"{key} must be a number {least}, and a whole one above 1, not {value!r}")
-    return seeds
+    return {**settings, "seeds": seeds, "n_timesteps": steps}
 
 
 def _number(value: Any) -> Any:
@@ -179,24 +168,34 @@ def _number(value: Any) -> Any:
 
 
 def _flags(combination: dict[str, Any], settings: dict[str, Any]) -> list[str]:
-    """Return the flags of `train` for one choice of the values."""
     flags = [word for key in AXES if key in combination for word in (f"--{key}", str(combination[key]))]
     for group, flag in GROUPS.items():
-        pairs = [
-            f"{name.partition('.')[2]}:{value!r}"  # `train` evaluates it
-            for name, value in combination.items()
-            if name.startswith(f"{group}.")
-        ]
-        flags += [flag, *pairs] if pairs else []
+        pairs = [(name.partition(".")[2], value) for name, value in combination.items() if name.startswith(f"{group}.")]
+        flags += [flag, *(f"{name}:{value!r}" for name, value in pairs)] if pairs else []  # `train` evaluates it
     if settings["n_timesteps"] is not None:
-        flags += ["-n", str(int(_number(settings["n_timesteps"])))]
+        flags += ["-n", str(int(settings["n_timesteps"]))]
     return [*flags, "--device", "cuda" if settings["gpus"] else "cpu", *settings["flags"]]
 
 
 def check_runs(runs: list[Run]) -> None:
-    """Raise `UsageError` where `train` would refuse a name, or the environment an argument."""
-    from plastic_rl.scripts.zoo import manager, options
+    """Raise `UsageError` where `train` would refuse a name, or the environment or the core an argument."""
+    from plastic_rl.cores import make_core
+    from plastic_rl.scripts.zoo import options
 
-    manager.register_algorithms()
-    for run in runs:
-        options.parse(run.argv)
+    options.register_algorithms()
+    wanted = [options.parse(run.argv) for run in runs]
+    for args in {str((a.env, a.env_kwargs, a.core, a.core_kwargs)): a for a in wanted}.values():
+        try:
+            _ = args.core and make_core(args.core, 1, **args.core_kwargs)
+        except (TypeError, ValueError) as error:
+            refuse(str(error))
+        if args.env_kwargs or args.env.startswith("plastic_rl/"):  # others' may want what a hyperparameter file says
+            check_environment(args.env, args.env_kwargs or {})
+
+
+def check_environment(env_id: str, env_kwargs: dict[str, Any]) -> None:
+    """Raise `UsageError` where an environment cannot be made, without its data set, say."""
+    try:
+        gym.make(env_id, **env_kwargs).close()
+    except (TypeError, ValueError, FileNotFoundError, gym.error.Error) as error:
+        refuse(f"{env_id} cannot be made: {error}")

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
+import plastic_rl
 from plastic_rl.agents import checkpoint
 from plastic_rl.envs import reference_returns
 from plastic_rl.envs.task import ReferenceReturns
@@ -22,10 +24,11 @@ from plastic_rl.scripts.experiments.runner import train_run
 from plastic_rl.scripts.runs.file import NAME, STATISTICS
 from plastic_rl.scripts.runs.folder import Run as Folder
 from plastic_rl.scripts.runs.folder import open_run
-from plastic_rl.scripts.runs.monitor import final_return, learning_curve
-from plastic_rl.scripts.runs.play import play
+from plastic_rl.scripts.runs.monitor import Training, learning_curve
+from plastic_rl.scripts.runs.play import play_run
 from plastic_rl.scripts.zoo.clock import cpu_seconds
 
+SEED = 1_000_000  # of the first environment of an evaluation
 MOST_BYTES = 2_000_000  # of an agent that is kept
 ROWS = 100
 QUICK_EPISODES = 64
@@ -33,25 +36,22 @@ _one_at_a_time = threading.Lock()  # evaluations draw from torch's global genera
 
 
 def train_and_measure(run: Run, claims: dict[str, Claim], results: Path, quick: bool, here: str) -> None:
-    """Train a run, then write its learning curve and its evaluation into the results folder.
+    """Train a run of one of the claims, then write its learning curve and evaluation into the folder of all results.
 
-    Args:
-        run: of one of the claims.
-        claims: by name.
-        results: the folder of all results.
-        quick: whether it is the small version, of which a few episodes of the first test are played.
-        here: the working folder of the command.
+    Of the small version (`quick`) a few episodes of the first test are played. `here` is the working folder.
     """
     folder, claim, file = train_run(run, results / "runs", here), claims[run.claim], results / f"{run.result}.json"
     with _one_at_a_time:
-        opened = open_run(str(folder))
-        rows = _curve(opened, folder.parents[1] / "tb", claim)
+        opened, training = open_run(str(folder)), learning_curve(folder)
+        rows = _curve(opened, training, folder.parents[1] / "tb", claim)
         result = {
             **({} if claim.measure == "best return" else _evaluations(opened, claim, quick)),
-            **_facts(opened, claim, rows),
+            **_facts(opened, training, claim, rows),
             "command": shlex.join(["plastic-rl", "train", *run.argv]),
             "folder": str(folder.relative_to(results)),
-            **_versions(),
+            "machine": f"{platform.machine()}, one thread",
+            "torch": torch.__version__,
+            "version": plastic_rl.__version__,
         }
         file.parent.mkdir(parents=True, exist_ok=True)
         heading = "steps,episodes,cpu_seconds,return,value"
@@ -65,13 +65,7 @@ def train_and_measure(run: Run, claims: dict[str, Claim], results: Path, quick: 
 
 
 def measured(returns: Any, reference: ReferenceReturns | None, measure: str) -> Any:
-    """Turn mean returns into what a claim is about.
-
-    Args:
-        returns: mean returns, numbers or arrays.
-        reference: of a random policy and of the oracle; None where the task has no oracle.
-        measure: see `Claim`.
-    """
+    """Turn mean returns, numbers or arrays, into what a claim is about; `reference` is None without an oracle."""
     if measure in ("return", "best return"):
         return returns
     assert reference is not None
@@ -84,33 +78,13 @@ def measured(returns: Any, reference: ReferenceReturns | None, measure: str) -> 
 def evaluate(
     run: Folder, model: Any, test: dict[str, Any], measure: str, episodes: int, deterministic: bool = True
 ) -> float:
-    """Return how a trained run does on fresh seeds.
-
-    Args:
-        run: the run.
-        model: its model.
-        test: arguments of the environment, on top of those of training.
-        measure: what to give.
-        episodes: how many.
-        deterministic: whether it gives its most probable answers, or sampled ones.
-    """
-    env = run.make_env(min(64, episodes), seed=1_000_000, **test)
-    model.set_random_seed(1_000_000)  # of the answers that are sampled
-    returns = play(model, env, episodes, deterministic).returns
-    env.close()
-    return float(measured(returns.mean(), _reference(run, test), measure))
+    """Return how a trained run does on fresh seeds, with `test` among the arguments of its environment."""
+    rewards = play_run(run, model, episodes, SEED, deterministic, **test)
+    return float(measured(np.nansum(rewards, axis=1).mean(), _reference(run, test), measure))
 
 
 def keep_agent(run: Folder, folder: Path) -> bool:
-    """Copy a trained run's policy and settings into a run folder of their own, unless they are large.
-
-    Args:
-        run: whose model is there.
-        folder: what to write; what was there before is replaced.
-
-    Returns:
-        Whether it was small enough.
-    """
+    """Copy a trained run's policy and settings into a run folder of their own, unless they are large; say whether."""
     with zipfile.ZipFile(run.model_file) as file:
         parameters = file.read("policy.pth")
     if len(parameters) > MOST_BYTES:
@@ -130,12 +104,11 @@ def _reference(run: Folder, test: dict[str, Any]) -> ReferenceReturns | None:
     return reference_returns(run.env_id, **{**run.env_kwargs, **test})
 
 
-def _curve(run: Folder, events: Path, claim: Claim) -> np.ndarray:
+def _curve(run: Folder, training: Training, events: Path, claim: Claim) -> np.ndarray:
     """Return a run's learning curve, (rows, 5): steps, episodes, CPU seconds, mean return, and what the claim measures.
 
     The last two are means over what was since the row before.
     """
-    training = learning_curve(run.folder)
     steps, episodes = training.steps, np.arange(1, len(training.steps) + 1)
     returns, values = training.returns, measured(training.returns, _reference(run, {}), claim.measure)
     if claim.curve == "accuracy":  # the oracle acted: its returns say nothing
@@ -161,17 +134,14 @@ def _accuracy(events: Path) -> tuple[np.ndarray, np.ndarray]:
     return np.array(sorted(found), float), np.array([found[step] for step in sorted(found)])
 
 
-def _facts(run: Folder, claim: Claim, rows: np.ndarray) -> dict[str, Any]:
-    training = learning_curve(run.folder)
+def _facts(run: Folder, training: Training, claim: Claim, rows: np.ndarray) -> dict[str, Any]:
     facts: dict[str, Any] = {"steps": int(training.steps[-1]), "episodes": len(training.steps)}
     facts["cpu_seconds"] = round(float(cpu_seconds(run.folder)[-1, 1]), 1)
     if claim.curve == "returns":
-        facts["final_return"] = final_return(training)
-        reference = _reference(run, {})
-        facts |= {} if reference is None else {"final_score": measured(facts["final_return"], reference, "score")}
-    if claim.measure == "best return":
-        facts |= {"value": float(rows[:, 3].max()), "tests": {}}
-    return facts
+        facts["final_return"] = training.final_return
+        if reference := _reference(run, {}):
+            facts["final_score"] = measured(training.final_return, reference, "score")
+    return facts | ({"value": float(rows[:, 3].max()), "tests": {}} if claim.measure == "best return" else {})
 
 
 def _evaluations(run: Folder, claim: Claim, quick: bool) -> dict[str, Any]:
@@ -197,6 +167,8 @@ def _last_states(run: Folder) -> Iterator[Any]:
     yield run.load(device="cpu")
 
 
+
+
 def _draw(run: Folder, claim: Claim, quick: bool, file: Path) -> None:
     """Draw what a run that recalls images has learned."""
     from plastic_rl.scripts.figures import recall
@@ -210,10 +182,3 @@ def _draw(run: Folder, claim: Claim, quick: bool, file: Path) -> None:
     if alpha is not None and alpha.dim() == 2:
         recall.draw_memory(model, run.env_id, settings["test images"], file.with_name(f"{file.stem}-memory.png"))
 
-
-def _versions() -> dict[str, str]:
-    import torch
-
-    from plastic_rl import __version__ as version
-
-    return {"machine": f"{platform.machine()}, one thread", "torch": torch.__version__, "version": version}

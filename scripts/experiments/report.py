@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from plastic_rl.scripts.experiments.claim import Claim, claim_names, read_claim
+from plastic_rl.scripts.experiments.claim import FOLDER, Claim, claim_names, read_claim
 from plastic_rl.scripts.experiments.grid import file_name
 from plastic_rl.scripts.figures.style import line_styles
-from plastic_rl.scripts.runs.play import bootstrap_interval
+from plastic_rl.scripts.runs.play import bootstrap_interval, mean_interval
 
 UNITS = {
     "score": "score (random 0, oracle 1)",
@@ -21,34 +23,18 @@ UNITS = {
     "best return": "best mean return in training",
 }
 MOST_ROWS = 10  # of a table in RESULTS.md
-HEAD = """# Results
-
-`plastic-rl reproduce NAME` trains what a claim compares and writes this page from the files in `results/`. A value is
-the mean over seeds with a 95% bootstrap interval over them, in episodes with seeds not trained on, with the most
-probable actions. Learning curves are of training, whose actions are sampled. Every run uses one thread; times are CPU
-minutes.
-
-A claim is *reproduced* where all that it comes to holds: an arm is better than another one, with intervals that do not
-overlap, or better than a number. It is *partly* reproduced where some of it holds, and *open* while arms are missing.
-"""
-
 Result = dict[str, Any]
 Results = dict[str, list[Result]]
 
 
 def write_report(results: Path, report: Path) -> Path:
-    """Write the report of all claims that have results, and their tables and figures beside the results.
-
-    Args:
-        results: the folder of the results.
-        report: the file to write.
-    """
+    """Write the report of all claims that have results, and their tables and figures into the results folder."""
     claims = sorted((read_claim(name) for name in claim_names()), key=lambda claim: (claim.order, claim.name))
     found = [(claim, arms) for claim in claims if (arms := read_results(claim, results))]
-    text = [HEAD, "| the paper | here | verdict | |", "|---|---|---|---|"]
+    text = [(FOLDER / "report.md").read_text(), "| claim | the paper | here | verdict |", "|---|---|---|---|"]
     for claim, arms in found:
         anchor = "".join(c for c in claim.title.lower().replace(" ", "-") if c.isalnum() or c in "-_")
-        text.append(f"| {claim.paper} | {summary(claim, arms)} | {verdict(claim, arms)} | [{claim.name}](#{anchor}) |")
+        text.append(f"| [{claim.name}](#{anchor}) | {claim.paper} | {summary(claim, arms)} | {verdict(claim, arms)} |")
     for claim, arms in found:
         draw(claim, arms, results / f"{claim.name}.png")
         table = _markdown([{"": arm, **_columns(claim, arms, runs)} for arm, runs in arms.items()])
@@ -60,13 +46,13 @@ def write_report(results: Path, report: Path) -> Path:
 
 def read_results(claim: Claim, results: Path) -> Results:
     """Return the results on file of each arm of a claim that has any, seed by seed, with their learning curves."""
-    arms: Results = {arm: [] for arm in claim.arms}
-    for arm, found in arms.items():
+    arms: Results = {}
+    for arm in claim.arms:
         for file in sorted((results / claim.name).glob(f"{file_name(arm)}-[0-9]*.json")):
             seed = file.stem.removeprefix(f"{file_name(arm)}-")
             if seed.isdigit():
-                found.append({"seed": int(seed), "file": file, **_read(file)})
-    return {arm: found for arm, found in arms.items() if found}
+                arms.setdefault(arm, []).append({"seed": int(seed), "file": file, **_read(file)})
+    return arms
 
 
 def _read(file: Path) -> Result:
@@ -89,14 +75,12 @@ def values_of(claim: Claim, arms: Results, arm: str) -> list[float]:
 
 
 def summary(claim: Claim, arms: Results) -> str:
-    """Return in a few words what the arms came to that the claim is about."""
+    """Return what the arms came to that the claim is about, a line for each."""
     expected = [arm for pair in claim.expect for arm in pair.values() if isinstance(arm, str)]
-    about = dict.fromkeys(expected or claim.arms)
-    said = []
-    for arm in about:
-        if values := values_of(claim, arms, arm):
-            said.append(f"{arm}: {_mean(claim, values)}, {len(values)} seed{'s' * (len(values) > 1)}")
-    return f"{UNITS[claim.measure].partition(' (')[0].partition(',')[0]}; {'; '.join(said)}"
+    found = {arm: values_of(claim, arms, arm) for arm in expected or claim.arms}
+    said = [f"{arm}: {_mean(claim, values)}, {len(values)} seed{'s' * (len(values) > 1)}"
+            for arm, values in found.items() if values]  # fmt: skip
+    return "<br>".join([f"*{UNITS[claim.measure].partition(' (')[0].partition(',')[0]}*", *said])
 
 
 def verdict(claim: Claim, arms: Results) -> str:
@@ -118,18 +102,13 @@ def _beats(claim: Claim, arms: Results, arm: str, beats: str | float) -> bool | 
         return None
     if not isinstance(beats, str):
         return bool(own.mean() >= other[0])
-    return bool(_interval(own)[0] > _interval(other)[1])
-
-
-def _interval(values: Any) -> tuple[float, float]:
-    low, high = bootstrap_interval(np.array(values)[:, None])[:, 0]
-    return float(low), float(high)
+    return mean_interval(own)[0] > mean_interval(other)[1]
 
 
 def _section(claim: Claim, arms: Results, folder: Path) -> list[str]:
     rows = [{"": arm, **_columns(claim, arms, runs)} for arm, runs in arms.items()]
     if claim.tasks:
-        rows = [{"": task, **_by_arm(claim, arms, task)} for task in ["mean", *claim.tasks]]
+        rows = [{"": task or "mean", **_by_arm(claim, arms, task)} for task in ["", *claim.tasks]]
     else:
         extra = [name for name in rows[0] if name in claim.tests or name.startswith("episodes to")][:1]
         rows = [{key: row[key] for key in ("", "seeds", UNITS[claim.measure], *extra, "CPU minutes")} for row in rows]
@@ -149,8 +128,8 @@ def _section(claim: Claim, arms: Results, folder: Path) -> list[str]:
 
 
 def _by_arm(claim: Claim, arms: Results, task: str) -> dict[str, str]:
-    """Return what each arm came to in a task, or on the mean over all of them."""
-    names = {arm: arm if task == "mean" else f"{arm}, {task}" for arm in claim.grid["arms"]}
+    """Return what each arm came to in a task, or, without one, on the mean over all of them."""
+    names = {arm: f"{arm}, {task}".removesuffix(", ") for arm in claim.grid["arms"]}
     return {arm: _mean(claim, values_of(claim, arms, name)) for arm, name in names.items()}
 
 
@@ -191,18 +170,15 @@ def _mean(claim: Claim, values: list[float]) -> str:
     mean = _number(claim, float(np.mean(values)))
     if len(values) == 1:
         return mean
-    low, high = _interval(values)
+    low, high = mean_interval(values)
     return f"{mean} ({_number(claim, low)} to {_number(claim, high)})"
 
 
 def _episodes_to(threshold: float, claim: Claim, runs: list[Result]) -> str:
     """Return after how many episodes the learning curves of the seeds reach a value: the median, if most do."""
-    episodes = []
-    for run in runs:
-        values = run["curve"][:, 2]
-        there = np.flatnonzero(values <= threshold if claim.lower else values >= threshold)
-        episodes.append(run["curve"][there[0], 0] if len(there) else np.inf)
-    median = np.median(episodes)
+    sign = -1 if claim.lower else 1
+    there = [run["curve"][sign * run["curve"][:, 2] >= sign * threshold, 0] for run in runs]
+    median = np.median([episodes[0] if len(episodes) else np.inf for episodes in there])
     return f"{int(median):,}" if np.isfinite(median) else "not reached"
 
 
@@ -212,8 +188,6 @@ def _number(claim: Claim, value: float) -> str:
 
 def draw(claim: Claim, arms: Results, path: Path) -> None:
     """Draw learning curves over episodes and CPU minutes: the mean over seeds, and an interval where there are some."""
-    from matplotlib.figure import Figure
-
     tasks = claim.tasks or [""]
     n_columns = 2 if len(tasks) == 1 else 4
     n_rows = -(-2 * len(tasks) // n_columns)
@@ -232,12 +206,9 @@ def draw(claim: Claim, arms: Results, path: Path) -> None:
 
 
 def _draw_task(claim: Claim, arms: Results, axes: Any, task: str) -> None:
-    from matplotlib.ticker import MaxNLocator
-
     styles = line_styles(arms)
+    arms = {arm: runs for arm, runs in arms.items() if runs}
     for arm, runs in arms.items():
-        if not runs:
-            continue
         n = min(len(run["curve"]) for run in runs)
         curves = np.stack([run["curve"][:n] for run in runs])
         mean = curves.mean(axis=0)
@@ -247,15 +218,12 @@ def _draw_task(claim: Claim, arms: Results, axes: Any, task: str) -> None:
                 interval = bootstrap_interval(curves[:, :, 2])
                 ax.fill_between(x, *interval, color=line.get_color(), alpha=0.2, linewidth=0)
     axes[0].xaxis.set_major_locator(MaxNLocator(6))
-    axes[0].set_xlabel("episodes")
+    axes[0].set(xlabel="episodes", ylabel=UNITS[claim.measure].replace("best ", ""), title=task)
     axes[1].set_xlabel("CPU minutes")
-    axes[0].set_ylabel(UNITS[claim.measure].replace("best ", ""))
-    axes[0].set_title(task)
-    low = 0 if claim.measure.startswith("wrong") else None
-    episodes = [runs[0]["curve"][-1, 0] for runs in arms.values() if runs]
     axes[0].sharey(axes[1])
+    episodes = [runs[0]["curve"][-1, 0] for runs in arms.values()]
     for ax in axes:
-        ax.set_ylim(bottom=low)
+        ax.set_ylim(bottom=0 if claim.measure.startswith("wrong") else None)
         ax.grid(alpha=0.3)
         if episodes and max(episodes) > 10 * min(episodes):
             ax.set_xscale("log")

@@ -12,11 +12,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from plastic_rl.files import write_whole
-from plastic_rl.scripts import refuse
+from plastic_rl.scripts import positive, refuse
 from plastic_rl.scripts.experiments.grid import Run
 from plastic_rl.scripts.runs.monitor import FINISHED, finished
 from plastic_rl.scripts.runs.process import KilledError, train
@@ -25,36 +26,27 @@ ATTEMPTS = "attempts.txt"
 OBJECT_STORE = 100 * 2**20  # bytes; runs pass no data through Ray
 
 Work = Callable[[Run], Any]
+Ended = Iterator[tuple[Run, str | None]]  # each run as it ends, with what went wrong
 
 
 def add_runner_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say where runs run."""
     cores = "cores of this machine to use, usually one for a run; default: all"
-    parser.add_argument("--jobs", type=int, metavar="N", help=cores)
+    parser.add_argument("--jobs", type=positive(int), metavar="N", help=cores)
     parser.add_argument("--address", help="run on Ray: host:port or auto of a cluster, or local; default: without Ray")
 
 
 def run_all(
     runs: Sequence[Run], work: Work, said: Callable[[Run], str], jobs: int | None = None, address: str | None = None
 ) -> dict[str, str]:
-    """Do the work of some runs, several at a time, and show how far it is.
+    """Do the work of some runs, several at a time, and show how far it is; return why runs failed, by name.
 
-    Leaves with exit code 130 where Ctrl-C stops it: the same call goes on.
-
-    Args:
-        runs: what to run.
-        work: trains one of them, in a process of its own; for Ray it can be pickled.
-        said: a finished run's result in words.
-        jobs: cores of this machine to use; default: all.
-        address: of a Ray cluster, or "local" for Ray on this machine; default: no Ray.
-
-    Returns:
-        Why runs failed, by name.
+    `work` trains one, in a process of its own (for Ray it can be pickled), and `said` puts its result in words. `jobs`
+    is the cores of this machine to use, `address` that of a Ray cluster, or "local" for Ray on this machine. Leaves
+    with exit code 130 where Ctrl-C stops it: the same call goes on.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    if jobs is not None and jobs < 1:
-        refuse(f"--jobs must be at least 1, not {jobs}")
     errors: dict[str, str] = {}
     if not runs:
         return errors
@@ -75,19 +67,11 @@ def run_all(
 
 
 def train_run(run: Run, runs: Path, here: str) -> Path:
-    """Train, from the last checkpoint where the run was begun before; do nothing where it was finished.
+    """Train into the folder of all runs, which all machines see, and return the run folder.
 
-    Args:
-        run: what to train.
-        runs: the folder of all runs, which all machines see.
-        here: the working folder of the command, for modules of one's own.
-
-    Returns:
-        Its run folder.
-
-    Raises:
-        KilledError: its process was killed.
-        RuntimeError: the training failed, or another command is running it.
+    A run that was begun before goes on from its last checkpoint, and one that was finished is left as it is. `here` is
+    the working folder of the command, for modules of one's own. Raises `KilledError` where its process was killed, and
+    `RuntimeError` where it failed, or where another command is running it.
     """
     folder = runs / run.name
     folder.mkdir(parents=True, exist_ok=True)
@@ -96,17 +80,17 @@ def train_run(run: Run, runs: Path, here: str) -> Path:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise RuntimeError("another command is running it") from None
-        if finished(folder) is None:
+        facts = finished(folder)
+        if facts is None:
             if os.path.isdir(here) and os.getcwd() != here:
                 os.chdir(here)
             argv = _command(run, folder)
             with (folder / ATTEMPTS).open("a") as file:
                 print(time.strftime("%Y-%m-%d %H:%M:%S"), socket.gethostname(), os.getpid(), file=file)
-            train(argv, folder / "log.txt", run.threads)
+            train(argv, folder / "log.txt", max(1, int(run.cpus)))
             (found,) = folder.glob("*/*/*/run.json")
             facts = {"folder": str(found.parents[1].relative_to(folder)), "attempts": attempts(folder)}
             write_whole(folder / FINISHED, json.dumps(facts))
-    facts = finished(folder) or {}
     return folder / str(facts["folder"])
 
 
@@ -122,30 +106,23 @@ def _command(run: Run, folder: Path) -> list[str]:
 
 def attempts(folder: Path) -> int:
     """Return how often a run was started."""
-    try:
-        return (folder / ATTEMPTS).read_text().count("\n")
-    except FileNotFoundError:
-        return 0
+    file = folder / ATTEMPTS
+    return file.read_text().count("\n") if file.exists() else 0
 
 
-def _here(runs: Sequence[Run], work: Work, jobs: int) -> Iterator[tuple[Run, str | None]]:
-    """Yield each run as it ends, with what went wrong; as many at a time as there are cores for."""
+def _here(runs: Sequence[Run], work: Work, jobs: int) -> Ended:
+    """Run as many at a time as there are cores for."""
     if (most := max(run.cpus for run in runs)) > jobs:
         refuse(f"cpus of a run must be at most the {jobs} of --jobs, not {most}")
     if any(run.gpus for run in runs):
         refuse("runs with gpus want Ray, which shares them out: --address local, or a cluster's")
-    waiting: queue.SimpleQueue[Run] = queue.SimpleQueue()
-    ended: queue.SimpleQueue[tuple[Run, str | None]] = queue.SimpleQueue()
-    for run in runs:
-        waiting.put(run)
+    waiting, ended = list(reversed(runs)), queue.SimpleQueue[tuple[Run, str | None]]()
 
     def take() -> None:
-        while True:
-            try:
-                run = waiting.get_nowait()
-            except queue.Empty:
-                return
-            ended.put((run, _attempt(run, work)))
+        with suppress(IndexError):  # none is waiting
+            while True:
+                run = waiting.pop()
+                ended.put((run, _attempt(run, work)))
 
     for _ in range(min(len(runs), int(jobs / most))):
         threading.Thread(target=take, daemon=True).start()  # it ends with this process, and its training with it
@@ -167,10 +144,8 @@ def _attempt(run: Run, work: Work) -> str | None:
     return None
 
 
-def _on_ray(
-    runs: Sequence[Run], work: Work, jobs: int | None, address: str | None
-) -> Iterator[tuple[Run, str | None]]:
-    """Yield each run as it ends on a cluster, or on this machine, with what went wrong."""
+def _on_ray(runs: Sequence[Run], work: Work, jobs: int | None, address: str) -> Ended:
+    """Run on a cluster, or on this machine, whatever Ray has room for."""
     ray = _start_ray(runs, jobs, address)
 
     @ray.remote
@@ -195,7 +170,7 @@ def _on_ray(
         ray.shutdown()
 
 
-def _start_ray(runs: Sequence[Run], jobs: int | None, address: str | None) -> Any:
+def _start_ray(runs: Sequence[Run], jobs: int | None, address: str) -> Any:
     """Start Ray on this machine, or join a cluster."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Else it warns that it hides GPUs from runs that asked for none; those are told --device cpu.

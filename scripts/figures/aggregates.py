@@ -1,16 +1,19 @@
-"""Figures that compare scores over several tasks: rliable's aggregates and sample efficiency.
+"""All figures that some runs allow, those among them that compare scores over tasks: rliable's aggregates.
 
 Source: Agarwal et al. (2021), "Deep Reinforcement Learning at the Edge of the Statistical Precipice".
 """
 
+import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from plastic_rl.scripts.figures.curves import Styles, binned_curves
+from plastic_rl.scripts.figures.curves import binned_curves, learning_curves, within_episode
+from plastic_rl.scripts.figures.style import Styles, line_styles
 from plastic_rl.scripts.runs.monitor import Result, grouped
 
 RESAMPLES = 2000
@@ -25,30 +28,73 @@ METRICS = {
 Table = dict[str, list[list[Result]]]
 
 
+def every_figure(results: list[Result], smooth: int = 1) -> Iterator[tuple[str, Figure]]:
+    """Yield a file's name without its ending, and a figure; say on the way what was left out and why.
+
+    Each point of a learning curve is the mean of `smooth` bins, of 100.
+    """
+    results = _without_short_runs(results)
+    styles = line_styles(sorted({result.label for result in results}))
+    for task in sorted({result.run.task for result in results}):
+        name = re.sub(r"[^A-Za-z0-9.=-]+", "_", task).strip("_")
+        of_task = [result for result in results if result.run.task == task]
+        yield f"learning_{name}", learning_curves(of_task, styles, smooth)
+        evaluated = [result for result in of_task if result.evaluation is not None]
+        if evaluated:
+            yield f"within_episode_{name}", within_episode(evaluated, styles)
+        for result in of_task:
+            if result.evaluation is None:
+                print(f"no learning within an episode of {result.run.folder}: `evaluate` it first")
+    yield from _over_tasks([result for result in results if result.final is not None], styles)
+
+
+def _over_tasks(scored: list[Result], styles: Styles) -> Iterator[tuple[str, Figure]]:
+    source = "episodes on fresh seeds"
+    if any(result.evaluation is None for result in scored):
+        scored, source = [replace(result, evaluation=None) for result in scored], "last 100 training episodes"
+    table = score_table(scored)
+    if missing := sorted({result.label for result in scored} - set(table)):
+        print(f"not in the aggregates: {', '.join(missing)}, not trained on every task")
+    if not table or max(len(by_task) * len(by_task[0]) for by_task in table.values()) < 2:
+        return print("no aggregates: they want at least two runs of a core")
+    try:
+        import rliable.library
+        import rliable.plot_utils  # noqa: F401
+    except (ImportError, TypeError) as error:  # TypeError: from a library below it that does not fit another one
+        return print(f"no aggregates: they want rliable (pip install 'rliable>=1.2' 'pandas<3'): {error}")
+    yield "aggregates", aggregates(table, styles, source)
+    yield "sample_efficiency", sample_efficiency(table, styles)
+
+
+def _without_short_runs(results: list[Result]) -> list[Result]:
+    """Return the runs at least half as long as the longest of their kind: curves end where their shortest run does."""
+    kept = []
+    for result in results:
+        kind = [other for other in results if (other.label, other.run.task) == (result.label, result.run.task)]
+        steps, most = result.training.steps[-1], max(other.training.steps[-1] for other in kind)
+        if steps >= most / 2:
+            kept.append(result)
+        else:
+            print(f"left out {result.run.folder}: {steps:,.0f} steps, others of {result.label} have {most:,.0f}")
+    return kept
+
+
 def score_table(results: list[Result]) -> Table:
     """Return, for each label that was trained on every task, as many runs of each task as all tasks have.
 
-    Returns:
-        By label, a list of tasks (in alphabetical order) of lists of runs.
+    By label it has a list of tasks (in alphabetical order) of lists of runs.
     """
-    tasks = sorted({result.task for result in results})
+    tasks = sorted({result.run.task for result in results})
     table = {}
     for label, group in grouped(results).items():
-        by_task = [[result for result in group if result.task == task] for task in tasks]
-        n_runs = min(map(len, by_task))
-        if n_runs:
+        by_task = [[result for result in group if result.run.task == task] for task in tasks]
+        if n_runs := min(map(len, by_task)):
             table[label] = [runs[:n_runs] for runs in by_task]
     return table
 
 
 def aggregates(table: Table, styles: Styles, source: str) -> Figure:
-    """Draw rliable's aggregate metrics over all tasks with stratified bootstrap intervals.
-
-    Args:
-        table: what `score_table` returned.
-        styles: of the line of each label.
-        source: what the scores are of.
-    """
+    """Draw rliable's aggregate metrics over all tasks with stratified bootstrap intervals; scores are of `source`."""
     from rliable import metrics, plot_utils
 
     finals = {label: [[result.final for result in runs] for runs in by_task] for label, by_task in table.items()}
@@ -67,12 +113,7 @@ def aggregates(table: Table, styles: Styles, source: str) -> Figure:
 
 
 def sample_efficiency(table: Table, styles: Styles) -> Figure:
-    """Draw the interquartile mean of the score over all tasks and runs in the course of training.
-
-    Args:
-        table: what `score_table` returned.
-        styles: of the line of each label.
-    """
+    """Draw the interquartile mean of the score over all tasks and runs in the course of training."""
     from rliable import metrics, plot_utils
 
     curves = {label: _score_curves(by_task) for label, by_task in table.items()}
@@ -108,13 +149,10 @@ def _estimates(scores: dict[str, np.ndarray], resamples: int, of: Callable[[np.n
 
 def _score_curves(by_task: list[list[Result]]) -> np.ndarray:
     """Return scores in the course of training, (runs, tasks, points)."""
-    shares = np.linspace(0, 1, POINTS + 1)[1:]
-    tasks = []
-    for runs in by_task:
-        rows = []
-        for result in runs:
-            ends, curve = binned_curves([result.training], "steps")
-            returns = np.interp(shares * ends[-1], ends, curve[0])
-            rows.append([result.score_of(float(value)) for value in returns])
-        tasks.append(rows)
-    return np.array(tasks, float).swapaxes(0, 1)
+
+    def curve(result: Result) -> list[Any]:
+        ends, curves = binned_curves([result.training], "steps")
+        returns = np.interp(np.linspace(0, 1, POINTS + 1)[1:] * ends[-1], ends, curves[0])
+        return [result.score_of(float(value)) for value in returns]
+
+    return np.array([[curve(result) for result in runs] for runs in by_task], float).swapaxes(0, 1)

@@ -3,10 +3,11 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from plastic_rl.scripts.figures.style import GRAY
+from plastic_rl.scripts.figures.style import GRAY, Styles
 from plastic_rl.scripts.runs.monitor import Result, Training, grouped
 from plastic_rl.scripts.runs.play import bootstrap_interval
 
@@ -16,72 +17,55 @@ TIMES = {1.0: "seconds", 60.0: "minutes", 3600.0: "hours"}
 BINS = 100
 WHAT = "line: mean of the seeds; band: its 95% bootstrap interval; thin lines: the seeds"
 
-Styles = dict[str, dict[str, Any]]
-
 
 def learning_curves(results: list[Result], styles: Styles, smooth: int = 1) -> Figure:
     """Draw the mean return of one task against episodes, steps and time, with intervals over seeds.
 
-    Args:
-        results: of runs on one task.
-        styles: of the line of each label.
-        smooth: the number of bins, of 100, that each point is the mean of.
+    Each point is the mean of `smooth` bins, of 100.
     """
     figure = Figure(figsize=(13, 4.8), layout="constrained")
     panels = figure.subplots(1, 3, sharey=True)
+    groups = grouped(results)
     for axes, name in zip(panels, AXES, strict=True):
-        groups = grouped(results)
         drawn = {label: binned_curves([result.training for result in group], name) for label, group in groups.items()}
         size, unit = unit_of(max(x[-1] for x, _ in drawn.values()), TIMES if name == "seconds" else COUNTS)
         for label, (x, curves) in drawn.items():
-            _draw(axes, x / size, smoothed(curves, smooth), named(label, groups[label]), styles[label])
+            _draw(axes, x / size, smoothed(curves, smooth), label, styles[label])
         axes.set_xlabel(AXES[name] + (f" ({unit})" if unit else ""))
-        axes.set_xlim(left=0)
-        _plain(axes)
     panels[0].set_ylabel("mean return of an episode")
     _add_score_axis(panels[-1], results[0])
     means = f"; means of {smooth} bins" if smooth > 1 else ""
-    figure.suptitle(f"{results[0].task}: learning\n{WHAT}{means}", fontsize=11)
-    _legend_below(figure, panels[0])
-    return figure
+    figure.suptitle(f"{results[0].run.task}: learning\n{WHAT}{means}", fontsize=11)
+    return _finished(figure, panels)
 
 
 def within_episode(results: list[Result], styles: Styles, width: int = 40) -> Figure:
     """Draw the mean reward per step against the time in the episode, over the evaluations of one task.
 
-    Args:
-        results: of runs on one task, all evaluated.
-        styles: of the line of each label.
-        width: at most so many points; steps in between are averaged.
+    There are at most `width` points; steps in between are averaged.
     """
     figure = Figure(figsize=(7.5, 5), layout="constrained")
-    axes = figure.subplots()
+    axes: Any = figure.subplots()
     for label, group in grouped(results).items():
         rewards = [np.array(result.evaluation["reward_by_time"]) for result in group if result.evaluation]
         longest = min(map(len, rewards))
         parts = np.array_split(np.arange(longest), min(width, longest))
         x = np.array([part.mean() + 1 for part in parts])
         curves = np.array([[own[part].mean() for part in parts] for own in rewards])
-        _draw(axes, x, curves, named(label, group), styles[label])
+        _draw(axes, x, curves, label, styles[label])
     axes.set(xlabel="time in the episode (steps)", ylabel="mean reward per step")
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
-    axes.set_xlim(left=0)
-    _plain(axes)
-    how = {result.evaluation["actions"] for result in results if result.evaluation}
-    title = f"{results[0].task}: learning within an episode ({' and '.join(sorted(how))} actions)"
+    how = sorted({result.evaluation["actions"] for result in results if result.evaluation})
+    title = f"{results[0].run.task}: learning within an episode ({' and '.join(how)} actions)"
     axes.set_title(f"{title}\n{WHAT}", fontsize=10)
-    _legend_below(figure, axes)
-    return figure
+    return _finished(figure, [axes])
 
 
 def binned_curves(trainings: list[Training], by: str) -> tuple[np.ndarray, np.ndarray]:
     """Return bins' ends (bins,) and mean returns (seeds, bins), as far as the shortest training goes.
 
-    A training whose first episode ends after that (its kernels were compiled first, say) has NaN.
-
-    Args:
-        trainings: one for each seed.
-        by: `"episodes"`, `"steps"` or `"seconds"`.
+    A training whose first episode ends after that (its kernels were compiled first, say) has NaN. Bins are `by`
+    `"episodes"`, `"steps"` or `"seconds"`.
     """
     x = [np.arange(1, len(t.returns) + 1) if by == "episodes" else getattr(t, by) for t in trainings]
     end = min(values[-1] for values in x)
@@ -94,9 +78,7 @@ def binned_curves(trainings: list[Training], by: str) -> tuple[np.ndarray, np.nd
 
 def smoothed(curves: np.ndarray, width: int) -> np.ndarray:
     """Return curves (seeds, bins) whose points are means of themselves and the `width - 1` points before them."""
-    sums = np.cumsum(np.pad(curves, ((0, 0), (width, 0))), axis=1)
-    counts = np.minimum(np.arange(1, curves.shape[1] + 1), width)
-    return curves if width == 1 else (sums[:, width:] - sums[:, :-width]) / counts
+    return pd.DataFrame(curves.T).rolling(width, min_periods=1).mean().to_numpy().T
 
 
 def unit_of(largest: float, units: dict[float, str]) -> tuple[float, str]:
@@ -105,16 +87,11 @@ def unit_of(largest: float, units: dict[float, str]) -> tuple[float, str]:
     return size, units[size]
 
 
-def named(label: str, group: list[Result]) -> str:
-    """Return a label with the number of its seeds."""
-    return f"{label} ({len(group)} seed{'s' * (len(group) > 1)})"
-
-
 def _draw(axes: Any, x: np.ndarray, curves: np.ndarray, label: str, style: dict[str, Any]) -> None:
-    axes.plot(x, np.nanmean(curves, axis=0), label=label, linewidth=2, **style)
+    seeds = f"{label} ({len(curves)} seed{'s' * (len(curves) > 1)})"
+    axes.plot(x, np.nanmean(curves, axis=0), label=seeds, linewidth=2, **style)
     if len(curves) > 1:
-        low, high = bootstrap_interval(curves)
-        axes.fill_between(x, low, high, color=style["color"], alpha=0.2, linewidth=0)
+        axes.fill_between(x, *bootstrap_interval(curves), color=style["color"], alpha=0.2, linewidth=0)
         axes.plot(x, curves.T, linewidth=0.5, alpha=0.5, **style)
 
 
@@ -123,17 +100,15 @@ def _add_score_axis(axes: Any, result: Result) -> None:
     if zero is None or one is None:
         return
     slope = one - zero
-    scale = axes.secondary_yaxis(
-        "right", functions=(lambda value: zero + slope * value, lambda value: (value - zero) / slope)
-    )
-    scale.set_ylabel("score (0 random policy, 1 oracle)")
+    functions = (lambda value: zero + slope * value), (lambda value: (value - zero) / slope)
+    axes.secondary_yaxis("right", functions=functions).set_ylabel("score (0 random policy, 1 oracle)")
 
 
-def _plain(axes: Any) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color=GRAY, alpha=0.25, linewidth=0.6)
-
-
-def _legend_below(figure: Figure, axes: Any) -> None:
-    handles, labels = axes.get_legend_handles_labels()
+def _finished(figure: Figure, panels: Any) -> Figure:
+    for axes in panels:
+        axes.set_xlim(left=0)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(color=GRAY, alpha=0.25, linewidth=0.6)
+    handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False, handlelength=3)
+    return figure

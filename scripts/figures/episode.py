@@ -1,17 +1,29 @@
-"""The picture of one moment of an episode beside the memory at that moment."""
+"""The picture of one moment of an episode beside the memory at that moment, and films of such pictures.
 
+Each panel is drawn once and returns a function that shows a step on it.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from plastic_rl.scripts.figures import panels
-from plastic_rl.scripts.figures.recording import Moment
+from plastic_rl.scripts import refuse
+from plastic_rl.scripts.figures.recording import Moment, as_cells, choice_names, chosen
+from plastic_rl.scripts.figures.style import BLUE, DIVERGING, GRAY, ORANGE, PALE, VERMILION
 
 SIZE = (12.0, 6.4)  # inches; at 80 dots per inch whole blocks of 16 pixels, as videos want them
 SMALL_SIZE = (6.4, 3.2)
+MOST = 100  # pictures of a film, unless it is said otherwise
+MOST_BARS = 12  # more choices than that are drawn as cells
+TIME = "time in the episode (steps)"
+
+Show = Callable[[int], Any]
 
 
 class EpisodeFigure:
@@ -19,76 +31,21 @@ class EpisodeFigure:
 
     The environment's frame and the reward so far stand on the left, the memory in the middle (traces, and the activity
     of all neurons since the beginning), the choice and the size of the trace, or M(t), on the right; what a policy
-    lacks is left out. Scales are those of the whole episode, so that its pictures can be compared.
-
-    Args:
-        moments: the episode, at least one.
-        action_space: of the environment.
-        title: what stands above.
-        dpi: dots per inch; the picture is 12 by 6.4 inches.
-        actions: what the environment calls its actions, if it says.
-        small: draw the frame and the first trace (or the activity) alone, 6.4 by 3.2 inches, without a title.
+    lacks is left out. Scales are those of the whole episode, so that its pictures can be compared. Without a
+    title it is small, 6.4 by 3.2 inches in place of 12 by 6.4, and has the frame and the first trace (or the activity).
     """
 
     def __init__(
-        self,
-        moments: list[Moment],
-        action_space: spaces.Space,
-        title: str,
-        dpi: int = 80,
-        small: bool = False,
-        actions: tuple[str, ...] = (),
+        self, moments: list[Moment], space: spaces.Space, title: str | None, dpi: int = 80, actions: tuple = ()
     ) -> None:
-        self._figure = Figure(figsize=SMALL_SIZE if small else SIZE, dpi=dpi, layout="constrained")
+        self.n_moments = len(moments)
+        self._figure = Figure(figsize=SMALL_SIZE if title is None else SIZE, dpi=dpi, layout="constrained")
         self._canvas = FigureCanvasAgg(self._figure)
-        self._shows: list[panels.Show] = []
-        self._actions = actions
-        if small:
-            self._draw_small(moments)
+        if title is None:
+            self._shows = [*_small(self._figure, moments)]
         else:
             self._figure.suptitle(title, fontsize=13)
-            self._draw_all(moments, action_space)
-
-    def _draw_small(self, moments: list[Moment]) -> None:
-        parts: Any = self._figure.subfigures(1, 2, width_ratios=[1, 1.1])
-        left, right = parts
-        self._shows.append(panels.scene(left.subplots(), moments, with_total=True))
-        if moments[0].traces:
-            self._shows.append(panels.trace(right, right.subplots(), moments, next(iter(moments[0].traces))))
-        elif moments[0].activity is not None:
-            self._shows.append(panels.activity(right, right.subplots(), moments))
-
-    def _draw_all(self, moments: list[Moment], action_space: spaces.Space) -> None:
-        first = moments[0]
-        memory, choice = first.activity is not None, first.choices is not None
-        widths = [1.05, *[1.0 + 0.4 * (len(first.traces) > 1)] * memory, *[0.64] * (choice or bool(first.traces))]
-        parts = list(self._figure.subfigures(1, len(widths), width_ratios=widths, squeeze=False)[0])
-        top, bottom = _rows(parts[0])
-        self._shows += [panels.scene(top, moments), panels.reward(bottom, moments)]
-        if memory:
-            self._draw_memory(parts[1], moments)
-        if choice and first.traces:
-            top, bottom = _rows(parts[-1])
-            self._shows.append(panels.choice(parts[-1], top, moments, action_space, self._actions))
-            self._draw_size(bottom, moments)
-        elif choice:
-            self._shows.append(panels.choice(parts[-1], parts[-1].subplots(), moments, action_space, self._actions))
-        elif first.traces:
-            self._draw_size(parts[-1].subplots(), moments)
-
-    def _draw_memory(self, part: Any, moments: list[Moment]) -> None:
-        names = list(moments[0].traces)
-        if not names:
-            self._shows.append(panels.activity(part, part.subplots(), moments))
-            return
-        upper, lower = part.subfigures(2, 1, height_ratios=[2.2, 1])
-        for axes, name in zip(upper.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-            self._shows.append(panels.trace(upper, axes, moments, name))
-        self._shows.append(panels.activity(lower, lower.subplots(), moments))
-
-    def _draw_size(self, axes: Any, moments: list[Moment]) -> None:
-        modulated = moments[0].modulation is not None
-        self._shows.append((panels.modulation if modulated else panels.trace_norm)(axes, moments))
+            self._shows = [*_large(self._figure, moments, space, actions)]
 
     def frame(self, step: int) -> np.ndarray:
         """Draw the moment at a step and return the picture, (height, width, 3) uint8."""
@@ -98,6 +55,152 @@ class EpisodeFigure:
         self._figure.set_layout_engine("none")  # all stays where it stood in the first picture
         return np.asarray(self._canvas.buffer_rgba())[..., :3].copy()
 
+    def film(self, path: Path, every: int | None = None, fps: float = 12) -> int:
+        """Write a GIF that repeats, an MP4, or a PNG of the last moment; return the number of pictures.
 
-def _rows(part: Any) -> Any:
-    return part.subplots(2, 1, height_ratios=[2.2, 1])
+        Each `every`-th step is shown, and the last; by default as many as make 100 pictures of a long episode.
+        """
+        import imageio.v3 as iio
+        from tqdm import tqdm
+
+        last = self.n_moments - 1
+        every = every or -(-last // (MOST - 1)) or 1
+        steps = [last] if path.suffix == ".png" else sorted({*range(0, last + 1, every), last})
+        frames = [self.frame(step) for step in tqdm(steps, "drawing", unit="picture", disable=None, leave=False)]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".png":
+            iio.imwrite(path, frames[-1])
+        elif path.suffix == ".gif":
+            durations = [1000 / fps] * (len(frames) - 1) + [2000]  # milliseconds; the end stays for a while
+            iio.imwrite(path, np.stack(frames), duration=durations, loop=0)
+        else:
+            try:
+                iio.imwrite(path, np.stack(frames), fps=fps, macro_block_size=2)
+            except ImportError:
+                refuse("MP4 needs imageio-ffmpeg: pip install imageio-ffmpeg, or write a .gif")
+        return len(frames)
+
+
+def _small(figure: Any, moments: list[Moment]) -> Iterator[Show]:
+    left, right = figure.subfigures(1, 2, width_ratios=[1, 1.1])
+    yield _scene(left.subplots(), moments, with_total=True)
+    if moments[0].traces:
+        yield _trace(right, right.subplots(), moments, next(iter(moments[0].traces)))
+    elif moments[0].activity is not None:
+        yield _activity(right, right.subplots(), moments)
+
+
+def _large(figure: Any, moments: list[Moment], space: spaces.Space, actions: tuple[str, ...]) -> Iterator[Show]:
+    names, memory = list(moments[0].traces), moments[0].activity is not None
+    last = ["choice"] * (moments[0].choices is not None) + ["size"] * bool(names)
+    upper, lower = names or ["activity"] * memory, ["activity"] * max(len(names), memory)
+    rows = [["scene", *upper, *last[:1]], ["reward", *lower, *last[-1:]]]
+    middle = (1.0 + 0.4 * (len(names) > 1)) / max(1, len(names))
+    widths = [1.05, *[middle] * len(lower), *[0.64] * bool(last)]
+    panels = figure.subplot_mosaic(rows, width_ratios=widths, height_ratios=[2.2, 1])
+    yield _scene(panels["scene"], moments)
+    yield _growing(panels["reward"], [moment.total for moment in moments], "reward so far")
+    for name in names:
+        yield _trace(figure, panels[name], moments, name)
+    if memory:
+        yield _activity(figure, panels["activity"], moments)
+    if "choice" in last:
+        yield _choice(figure, panels["choice"], moments, space, actions)
+    if names:
+        yield _size(panels["size"], moments)
+
+
+def _scene(axes: Any, moments: list[Moment], with_total: bool = False) -> Show:
+    """Draw the environment's frames and, in a maze, the way since the agent was put where it started."""
+    size = 8 if with_total else 9
+    axes.set_axis_off()
+    frame = moments[0].picture if isinstance(moments[0].picture, np.ndarray) else np.full((1, 1, 3), 255, np.uint8)
+    image = axes.imshow(frame, interpolation="antialiased")
+    (line,) = axes.plot([], [], color=ORANGE, linewidth=3, solid_capstyle="round", solid_joinstyle="round")
+    axes.set_title("\n", fontsize=size)  # keeps its place
+
+    def show(step: int) -> None:
+        way = moments[step].way
+        if isinstance(moments[step].picture, np.ndarray):
+            image.set_data(moments[step].picture)
+        text = f"step {step} of {len(moments) - 1}"
+        text += f", reward so far {moments[step].total:.4g}" if with_total else ""
+        if way is not None:
+            line.set_data(*way.points.T)
+            last = f"last way: {way.last[0]} steps, shortest {way.last[1]}" if way.last else "not found yet"
+            text += f"\nreward found {way.found} times; {last}"
+        axes.set_title(text, fontsize=size)
+
+    return show
+
+
+def _size(axes: Any, moments: list[Moment]) -> Show:
+    """Draw the neuromodulatory signal M(t) or, without one, how much is in the trace: its Frobenius norm."""
+    if moments[0].modulation is None:
+        name = next(iter(moments[0].traces))
+        return _growing(axes, [np.linalg.norm(moment.traces[name]) for moment in moments], f"size of the {name}")
+    show = _growing(axes, [moment.modulation for moment in moments], "M(t)")
+    axes.set_ylim(-1.05, 1.05)
+    axes.axhline(0, color=PALE, linewidth=1, zorder=0)
+    return show
+
+
+def _growing(axes: Any, values: list[Any], name: str) -> Show:
+    (line,) = axes.plot([], [], color=BLUE, linewidth=2)
+    low, high = min(0.0, *values), max(0.0, *values)
+    room = 0.05 * (high - low) or 1.0
+    axes.set(xlim=(0, len(values) - 1), ylim=(low - room, high + room), xlabel=TIME, ylabel=name)
+    axes.spines[["top", "right"]].set_visible(False)
+    return lambda step: line.set_data(np.arange(step + 1), values[: step + 1])
+
+
+def _matrix(axes: Any, values: np.ndarray, most: float) -> Any:
+    return axes.imshow(values, cmap=DIVERGING, vmin=-most, vmax=most, interpolation="nearest", aspect="auto")
+
+
+def _trace(figure: Any, axes: Any, moments: list[Moment], name: str) -> Show:
+    """Draw a trace as a matrix of colors."""
+    # A few connections are much stronger than the rest: 1 in 500 has the darkest color and is beyond the scale.
+    some = np.abs(np.stack([moment.traces[name] for moment in moments[:: max(1, len(moments) // 20)]]))
+    image = _matrix(axes, moments[0].traces[name], float(np.quantile(some, 0.998)) or 1.0)
+    axes.set(xlabel="postsynaptic neuron", ylabel="presynaptic neuron")
+    axes.set_title(f"\n{name} of each connection", fontsize=11)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(8, integer=True))
+    figure.colorbar(image, ax=axes, extend="both", pad=0.02)
+    return lambda step: image.set_data(moments[step].traces[name])
+
+
+def _activity(figure: Any, axes: Any, moments: list[Moment]) -> Show:
+    """Draw the activity of all neurons since the episode began."""
+    values = np.stack([np.asarray(moment.activity) for moment in moments], axis=1)
+    most = max(1.0, float(np.quantile(np.abs(values), 0.99)))  # 1 for a tanh, more for a core without one
+    image = _matrix(axes, values, most)
+    axes.set(xlabel=TIME, ylabel="neuron")
+    figure.colorbar(image, ax=axes, label="activity", ticks=[-most, 0, most], format="%.3g", pad=0.02)
+    return lambda step: image.set_data(np.where(np.arange(values.shape[1]) <= step, values, np.nan))
+
+
+def _choice(figure: Any, axes: Any, moments: list[Moment], space: spaces.Space, actions: tuple[str, ...]) -> Show:
+    """Draw the probabilities of the actions, or what else there is to choose by, and mark what was chosen."""
+    kind, names = choice_names(space, actions)
+    every = np.stack([np.asarray(moment.choices) for moment in moments])
+    low, high = (min(-1.0, every.min()), max(1.0, every.max())) if isinstance(space, spaces.Box) else (0.0, 1.0)
+    axes.set_title(kind.replace(" of", "\nof", 1), fontsize=11)
+    if len(names) > MOST_BARS:
+        cells = as_cells(every, fill=np.nan)
+        image = axes.imshow(cells[0], cmap="cividis", vmin=low, vmax=high, interpolation="nearest")
+        axes.set(xticks=[], yticks=[])
+        figure.colorbar(image, ax=axes, location="bottom", pad=0.02)
+        return lambda step: image.set_data(cells[step])
+    bars = axes.barh(names, every[0], color=PALE, edgecolor=GRAY)
+    axes.set(xlim=(low, high), ylim=(len(names) - 0.5, -0.5), xlabel="chosen: orange", ylabel="action")
+    axes.spines[["top", "right"]].set_visible(False)
+
+    def show(step: int) -> None:
+        taken = chosen(space, moments[step].action)
+        for i, (bar, value) in enumerate(zip(bars, every[step], strict=True)):
+            bar.set_width(value if moments[step].action is not None else 0)  # at the end nothing is chosen
+            bar.set_facecolor(VERMILION if i in taken else PALE)
+
+    return show

@@ -5,6 +5,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from matplotlib.figure import Figure
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from plastic_rl.agents.matrix_image import diverging_colors
@@ -32,16 +33,7 @@ def recall(model: BaseAlgorithm, env_id: str, **arguments: Any) -> tuple[np.ndar
 
 
 def draw_recall(model: BaseAlgorithm, env_id: str, sources: dict[str, dict[str, Any]], file: Path) -> None:
-    """Draw episodes of a trained network, for some sources of images, as a PNG.
-
-    Args:
-        model: the trained model.
-        env_id: of an image recall task.
-        sources: arguments of the environment, by what to call them.
-        file: to write.
-    """
-    from matplotlib.figure import Figure
-
+    """Draw episodes of a trained network, for some sources of images (arguments of the environment), as a PNG."""
     figure = Figure(figsize=(2 + 1.35 * N_EPISODES * len(sources), 4.8), layout="constrained")
     parts = figure.subfigures(1, len(sources), squeeze=False)
     for part, (name, arguments) in zip(parts[0], sources.items(), strict=True):
@@ -58,23 +50,12 @@ def draw_recall(model: BaseAlgorithm, env_id: str, sources: dict[str, dict[str, 
 
 
 def draw_memory(model: BaseAlgorithm, env_id: str, arguments: dict[str, Any], file: Path) -> None:
-    """Draw the learned alpha and the trace at the end of one episode as a PNG, (N, N) each.
-
-    Args:
-        model: a trained model whose core has both.
-        env_id: of the task.
-        arguments: of the environment.
-        file: to write.
-    """
-    from matplotlib.figure import Figure
-
+    """Draw the learned alpha and the trace at the end of one episode, (N, N) each, as a PNG."""
     core: Any = model.policy.core
     state = recall(model, env_id, **arguments)[3]
     figure = Figure(figsize=(9, 4.8), layout="constrained")
-    pictures = {
-        "alpha": core.plasticity()["alpha"].numpy(),
-        "trace at the end of an episode": next(iter(core.traces(state).values()))[0],
-    }
+    trace = next(iter(core.traces(state).values()))[0]
+    pictures = {"alpha": core.plasticity()["alpha"].numpy(), "trace at the end of an episode": trace}
     for ax, (name, matrix) in zip(figure.subplots(1, 2), pictures.items(), strict=True):
         most = float(np.quantile(np.abs(matrix), 0.99)) or 1.0
         ax.imshow(diverging_colors(matrix, most), interpolation="antialiased")

@@ -18,60 +18,16 @@ from plastic_rl.scripts.runs.folder import Run
 
 
 class Way(NamedTuple):
-    """A way so far.
+    """A way through a maze so far: where the agent was, (steps + 1, 2), x and y in pixels of the maze's frame.
 
-    Attributes:
-        points: (steps + 1, 2) where the agent was, as x and y in pixels of the maze's frame.
-        least: steps that the shortest way to the reward takes.
-        found: how often the reward was found before.
-        last: steps and least steps of the way before, or None.
+    `least` is the steps of the shortest way to the reward, which was `found` so often before; `last` has the steps and
+    least steps of the way before.
     """
 
-    points: np.ndarray
-    least: int
-    found: int
-    last: tuple[int, int] | None
-
-
-class MazeWay:
-    """Follows the agent of a maze; of any other environment it tells nothing.
-
-    Args:
-        env: the environment, in any wrappers.
-    """
-
-    def __init__(self, env: gym.Env) -> None:
-        task = getattr(env.unwrapped, "task", None)
-        self._task = task if isinstance(task, Maze) else None
-        self.begin()
-
-    def begin(self) -> None:
-        """Forget what was: an episode begins."""
-        self._found = 0
-        self._last: tuple[int, int] | None = None
-        self._points: list[tuple[float, float]] = []
-        self._least = 0
-        self._mark()
-
-    def follow(self, reward: float) -> None:
-        """Take note of a step that paid `reward`; a positive one ends the way, and the agent was put elsewhere."""
-        if self._task is not None and reward > 0:
-            self._last = (len(self._points), self._least)
-            self._found += 1
-            self._points = []
-        self._mark()
-
-    def now(self) -> Way | None:
-        """Return the way so far."""
-        return None if self._task is None else Way(np.array(self._points), self._least, self._found, self._last)
-
-    def _mark(self) -> None:
-        if self._task is None:
-            return
-        cell, grid = self._task.position[0], self._task.grid
-        if not self._points:
-            self._least = int(self._task.distance()[0])
-        self._points.append(((grid.columns[cell] + 0.5) * CELL, (grid.rows[cell] + 0.5) * CELL))
+    points: np.ndarray = np.zeros((0, 2))
+    least: int = 0
+    found: int = 0
+    last: tuple[int, int] | None = None
 
 
 class Moment(NamedTuple):
@@ -83,8 +39,7 @@ class Moment(NamedTuple):
         traces: the core's traces by name, (N, N) float32, presynaptic rows; empty where it has none.
         activity: (N,) outputs of the core; None for a policy without one.
         modulation: M(t) of a neuromodulated core, else None.
-        choices: (n,) probabilities of the actions, or of a 1 in each bit, or the means of continuous actions; None
-            where the policy tells nothing of the kind.
+        choices: (n,) probabilities of the actions, or of a 1 in each bit, or means of continuous actions.
         action: what was chosen; None at the end of the episode.
         way: of a maze, the way since the agent was put where it started from.
     """
@@ -99,107 +54,88 @@ class Moment(NamedTuple):
     way: Way | None
 
 
-class _Thoughts(NamedTuple):
-    action: np.ndarray
-    state: Any
-    traces: dict[str, np.ndarray]
-    activity: np.ndarray | None = None
-    modulation: float | None = None
-    choices: np.ndarray | None = None
-
-
 class Camera(gym.Wrapper):
     """Takes a picture of each observation, also of the last one of an episode, which a `VecEnv` does not show.
 
-    Args:
-        env: an environment made with a render mode.
-
-    Attributes:
-        pictures: what `render` returned, in order, from the first reset on.
-        ways: of a maze, the way at each picture; else None each.
-        problem: why there are no pictures, or None.
+    `shots` has a picture and the way (None but in a maze) for each; `problem` says why there are no pictures.
     """
 
     def __init__(self, env: gym.Env) -> None:
         super().__init__(env)
-        self.pictures: list[Any] = []
-        self.ways: list[Way | None] = []
+        self.shots: list[tuple[Any, Way | None]] = []
         self.problem = None if env.render_mode else "it has no render mode of that kind"
-        self._way = MazeWay(env)
+        task = getattr(env.unwrapped, "task", None)
+        self._maze = task if isinstance(task, Maze) else None
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         """Begin an episode, and take its first picture."""
         result = self.env.reset(**kwargs)
-        self._way.begin()
-        self._take()
+        self._take(Way())
         return result
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """Take a step, then a picture."""
         result = self.env.step(action)
-        self._way.follow(float(result[1]))
-        self._take()
+        way = self.shots[-1][1]
+        if way is not None and float(result[1]) > 0:  # the way ended, and the agent was put elsewhere
+            way = Way(found=way.found + 1, last=(len(way.points), way.least))
+        self._take(way)
         return result
 
-    def _take(self) -> None:
+    def _take(self, way: Way | None) -> None:
         picture: Any = None
         if self.problem is None:
             try:
                 picture = self.env.render()
             except Exception as error:  # whatever it is, the rest can be shown
                 self.problem = " ".join(str(error).split()) or type(error).__name__
-        self.pictures.append(picture)
-        self.ways.append(self._way.now())
+        if self._maze is not None and way is not None:
+            cell, grid = self._maze.position[0], self._maze.grid
+            here = (np.array([[grid.columns[cell], grid.rows[cell]]]) + 0.5) * CELL
+            least = way.least if len(way.points) else int(self._maze.distance()[0])
+            way = way._replace(points=np.concatenate([way.points, here]), least=least)
+        self.shots.append((picture, way if self._maze is not None else None))
 
 
 def record(run: Run, model: BaseAlgorithm, seed: int, deterministic: bool, render_mode: str) -> Iterator[Moment]:
     """Play one episode and tell of each step as it happens; the last moment is the end, with the memory as it was left.
 
-    Args:
-        run: the run, for its environment.
-        model: its model.
-        seed: of the environment, and of sampled actions.
-        deterministic: whether to take the most probable actions.
-        render_mode: `"rgb_array"`, `"ansi"` or `"human"`.
+    The seed is that of the environment and of sampled actions; the render mode is `"rgb_array"`, `"ansi"` or `"human"`.
     """
     try:
-        env = run.make_single_env(seed, render_mode, Camera)
+        env = run.make_env(1, seed, Camera, render_mode=render_mode)
     except UsageError:  # it cannot be made with a render mode, perhaps
-        env = run.make_single_env(seed, None, Camera)
+        env = run.make_env(1, seed, Camera)
     torch.manual_seed(seed)
     observation: Any = env.reset()
     if problem := env.get_attr("problem")[0]:
         print(f"no pictures of {run.env_id}: {problem}")
-    pictures, ways = env.get_attr("pictures")[0], env.get_attr("ways")[0]
+    (shots,) = env.get_attr("shots")
     state, total, over, step = None, 0.0, np.ones(1, bool), 0
     while step == 0 or not over[0]:
-        thoughts = think(model, observation, state, over, deterministic)
-        state = thoughts.state
-        shown = (thoughts.traces, thoughts.activity, thoughts.modulation, thoughts.choices)
-        yield Moment(pictures[step], total, *shown, thoughts.action, ways[step])
-        observation, rewards, over, _ = env.step(thoughts.action[None])
+        action, state, shown = think(model, observation, state, over, deterministic)
+        yield Moment(shots[step][0], total, **shown, action=action, way=shots[step][1])
+        observation, rewards, over, _ = env.step(action[None])
         total += float(rewards[0])
         step += 1
-    yield Moment(pictures[step], total, *shown, None, ways[step])
+    yield Moment(shots[step][0], total, **shown, action=None, way=shots[step][1])
     env.close()
 
 
 @torch.no_grad()
-def think(model: BaseAlgorithm, observation: Any, state: Any, start: np.ndarray, deterministic: bool) -> _Thoughts:
-    """Choose an action for one environment, and say what went on inside.
+def think(
+    model: BaseAlgorithm, observation: Any, state: Any, start: np.ndarray, deterministic: bool
+) -> tuple[np.ndarray, Any, dict[str, Any]]:
+    """Choose an action for one environment, as `predict` does; return it, the state, and what a `Moment` shows of it.
 
-    Args:
-        model: any model; what it does not tell is None.
-        observation: (1, ...) or a dict of such.
-        state: what was returned before, or None.
-        start: (1,) bool, whether an episode begins.
-        deterministic: whether to take the most probable action.
+    What a model does not tell is None. Observations have a batch of 1, `state` is None before the first step, and
+    `start`, (1,) bool, says whether an episode begins.
     """
     policy: Any = model.policy
     if not isinstance(policy, PlasticActorCriticPolicy):
         action, state = model.predict(observation, state, start, deterministic=deterministic)
         activity = None if state is None else np.asarray(state[0]).reshape(-1)
-        return _Thoughts(action[0], state, {}, activity)
+        return action[0], state, {"traces": {}, "activity": activity, "modulation": None, "choices": None}
     policy.set_training_mode(False)
     tensor, _ = policy.obs_to_tensor(observation)
     state = policy.initial_state(1) if state is None else state
@@ -209,19 +145,23 @@ def think(model: BaseAlgorithm, observation: Any, state: Any, start: np.ndarray,
     action = distribution.get_actions(deterministic=deterministic).cpu().numpy()
     action = policy._to_action_space(action.reshape((-1, *(policy.action_space.shape or ()))))
     traces = {name: trace[0].float().cpu().numpy().copy() for name, trace in policy.core.traces(state).items()}
-    traces = _with_effect({name: trace for name, trace in traces.items() if trace.ndim == 2}, policy.core.plasticity())
     modulation = policy.core.modulation(state)
-    signal = None if modulation is None else modulation.item()
-    return _Thoughts(action[0], state, traces, latent[0].cpu().numpy().copy(), signal, _choices(distribution))
+    return action[0], state, {
+        "traces": _with_effect(traces, policy.core.plasticity()),
+        "activity": latent[0].cpu().numpy().copy(),
+        "modulation": None if modulation is None else modulation.item(),
+        "choices": _choices(distribution),
+    }  # fmt: skip
 
 
 def _with_effect(traces: dict[str, np.ndarray], plasticity: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
-    """Return traces, each with the plastic weight that it makes, alpha times the trace, after it."""
+    """Return traces that are matrices, each with the plastic weight that it makes, alpha times the trace, after it."""
     shown = {}
     for name, trace in traces.items():
+        if trace.ndim != 2:
+            continue
         shown[name] = trace
-        layer = name.rpartition(".")[0]
-        alpha = plasticity.get(f"{layer}.alpha" if layer else "alpha")
+        alpha = plasticity.get(f"{name.rpartition('.')[0]}.alpha".removeprefix("."))
         if name.endswith("trace") and alpha is not None and tuple(alpha.shape) in ((), trace.shape):
             shown[f"alpha * {name}"] = alpha.float().cpu().numpy() * trace
     return shown
@@ -236,21 +176,15 @@ def _choices(distribution: Distribution) -> np.ndarray:
 
 
 def choice_names(space: spaces.Space, actions: tuple[str, ...] = ()) -> tuple[str, list[str]]:
-    """Return what `Moment.choices` are of in this action space, and the name of each.
-
-    Args:
-        space: the action space.
-        actions: what the environment calls its actions, if it says.
-    """
+    """Return what `Moment.choices` are of in this action space, and the name of each; of `actions`, if these fit."""
     if isinstance(space, spaces.Discrete):
         numbers = [str(space.start + action) for action in range(space.n)]
         return "probability of each action", list(actions) if len(actions) == space.n else numbers
     if isinstance(space, spaces.MultiDiscrete):
         names = [f"{i}: {action}" for i, n in enumerate(space.nvec.flatten()) for action in range(n)]
         return "probability of each action", names
-    n = int(np.prod(space.shape or (1,)))
     kind = "probability of a 1 in each bit" if isinstance(space, spaces.MultiBinary) else "mean of each action"
-    return kind, [str(i) for i in range(n)]
+    return kind, [str(i) for i in range(int(np.prod(space.shape or (1,))))]
 
 
 def action_names(run: Run) -> tuple[str, ...]:
@@ -269,3 +203,10 @@ def chosen(space: spaces.Space, action: np.ndarray | None) -> set[int]:
         offsets = np.concatenate([[0], np.cumsum(space.nvec.flatten())[:-1]])
         return set((offsets + np.asarray(action).flatten() - space.start.flatten()).tolist())
     return set(np.flatnonzero(action).tolist())
+
+
+def as_cells(values: np.ndarray, fill: float = 0.0) -> np.ndarray:
+    """Return values (..., n) as nearly square matrices (..., rows, columns), whose last cells may be filled up."""
+    columns = int(np.ceil(np.sqrt(values.shape[-1])))
+    padding = [(0, 0)] * (values.ndim - 1) + [(0, -values.shape[-1] % columns)]
+    return np.pad(values, padding, constant_values=fill).reshape(*values.shape[:-1], -1, columns)

@@ -3,7 +3,9 @@
 Source: Okabe & Ito (2008), "Color universal design", whose eight colors these are.
 """
 
+from collections import Counter
 from collections.abc import Iterable
+from itertools import cycle
 from typing import Any
 
 BLACK = "#000000"
@@ -35,20 +37,21 @@ CORES = {
 OTHERS = (VERMILION, BLUE, GREEN, PURPLE, ORANGE, SKY, BLACK, GRAY)
 DASHES = ("-", "--", "-.", ":")
 
+Styles = dict[str, dict[str, Any]]
 
-def line_styles(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
+
+def line_styles(labels: Iterable[str]) -> Styles:
     """Return the color and dashes of each label's line.
 
     A label that names a core has that core's color. Labels of one core have different dashes. Any other label has a
     color that is left.
     """
-    labels = list(dict.fromkeys(labels))
     colors = {label: next((color for core, color in CORES.items() if core in label.lower()), None) for label in labels}
-    left = [color for color in OTHERS if color not in colors.values()] or list(OTHERS)
-    styles: dict[str, dict[str, Any]] = {}
-    for label, color in colors.items():
-        if color is None:
-            color = left[sum(other is None for other in list(colors.values())[: labels.index(label)]) % len(left)]
-        same = sum(style["color"] == color for style in styles.values())
-        styles[label] = {"color": color, "linestyle": DASHES[same % len(DASHES)]}
+    left = cycle([color for color in OTHERS if color not in colors.values()] or OTHERS)
+    styles: Styles = {}
+    used: Counter[str] = Counter()
+    for label, own in colors.items():
+        color = own or next(left)
+        styles[label] = {"color": color, "linestyle": DASHES[used[color] % len(DASHES)]}
+        used[color] += 1
     return styles

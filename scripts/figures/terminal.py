@@ -1,14 +1,18 @@
 """An episode in a terminal: the environment's text beside the trace, the choice and the reward so far."""
 
+import time
+from collections.abc import Iterable
+
 import numpy as np
 from gymnasium import spaces
 from rich.columns import Columns
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.panel import Panel
 from rich.text import Text
 
 from plastic_rl.agents.matrix_image import WHITE, diverging_colors
-from plastic_rl.scripts.figures.recording import Moment, choice_names, chosen
+from plastic_rl.scripts.figures.recording import Moment, as_cells, choice_names, chosen
 
 CELLS = 24  # rows and columns of a trace
 MOST_BARS = 12
@@ -17,13 +21,7 @@ EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
 class Scene:
-    """Draws moments for a terminal, the trace on a scale that grows with what was seen.
-
-    Args:
-        action_space: of the environment.
-        title: what stands above.
-        actions: what the environment calls its actions, if it says.
-    """
+    """Draws moments for a terminal, the trace on a scale that grows with what was seen."""
 
     def __init__(self, action_space: spaces.Space, title: str, actions: tuple[str, ...] = ()) -> None:
         self._space = action_space
@@ -36,33 +34,39 @@ class Scene:
         left: list[RenderableType] = [] if moment.picture is None else [Text(str(moment.picture), no_wrap=True)]
         left.append(Text(f"\nreward so far {moment.total:.1f}", "bold"))
         if moment.choices is not None:
-            left.append(self._choices(moment))
+            left += [Text(self._kind), self._choices(moment.choices, chosen(self._space, moment.action))]
         if moment.modulation is not None:
             left.append(Text(f"M(t) {moment.modulation:+.2f}"))
         panels: list[RenderableType] = [Group(*left)]
         for name, trace in moment.traces.items():
             self._most[name] = max(self._most.get(name, 1e-6), float(np.quantile(np.abs(trace), 0.998)))
             heading = f"{name}, ±{self._most[name]:.2g}"
-            panels.append(Panel(heat(shrink(trace, CELLS), self._most[name]), title=heading, expand=False))
+            panels.append(Panel(heat(trace, self._most[name]), title=heading, expand=False))
         if moment.activity is not None:
-            side = int(np.ceil(np.sqrt(len(moment.activity))))
-            cells = np.pad(moment.activity, (0, side * side - len(moment.activity))).reshape(side, side)
-            panels.append(Panel(heat(shrink(cells, CELLS), 1.0), title="activity, ±1", expand=False))
+            panels.append(Panel(heat(as_cells(moment.activity), 1.0), title="activity, ±1", expand=False))
         return Panel(Columns(panels, padding=(0, 2)), title=self._title, subtitle=f"step {step}", expand=False)
 
-    def _choices(self, moment: Moment) -> RenderableType:
-        assert moment.choices is not None
+    def _choices(self, choices: np.ndarray, taken: set[int]) -> RenderableType:
         if len(self._names) > MOST_BARS:
-            side = int(np.ceil(np.sqrt(len(moment.choices))))
-            cells = np.pad(moment.choices, (0, side * side - len(moment.choices))).reshape(side, side)
-            return Group(Text(self._kind), heat(shrink(cells, CELLS), 1.0))
+            return heat(as_cells(choices), 1.0)
         width = max(map(len, self._names))
-        lines = [Text(self._kind)]
-        taken = chosen(self._space, moment.action)
-        for i, (name, value) in enumerate(zip(self._names, moment.choices.tolist(), strict=True)):
-            bar = f"{name:>{width}} {bar_of(value):<{BAR}} {value:5.2f}"
-            lines.append(Text(bar, "bold" if i in taken else "dim"))
-        return Group(*lines)
+        lines = [f"{name:>{width}} {bar_of(value):<{BAR}} {value:5.2f}"
+                 for name, value in zip(self._names, choices.tolist(), strict=True)]  # fmt: skip
+        return Group(*(Text(line, "bold" if i in taken else "dim") for i, line in enumerate(lines)))
+
+
+def show_live(scene: Scene, moments: Iterable[Moment], every: int, fps: float) -> None:
+    """Show each `every`-th moment, and the last, at so many a second; into a file or a pipe one below the other."""
+    console = Console()
+    with Live(console=console, auto_refresh=False, screen=False) as live:
+        for step, moment in enumerate(moments):
+            if step % every and moment.action is not None:
+                continue
+            if console.is_terminal:
+                live.update(scene.draw(step, moment), refresh=True)
+                time.sleep(1 / fps)
+            else:
+                console.print(scene.draw(step, moment))
 
 
 def bar_of(value: float) -> str:
@@ -73,19 +77,16 @@ def bar_of(value: float) -> str:
 
 def shrink(matrix: np.ndarray, most: int) -> np.ndarray:
     """Return a matrix of at most `most` rows and columns whose cells are those of largest size of what they replace."""
-    for axis in (0, 1):
-        if matrix.shape[axis] > most:
-            parts = np.array_split(matrix, most, axis=axis)
-            largest = [np.abs(part).argmax(axis=axis, keepdims=True) for part in parts]
-            matrix = np.concatenate(
-                [np.take_along_axis(part, index, axis) for part, index in zip(parts, largest, strict=True)], axis=axis
-            )
+    for _ in (0, 1):  # rows, then columns
+        parts = np.array_split(matrix, most) if len(matrix) > most else [row[None] for row in matrix]
+        largest = [np.take_along_axis(part, np.abs(part).argmax(axis=0)[None], axis=0) for part in parts]
+        matrix = np.concatenate(largest).T
     return matrix
 
 
 def heat(matrix: np.ndarray, most: float) -> Text:
-    """Return a matrix as colored blocks, two rows a line: red above zero, blue below, white at zero."""
-    colors = diverging_colors(matrix, most)
+    """Return a matrix, shrunk, as colored blocks, two rows a line: red above zero, blue below, white at zero."""
+    colors = diverging_colors(shrink(matrix, CELLS), most)
     rgb = np.pad(colors, ((0, len(colors) % 2), (0, 0), (0, 0)), constant_values=WHITE)
     text = Text(no_wrap=True)
     for row in range(0, len(rgb), 2):

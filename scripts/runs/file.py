@@ -14,6 +14,7 @@ from plastic_rl.files import write_whole
 
 FORMAT = 1
 NAME = "run.json"
+COMMAND = "command.json"
 STATISTICS = "normalization.json"
 TRUSTED = ("plastic_rl", "stable_baselines3", "sb3_contrib", "torch")
 
@@ -22,32 +23,25 @@ class RunFileError(ValueError):
     """A file of a run folder that cannot be read; the message says why."""
 
 
-def write_run_file(folder: Path, facts: dict[str, Any]) -> None:
-    """Write `run.json` into a folder.
+def write_run_file(folder: Path, facts: dict[str, Any], command: list[str] | None = None) -> None:
+    """Write `run.json`, in which classes are names and what JSON does not know is text, then the command line.
 
-    Args:
-        folder: of the run's settings.
-        facts: strings, numbers, lists and dicts; classes become their names, and what is nothing of these its text.
+    Where the command line is, a killed run has all that it takes to go on.
     """
     whole = {"format": FORMAT, "plastic_rl": version("plastic_rl"), **facts}
-    write_whole(folder / NAME, json.dumps(_encoded(whole), indent=1, default=str) + "\n")
+    write_whole(folder / NAME, json.dumps(whole, indent=1, default=_encoded) + "\n")
+    if command is not None:
+        write_whole(folder / COMMAND, json.dumps(command))
 
 
 def read_run_file(folder: Path) -> dict[str, Any]:
-    """Read `run.json`.
-
-    Raises:
-        RunFileError: it is damaged, of another version, or names a class from a package that is not trusted.
-    """
-    return _decoded(check_format(folder))
+    """Read `run.json`; `RunFileError` where it is damaged, or names a class from a package that is not trusted."""
+    check_format(folder)
+    return _read(folder / NAME, _decoded)
 
 
-def check_format(folder: Path) -> dict[str, Any]:
-    """Return what `run.json` says, with classes still as names.
-
-    Raises:
-        RunFileError: it is damaged, or of another version.
-    """
+def check_format(folder: Path) -> None:
+    """Raise `RunFileError` where `run.json` is damaged, or of another version."""
     found = _read(folder / NAME)
     facts = found if isinstance(found, dict) else {}
     if facts.get("format") != FORMAT:
@@ -55,7 +49,6 @@ def check_format(folder: Path) -> dict[str, Any]:
             f"{folder.name}/{NAME} is of another version: format {facts.get('format')!r}, written by plastic_rl "
             f"{facts.get('plastic_rl')}; this version reads format {FORMAT}"
         )
-    return facts
 
 
 def write_statistics(folder: Path, env: VecNormalize) -> None:
@@ -69,17 +62,12 @@ def write_statistics(folder: Path, env: VecNormalize) -> None:
 
 
 def normalized(env: VecEnv, folder: Path) -> VecEnv:
-    """Return an environment whose observations are normalized as in training, and whose rewards are its own.
-
-    Raises:
-        RunFileError: the statistics are damaged.
-    """
+    """Return an environment whose observations are normalized as in training, and whose rewards are its own."""
     facts = _read(folder / STATISTICS)
     if facts is None:
         return env
-    wrapped = VecNormalize(
-        env, False, True, False, clip_obs=facts["clip_obs"], epsilon=facts["epsilon"], norm_obs_keys=facts["keys"]
-    )
+    limits = {"clip_obs": facts["clip_obs"], "epsilon": facts["epsilon"], "norm_obs_keys": facts["keys"]}
+    wrapped = VecNormalize(env, training=False, norm_reward=False, **limits)
     statistics = {}
     for key, (mean, variance, count) in facts["statistics"].items():
         statistics[key] = RunningMeanStd(shape=np.shape(mean))
@@ -89,16 +77,9 @@ def normalized(env: VecEnv, folder: Path) -> VecEnv:
 
 
 def evaluated(value: Any, names: dict[str, Any] | None = None) -> Any:
-    """Return what a setting means: a string of it is a Python expression, as RL Baselines3 Zoo's are.
+    """Return what a setting means: a string of it is a Python expression, as the Zoo's are, else `ValueError`.
 
-    Settings of runs that are not one's own are never evaluated.
-
-    Args:
-        value: the setting.
-        names: what the expression may name.
-
-    Raises:
-        ValueError: the string is no expression, or fails; the message says how.
+    Settings of runs that are not one's own are never evaluated. `names` are those that the expression may use.
     """
     if not isinstance(value, str):
         return value
@@ -108,30 +89,24 @@ def evaluated(value: Any, names: dict[str, Any] | None = None) -> Any:
         raise ValueError(f"{value!r} is not a Python expression ({type(error).__name__}: {error})") from error
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path, decoded: Any = None) -> Any:
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(), object_hook=decoded)
     except FileNotFoundError:
         raise RunFileError(f"{path.parent.name}/{path.name} is missing") from None
+    except RunFileError:
+        raise
     except ValueError as error:
         raise RunFileError(f"{path.parent.name}/{path.name} is cut off or damaged: {error}") from error
 
 
 def _encoded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _encoded(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_encoded(entry) for entry in value]
-    return {"class": f"{value.__module__}:{value.__qualname__}"} if isinstance(value, type) else value
+    return {"class": f"{value.__module__}:{value.__qualname__}"} if isinstance(value, type) else str(value)
 
 
-def _decoded(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_decoded(entry) for entry in value]
-    if not isinstance(value, dict):
-        return value
+def _decoded(value: dict[str, Any]) -> Any:
     if set(value) != {"class"}:
-        return {key: _decoded(entry) for key, entry in value.items()}
+        return value
     module, _, name = str(value["class"]).partition(":")
     if module.partition(".")[0] not in TRUSTED:
         raise RunFileError(f"{NAME} names a class of {module!r}, which is not loaded unasked; with --trust it is")

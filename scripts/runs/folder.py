@@ -1,8 +1,8 @@
 """Run folders: what `train` leaves behind, read again."""
 
 import io
+import re
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -17,13 +17,11 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack,
 from plastic_rl.agents.vec_env import make_vec_env
 from plastic_rl.arguments import check_name
 from plastic_rl.scripts import UsageError, refuse
-from plastic_rl.scripts.runs.file import NAME, STATISTICS, RunFileError, evaluated, normalized, read_run_file
+from plastic_rl.scripts.runs.file import NAME, RunFileError, evaluated, normalized, read_run_file
 
 # Algorithms by the names that RL Baselines3 Zoo has for them; those of this package first.
 ALGORITHMS = {
-    "plastic_ppo": "plastic_rl.agents:PlasticPPO",
-    "plastic_a2c": "plastic_rl.agents:PlasticA2C",
-    "plastic_bptt": "plastic_rl.agents:PlasticBPTT",
+    **{f"plastic_{name.lower()}": f"plastic_rl.agents:Plastic{name}" for name in ("PPO", "A2C", "BPTT")},
     **{name.lower(): f"stable_baselines3:{name}" for name in ("A2C", "DDPG", "DQN", "PPO", "SAC", "TD3")},
     **{name.lower(): f"sb3_contrib:{name}" for name in ("ARS", "CrossQ", "QRDQN", "TQC", "TRPO")},
     "ppo_lstm": "sb3_contrib:RecurrentPPO",
@@ -34,17 +32,10 @@ PRETRAINED = "pretrained"
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder.
+    """A run folder: its algorithm, environment and hyperparameters (`config`); its `settings` folder has `run.json`.
 
-    Attributes:
-        folder: the folder itself.
-        settings: the folder of `run.json` and of the normalization statistics.
-        algo: the algorithm's name.
-        env_id: the environment's id.
-        env_kwargs: the environment's arguments.
-        config: the hyperparameters.
-        trusted: whether its pickled files may be read, which can execute what somebody put there.
-        processes: how many trained it; the monitor file tells of the episodes of the first one.
+    A `trusted` one's pickled files may be read, which can execute what somebody put there. `processes` trained it; the
+    monitor file tells of the episodes of the first one.
     """
 
     folder: Path
@@ -75,30 +66,24 @@ class Run:
     def label(self) -> str:
         """What to call the policy in a title: its core, with its rule where it has one, or the algorithm."""
         core, core_kwargs = core_of(self.config)
-        if core is None:
-            return self.algo
-        rule = core_kwargs.get("rule")
-        return f"{core} ({rule})" if rule and core != "rnn" else core
+        rule = core_kwargs.get("rule") if core != "rnn" else None
+        return f"{core} ({rule})" if core and rule else core or self.algo
+
+    @property
+    def task(self) -> str:
+        """The environment's name with its arguments, without the package that has it."""
+        arguments = ", ".join(f"{name}={value}" for name, value in self.env_kwargs.items())
+        return self.env_id.rpartition("/")[2] + (f" ({arguments})" if arguments else "")
 
     def load(self, device: str = "auto") -> BaseAlgorithm:
-        """Load the trained model: its policy, that is, with no more of the training unless the run is trusted.
-
-        Raises:
-            UsageError: that cannot be done.
-        """
+        """Load the trained model: its policy, that is, with no more of the training unless the run is trusted."""
         check_name(f"algorithm of run {str(self.folder)!r}", self.algo, ALGORITHMS)
-        cls: Any
-        (cls,) = algorithms(self.algo)
+        cls: Any = algorithm(self.algo)
         try:
             if self.trusted:
                 return cls.load(self.model_file, device=device)
-            model = cls(
-                self.config["policy"],
-                self.make_env(1, seed=0),
-                policy_kwargs=self.config["policy_kwargs"],
-                device=device,
-                verbose=0,
-            )
+            env, policy_kwargs = self.make_env(1, seed=0), self.config["policy_kwargs"]
+            model = cls(self.config["policy"], env, policy_kwargs=policy_kwargs, device=device, verbose=0)
             with zipfile.ZipFile(self.model_file) as file:
                 parameters = torch.load(io.BytesIO(file.read("policy.pth")), device, weights_only=True)
             model.policy.load_state_dict(parameters)
@@ -114,65 +99,40 @@ class Run:
     def _written_by(self) -> str:
         """Return which libraries wrote the model, where it says so."""
         with zipfile.ZipFile(self.model_file) as file:
-            if "system_info.txt" not in file.namelist():
-                return ""
-            lines = file.read("system_info.txt").decode().splitlines()
-        versions = [line.lstrip("- ") for line in lines if "Stable-Baselines3" in line or "PyTorch" in line]
+            lines = file.read("system_info.txt").decode() if "system_info.txt" in file.namelist() else ""
+        versions = [line.lstrip("- ") for line in lines.splitlines() if re.search("Stable-Baselines3|PyTorch", line)]
         return f" (it was written by {', '.join(versions)})" if versions else ""
 
-    def make_env(self, n_envs: int, seed: int, **kwargs: Any) -> VecEnv:
+    def make_env(self, n_envs: int, seed: int, camera: Any = None, **env_kwargs: Any) -> VecEnv:
         """Make the environments it was trained on, with the same observations; rewards are not normalized.
 
-        Args:
-            n_envs: how many.
-            seed: of the first.
-            kwargs: further arguments of the environment.
+        The first one has the seed. `camera` is a wrapper around all others of each, in this process; further arguments
+        are the environment's.
         """
-        return self._make(n_envs, seed, {"env_kwargs": kwargs})
-
-    def make_single_env(
-        self, seed: int, render_mode: str | None, camera: Callable[[gym.Env], gym.Env] | None = None
-    ) -> VecEnv:
-        """Make one environment to be looked at, with the same observations.
-
-        Args:
-            seed: of the environment.
-            render_mode: as in Gymnasium; None makes it without the argument.
-            camera: a wrapper around all the others.
-        """
-        how = {"env_kwargs": {"render_mode": render_mode} if render_mode else {}, "vec_env_cls": DummyVecEnv}
-        return self._make(1, seed, how, camera)
-
-    def _make(
-        self, n_envs: int, seed: int, how: dict[str, Any], camera: Callable[[gym.Env], gym.Env] | None = None
-    ) -> VecEnv:
-        env_kwargs = {**self.env_kwargs, **how.pop("env_kwargs")}
-        wrappers = [wrapper for wrapper in (_wrapper(self.config.get("env_wrapper")), camera) if wrapper is not None]
 
         def wrap(env: gym.Env) -> gym.Env:
-            for wrapper in wrappers:
-                env = wrapper(env)
-            return env
+            env = _wrapped(env, self.config.get("env_wrapper"))
+            return env if camera is None else camera(env)
 
+        how: dict[str, Any] = {"vec_env_cls": DummyVecEnv} if camera else {}
+        if camera or self.config.get("env_wrapper"):
+            how["wrapper_class"] = wrap
         try:
-            env = make_vec_env(
-                self.env_id, n_envs, seed, env_kwargs=env_kwargs, wrapper_class=wrap if wrappers else None, **how
-            )
+            env = make_vec_env(self.env_id, n_envs, seed, env_kwargs={**self.env_kwargs, **env_kwargs}, **how)
         except (TypeError, ValueError, FileNotFoundError, gym.error.Error) as error:
             refuse(f"the environment of run {str(self.folder)!r}, {self.env_id}, cannot be made: {error}")
-        vec_wrapper: Any = _wrapper(self.config.get("vec_env_wrapper"))
-        env = env if vec_wrapper is None else vec_wrapper(env)
+        env = _wrapped(env, self.config.get("vec_env_wrapper"))
         if self.config.get("normalize"):
             env = self._normalized(env)
         return VecFrameStack(env, self.config["frame_stack"]) if self.config.get("frame_stack") else env
 
     def _normalized(self, env: VecEnv) -> VecEnv:
-        if not self.trusted:
-            try:
+        try:
+            if not self.trusted:
                 return normalized(env, self.settings)
-            except RunFileError as error:
-                refuse(f"run {str(self.folder)!r} is half written: {error}")
-        statistics = VecNormalize.load(str(self.settings / "vecnormalize.pkl"), env)
+            statistics = VecNormalize.load(str(self.settings / "vecnormalize.pkl"), env)
+        except (RunFileError, OSError) as error:
+            refuse(f"run {str(self.folder)!r} is half written: {error}")
         statistics.training = statistics.norm_reward = False
         return statistics
 
@@ -198,15 +158,10 @@ def load_run(folder_or_name: str | Path, device: str = "cpu", trust: bool = Fals
 
 
 def open_run(path: str, trained: bool = True, trust: bool = False) -> Run:
-    """Read a run folder; nothing that it holds is executed, unless it is trusted.
+    """Read a run folder, or `pretrained/NAME`; raises `UsageError` where it is none, or was left half written.
 
-    Args:
-        path: the folder, or `pretrained/NAME`.
-        trained: whether the model must be there already.
-        trust: read what the Zoo wrote, its pickled files among it, as is needed for runs of other programs.
-
-    Raises:
-        UsageError: it is no run folder, or one that was left half written.
+    Its model must be there if it is to be `trained`. Nothing that it holds is executed, unless it is trusted: then what
+    the Zoo wrote is read, its pickled files among it, as is needed for runs of other programs.
     """
     folder = _folder(path)
     found = sorted(folder.glob("*/args.yml" if trust else f"*/{NAME}"))
@@ -217,16 +172,12 @@ def open_run(path: str, trained: bool = True, trust: bool = False) -> Run:
     check_name(f"environment of run {path!r}", run.env_id, gym.registry)
     if trained and not run.model_file.exists():
         refuse(f"run {path!r} holds no model yet: {run.model_file.name} is missing; was it stopped before its end?")
-    statistics = settings / ("vecnormalize.pkl" if trust else STATISTICS)
-    if trained and run.config.get("normalize") and not statistics.exists():
-        refuse(f"run {path!r} is half written: {settings.name}/{statistics.name} is missing")
     return run
 
 
 def _folder(path: str) -> Path:
-    folder = Path(path)
-    if folder.is_dir():
-        return folder
+    if Path(path).is_dir():
+        return Path(path)
     shelf, _, name = path.rstrip("/").partition("/")
     if shelf != PRETRAINED:
         refuse(f"run {path!r} is no folder")
@@ -244,9 +195,7 @@ def _plain(folder: Path, settings: Path) -> Run:
         facts = read_run_file(settings)
     except RunFileError as error:
         refuse(f"run {str(folder)!r}: {error}")
-    needed = ("algo", "env", "env_kwargs", "gym_packages", "policy", "policy_kwargs", "config")
-    if missing := [key for key in needed if key not in facts]:
-        refuse(f"run {str(folder)!r} is of another version: its {NAME} does not say {' and '.join(missing)}")
+    _must_say(folder, NAME, facts, "algo", "env", "env_kwargs", "gym_packages", "policy", "policy_kwargs", "config")
     if not isinstance(facts["policy_kwargs"], dict):  # a string would be evaluated
         refuse(f"run {str(folder)!r} is of another version: policy_kwargs must be a dict")
     _import_all(folder, facts["gym_packages"])
@@ -257,10 +206,15 @@ def _plain(folder: Path, settings: Path) -> Run:
 
 def _trusted(folder: Path, settings: Path) -> Run:
     args, config = _read(settings / "args.yml", folder), _read(settings / "config.yml", folder)
-    if missing := [key for key in ("algo", "env") if not args.get(key)]:
-        refuse(f"run {str(folder)!r} is of another version: its args.yml does not say {' and '.join(missing)}")
+    _must_say(folder, "args.yml", {key: value for key, value in args.items() if value}, "algo", "env")
     _import_all(folder, args.get("gym_packages") or [])
-    return Run(folder, settings, args["algo"], args["env"], _env_kwargs(args, config), config, trusted=True)
+    env_kwargs = dict(evaluated(args.get("env_kwargs") or config.get("env_kwargs") or {}))
+    return Run(folder, settings, args["algo"], args["env"], env_kwargs, config, trusted=True)
+
+
+def _must_say(folder: Path, file: str, facts: dict[str, Any], *names: str) -> None:
+    if missing := [name for name in names if name not in facts]:
+        refuse(f"run {str(folder)!r} is of another version: its {file} does not say {' and '.join(missing)}")
 
 
 def _import_all(folder: Path, packages: list[str]) -> None:
@@ -274,16 +228,12 @@ def _import_all(folder: Path, packages: list[str]) -> None:
 def _read(file: Path, folder: Path) -> dict[str, Any]:
     # The Zoo writes these as an OrderedDict, which only yaml's unsafe loader reads.
     try:
-        return dict(yaml.load(file.read_text(), Loader=yaml.UnsafeLoader) or {})
+        return dict(yaml.unsafe_load(file.read_text()) or {})
     except FileNotFoundError:
         refuse(f"run {str(folder)!r} is half written: {file.parent.name}/{file.name} is missing")
     except (yaml.YAMLError, TypeError, ValueError, ImportError, AttributeError) as error:
         reason = str(error).partition("\n")[0]
         refuse(f"run {str(folder)!r}: {file.parent.name}/{file.name} is cut off or of another version: {reason}")
-
-
-def _env_kwargs(args: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
-    return dict(evaluated(args.get("env_kwargs") or config.get("env_kwargs") or {}))
 
 
 def core_of(config: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
@@ -295,30 +245,23 @@ def core_of(config: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
     return policy_kwargs.get("core"), dict(policy_kwargs.get("core_kwargs") or {})
 
 
-def algorithms(*names: str) -> list[type[BaseAlgorithm]]:
-    """Return the classes of algorithms by their names in `ALGORITHMS`."""
-    return [_named(ALGORITHMS[name]) for name in names]
+def algorithm(name: str) -> type[BaseAlgorithm]:
+    """Return the class of an algorithm by its name in `ALGORITHMS`."""
+    return _named(ALGORITHMS[name])
 
 
 def _named(place: str) -> Any:
     """Import what `module:name` or, as the Zoo writes it, `module.name` says."""
-    module, _, name = place.partition(":") if ":" in place else place.rpartition(".")
+    module, _, name = place.replace(":", ".").rpartition(".")
     return getattr(import_module(module), name)
 
 
-def _wrapper(setting: Any) -> Callable[[Any], Any] | None:
-    """Return the wrapper that a setting of the Zoo's format asks for: a name, {name: arguments}, or a list of these."""
-    if not setting:
-        return None
-    chosen = [(part, {}) if isinstance(part, str) else next(iter(part.items()))
-              for part in (setting if isinstance(setting, list) else [setting])]  # fmt: skip
-
-    def wrap(env: Any) -> Any:
-        for place, arguments in chosen:
-            env = _named(place)(env, **(arguments or {}))
-        return env
-
-    return wrap
+def _wrapped(env: Any, setting: Any) -> Any:
+    """Wrap an environment as a setting of the Zoo's format says: a name, {name: arguments}, a list of these or None."""
+    for part in setting if isinstance(setting, list) else [setting] if setting else []:
+        ((place, arguments),) = {part: {}}.items() if isinstance(part, str) else part.items()
+        env = _named(place)(env, **(arguments or {}))
+    return env
 
 
 def _hint(folder: Path) -> str:

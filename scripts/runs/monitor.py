@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from pandas import to_numeric
+import pandas as pd
 from stable_baselines3.common.monitor import LoadMonitorResultsError, load_results
 
 from plastic_rl.envs import score
@@ -21,12 +21,9 @@ FINISHED = "finished.json"
 
 
 class Training(NamedTuple):
-    """The episodes of one training run in the order in which they ended.
+    """The (n,) episodes of one training run in the order in which they ended: undiscounted returns, and when that was.
 
-    Attributes:
-        returns: (n,) undiscounted returns.
-        steps: (n,) environment steps taken until then, over all copies.
-        seconds: (n,) seconds since training began.
+    That is after so many environment steps, over all copies, and so many seconds since training began.
     """
 
     returns: np.ndarray
@@ -34,36 +31,28 @@ class Training(NamedTuple):
     seconds: np.ndarray
 
     def binned(self, x: np.ndarray, edges: np.ndarray) -> np.ndarray:
-        """Return the mean return in each bin of x, (len(edges) - 1,); bins without an episode are interpolated.
+        """Return the mean return in each bin of x, (n,), where each episode lies; (len(edges) - 1,).
 
-        Args:
-            x: (n,) where each episode lies.
-            edges: rising; what lies beyond is left out.
+        Bins without an episode are interpolated; what lies beyond the edges is left out.
         """
-        index = np.searchsorted(edges, x, side="left") - 1
-        inside = (index >= 0) & (index < len(edges) - 1)
-        counts = np.bincount(index[inside], minlength=len(edges) - 1)
-        sums = np.bincount(index[inside], weights=self.returns[inside], minlength=len(edges) - 1)
-        there = np.flatnonzero(counts)
-        if not len(there):
-            return np.full(len(counts), np.nan)
-        return np.interp(np.arange(len(counts)), there, sums[there] / counts[there])
+        means = pd.Series(self.returns).groupby(pd.cut(x, edges, labels=False)).mean()
+        return means.reindex(range(len(edges) - 1)).interpolate(limit_direction="both").to_numpy()
+
+    @property
+    def final_return(self) -> float:
+        """The mean return of the last 100 episodes, as `train` prints it."""
+        return float(self.returns[-LAST:].mean())
 
 
 @dataclass(frozen=True)
 class Result:
     """A run with what is plotted of it.
 
-    Attributes:
-        run: the run.
-        task: name of the environment, with its arguments where there are any.
-        label: what to call the policy: runs of one label are seeds of one thing.
-        training: its learning curve.
-        evaluation: what `evaluate` left in its folder, sampled actions and whole memory if there are, or None.
+    Runs of one label are seeds of one thing. The evaluation is what `evaluate` left in its folder, sampled actions and
+    whole memory if there are, or None.
     """
 
     run: Run
-    task: str
     label: str
     training: Training
     evaluation: dict[str, Any] | None
@@ -75,33 +64,21 @@ class Result:
     @property
     def final(self) -> float | None:
         """The score of the evaluation, or, without one, of the last episodes of the training."""
-        if self.evaluation is not None:
-            return self.evaluation["score"]
-        return self.score_of(final_return(self.training))
+        return self.evaluation["score"] if self.evaluation else self.score_of(self.training.final_return)
 
 
 def read_results(runs: list[Run]) -> list[Result]:
-    """Read the learning curves and evaluations of some runs.
-
-    Raises:
-        UsageError: a run has no learning curve.
-    """
-    labels = group_labels(runs)
+    """Read the learning curves and evaluations of some runs; `UsageError` where one has no learning curve."""
     return [
-        Result(run, task_name(run), label, learning_curve(run.folder, run.processes), _evaluation(run))
-        for run, label in zip(runs, labels, strict=True)
+        Result(run, label, learning_curve(run.folder, run.processes), _evaluation(run))
+        for run, label in zip(runs, group_labels(runs), strict=True)
     ]
 
 
 def learning_curve(folder: Path, processes: int = 1) -> Training:
-    """Read the Monitor files of a run folder, also of one that is being written.
+    """Read the Monitor files of a run folder, also of one in training; `UsageError` where no episode has ended.
 
-    Args:
-        folder: of the run.
-        processes: how many trained it. Only the first one writes, and each of its episodes stands for one of each.
-
-    Raises:
-        UsageError: there is no learning curve, or no episode has ended.
+    Of many processes only the first one writes, and each of its episodes stands for one of each.
     """
     try:
         rows = load_results(glob.escape(str(folder)))
@@ -111,24 +88,15 @@ def learning_curve(folder: Path, processes: int = 1) -> Training:
         refuse(f"a *.monitor.csv of run {str(folder)!r} is no Monitor file: {error or type(error).__name__}")
     if missing := [name for name in "rlt" if name not in rows]:
         refuse(f"a *.monitor.csv of run {str(folder)!r} is no Monitor file: it has no column {missing[0]!r}")
-    rows = rows[list("rlt")].apply(to_numeric, errors="coerce").dropna()  # the last line may be half written
+    rows = rows[list("rlt")].apply(pd.to_numeric, errors="coerce").dropna()  # the last line may be half written
     if rows.empty:
         refuse(f"run {str(folder)!r} has no finished episode yet")
     returns, lengths, seconds = (rows[name].to_numpy(float).repeat(processes) for name in "rlt")
     return Training(returns, lengths.cumsum(), seconds)
 
 
-def final_return(curve: Training) -> float:
-    """Return the mean return of the last 100 episodes of a training, as `train` prints it."""
-    return float(curve.returns[-LAST:].mean())
-
-
 def finished(folder: Path) -> dict[str, Any] | None:
-    """Return what `sweep` or `reproduce` wrote into a run's folder at its end; None before it.
-
-    Args:
-        folder: the one that holds the run folder, its log and its TensorBoard events.
-    """
+    """Return what `sweep` or `reproduce` wrote at a run's end into the folder around its run folder; None before it."""
     try:
         return json.loads((folder / FINISHED).read_text())
     except FileNotFoundError:
@@ -147,31 +115,22 @@ def _evaluation(run: Run) -> dict[str, Any] | None:
         refuse(f"{str(file)!r} is cut off or of another version: evaluate the run again")
 
 
-def task_name(run: Run) -> str:
-    """Return a short name of a run's environment, with its arguments."""
-    arguments = ", ".join(f"{name}={value}" for name, value in run.env_kwargs.items())
-    return run.env_id.rpartition("/")[2] + (f" ({arguments})" if arguments else "")
-
-
 def group_labels(runs: list[Run]) -> list[str]:
     """Return what to call each run's policy: its core (or algorithm), and whatever else tells it from the others.
 
     That is the algorithm where there are several, and those arguments of the core that differ between runs of this
     core on the same task.
     """
-    algos = {run.algo for run in runs}
+    several_algos = len({run.algo for run in runs}) > 1
     values: dict[tuple[str, str | None, str], set[str]] = defaultdict(set)
     for run in runs:
         for argument, value in core_of(run.config)[1].items():
-            values[task_name(run), run.core, argument].add(str(value))
+            values[run.task, run.core, argument].add(str(value))
     labels = []
     for run in runs:
         core, arguments = core_of(run.config)
-        several = [name for name in arguments if len(values[task_name(run), core, name]) > 1]
-        words = [core or run.algo, *[f"{name}={arguments[name]}" for name in several]]
-        if core is not None and len(algos) > 1:
-            words.append(run.algo)
-        labels.append(", ".join(words))
+        told = [f"{name}={value}" for name, value in arguments.items() if len(values[run.task, core, name]) > 1]
+        labels.append(", ".join([core or run.algo, *told, *[run.algo] * (core is not None and several_algos)]))
     return labels
 
 

@@ -1,56 +1,26 @@
 """Plays a trained policy: the rewards of whole episodes, and bootstrap intervals of their means."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
+from plastic_rl.envs import score
+from plastic_rl.scripts.runs.folder import Run
+
 Ablation = Literal["trace", "state"]
 
 
-class Episodes(NamedTuple):
-    """Rewards of whole episodes.
-
-    Attributes:
-        rewards: (n, longest) float64, the reward of each step of each episode; NaN after its end.
-    """
-
-    rewards: np.ndarray
-
-    @property
-    def returns(self) -> np.ndarray:
-        """The undiscounted returns, (n,)."""
-        return np.nansum(self.rewards, axis=1)
-
-    @property
-    def reward_by_time(self) -> np.ndarray:
-        """The mean reward at each step since the start, over the episodes that lasted so long, (longest,)."""
-        return np.nanmean(self.rewards, axis=0)
-
-    def interval(self) -> tuple[float, float]:
-        """Return a 95% bootstrap interval of the mean return."""
-        low, high = bootstrap_interval(self.returns[:, None])[:, 0]
-        return float(low), float(high)
-
-    def interval_by_time(self) -> np.ndarray:
-        """Return 95% bootstrap intervals of `reward_by_time`, (2, longest), over episodes."""
-        return bootstrap_interval(self.rewards)
-
-    def quarters(self) -> np.ndarray:
-        """Return the mean reward per step in each quarter of the episode, (4,)."""
-        return np.array([part.mean() if len(part) else 0.0 for part in np.array_split(self.reward_by_time, 4)])
+def mean_interval(values: Any) -> tuple[float, float]:
+    """Return the 95% bootstrap interval of the mean of some numbers, (n,)."""
+    low, high = bootstrap_interval(np.asarray(values)[:, None])[:, 0]
+    return float(low), float(high)
 
 
 def bootstrap_interval(values: np.ndarray, resamples: int = 2000, seed: int = 0) -> np.ndarray:
-    """Return 95% percentile bootstrap intervals of the means of columns.
+    """Return 95% percentile bootstrap intervals of the means of columns, (2, columns), low and high.
 
-    Args:
-        values: (n, columns); NaN where there is no value. Rows are drawn with replacement.
-        resamples: how many means to draw.
-        seed: of the draws.
-
-    Returns:
-        (2, columns), low and high; NaN where no row has a value.
+    Values are (n, columns), NaN where there is no value; rows are drawn with replacement.
     """
     # A resample is how often each row was drawn, which makes all of the means two products of matrices.
     draws = np.random.default_rng(seed).multinomial(len(values), np.full(len(values), 1 / len(values)), resamples)
@@ -63,7 +33,7 @@ def bootstrap_interval(values: np.ndarray, resamples: int = 2000, seed: int = 0)
     return intervals
 
 
-def play(model: Any, env: VecEnv, n_episodes: int, deterministic: bool, erased: tuple[int, ...] = ()) -> Episodes:
+def play(model: Any, env: VecEnv, n_episodes: int, deterministic: bool, erased: tuple[int, ...] = ()) -> np.ndarray:
     """Play whole episodes, the same number in every environment, so that short ones are not favored.
 
     Args:
@@ -72,6 +42,9 @@ def play(model: Any, env: VecEnv, n_episodes: int, deterministic: bool, erased: 
         n_episodes: how many; rounded up to a multiple of the number of environments.
         deterministic: whether to take the most probable actions.
         erased: which parts of the recurrent state are set to zero before every step; see `ablated`.
+
+    Returns:
+        (n, longest) float64, the reward of each step of each episode; NaN after its end.
     """
     each = -(-n_episodes // env.num_envs)
     observations: Any = env.reset()
@@ -91,21 +64,54 @@ def play(model: Any, env: VecEnv, n_episodes: int, deterministic: bool, erased: 
                 episodes.append(running[copy])
             finished[copy] += 1
             running[copy] = []
-    return Episodes(_padded(episodes))
+    padded = np.full((len(episodes), max(map(len, episodes))), np.nan)
+    for row, episode in zip(padded, episodes, strict=True):
+        row[: len(episode)] = episode
+    return padded
+
+
+def play_run(
+    run: Run, model: Any, n_episodes: int, seed: int, deterministic: bool, erased: tuple[int, ...] = (), **more: Any
+) -> np.ndarray:
+    """Play a run's model in environments with further arguments, seeded with `seed` and those that follow it."""
+    env = run.make_env(min(n_episodes, 64), seed, **more)
+    model.set_random_seed(seed)  # of sampled actions
+    played = play(model, env, n_episodes, deterministic, erased)
+    env.close()
+    return played
+
+
+def evaluate(
+    run: Run, model: Any, episodes: int, seed: int, deterministic: bool, ablate: Ablation | None = None
+) -> dict[str, Any]:
+    """Play one run's episodes, perhaps without a part of the memory, and return the figures; see `ablated`."""
+    erased = () if ablate is None else ablated(model, ablate)
+    rewards = play_run(run, model, episodes, seed, deterministic, erased)
+    returns, by_time = np.nansum(rewards, axis=1), np.nanmean(rewards, axis=0)
+    mean, interval = float(returns.mean()), mean_interval(returns)
+    scores = [score(run.env_id, value, **run.env_kwargs) for value in (mean, *interval)]
+    return {
+        "run": str(run.folder),
+        "env": run.env_id,
+        "actions": "deterministic" if deterministic else "sampled",
+        "ablate": ablate,
+        "episodes": len(returns),
+        "seed": seed,
+        "mean_return": mean,
+        "interval": interval,
+        "score": scores[0],
+        "score_interval": scores[1:] if scores[0] is not None else None,
+        "reward_per_step_by_quarter": [float(p.mean()) if len(p) else 0.0 for p in np.array_split(by_time, 4)],
+        "reward_by_time": by_time.tolist(),
+        "reward_by_time_interval": bootstrap_interval(rewards).tolist(),
+    }
 
 
 def ablated(model: Any, ablate: Ablation) -> tuple[int, ...]:
-    """Return which parts of the recurrent state an ablation sets to zero.
+    """Return which parts of the recurrent state an ablation sets to zero; `ValueError` where there is no such memory.
 
     `trace` takes the plastic traces, and leaves the activity. `state` takes all but the traces; as traces are written
     from the activity of the step before, a plastic core has no memory at all then.
-
-    Args:
-        model: a trained model.
-        ablate: `"trace"` or `"state"`.
-
-    Raises:
-        ValueError: the model has no such memory.
     """
     core = getattr(model.policy, "core", None)
     if core is None:
@@ -116,10 +122,3 @@ def ablated(model: Any, ablate: Ablation) -> tuple[int, ...]:
     if ablate == "trace" and not any(is_trace):
         raise ValueError(f"ablate must be 'state', not 'trace': core {model.policy.core_name!r} has no trace")
     return tuple(i for i, trace in enumerate(is_trace) if trace == (ablate == "trace"))
-
-
-def _padded(episodes: list[list[float]]) -> np.ndarray:
-    rewards = np.full((len(episodes), max(len(episode) for episode in episodes)), np.nan)
-    for row, episode in zip(rewards, episodes, strict=True):
-        row[: len(episode)] = episode
-    return rewards

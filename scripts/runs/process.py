@@ -1,11 +1,9 @@
-"""Processes: a `train` in one of its own, and what a training process sets for itself."""
+"""A `train` in a process of its own."""
 
-import ctypes
 import os
 import signal
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 PARENT = "PLASTIC_RL_PARENT"
@@ -16,67 +14,19 @@ class KilledError(RuntimeError):
     """A run was killed; it did not fail by itself, and may be tried again."""
 
 
-def train(argv: list[str], log: Path, threads: int = 1) -> float:
-    """Run `train` in a process of its own, which ends with this one.
+def train(argv: list[str], log: Path, threads: int = 1) -> None:
+    """Run `train` in a process of its own, which ends with this one; what it says is added to `log`.
 
-    Its threads are set before anything is loaded, so that as many runs at a time as there are cores do not get into
-    each other's way.
-
-    Args:
-        argv: its command line.
-        log: the file that what it says is added to.
-        threads: how many it computes with.
-
-    Returns:
-        The seconds that processors worked for it.
-
-    Raises:
-        KilledError: a signal ended it.
-        RuntimeError: it failed; the message is the last line of what it said.
+    Its threads are set before anything is loaded, so that runs side by side do not get into each other's way. Raises
+    `KilledError` where a signal ended it, and `RuntimeError` with the last line of what it said where it failed.
     """
     command = [sys.executable, "-m", "plastic_rl.scripts.train", *argv, "--num-threads", str(threads)]
     environment = {**os.environ, **dict.fromkeys(THREADS, str(threads)), PARENT: str(os.getpid())}
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a") as file:
-        process = subprocess.Popen(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is not for it: it would end early, and look finished
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-    code = process.returncode = os.waitstatus_to_exitcode(status)
+    with log.open("a") as file:  # a session of its own: Ctrl-C is not for it, it would end early and look finished
+        streams = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": subprocess.STDOUT}
+        code = subprocess.run(command, env=environment, start_new_session=True, check=False, **streams).returncode
     if code < 0 or code == 128 + signal.SIGTERM:
         raise KilledError(f"killed by signal {abs(code) % 128}")
     if code:
         raise RuntimeError(log.read_text(errors="replace").strip().rpartition("\n")[2])
-    return usage.ru_utime + usage.ru_stime
-
-
-def end_with_parent() -> None:
-    """In a process that `train` started: be killed when the one that started it is gone.
-
-    Otherwise it would go on beside its successor, and both would write into one run folder. On Linux only.
-    """
-    parent = os.environ.pop(PARENT, None)
-    if parent is None or sys.platform != "linux":
-        return
-    set_parent_death_signal = 1
-    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-    if os.getppid() != int(parent):  # it went before
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-def keep_freed_memory() -> None:
-    """Let freed memory be used again instead of giving it back to the system, which clears every page of it anew.
-
-    A training allocates and frees the same tens of megabytes at each of its steps: with convolutions a third of its
-    time went into that. Does nothing where the C library is not glibc.
-    """
-    trim_threshold, mmap_max = -1, -4  # of glibc's malloc.h
-    with suppress(OSError, AttributeError):
-        library = ctypes.CDLL("libc.so.6")
-        library.mallopt(mmap_max, 0)
-        library.mallopt(trim_threshold, -1)

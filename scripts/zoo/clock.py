@@ -12,12 +12,9 @@ LEAST = 0.5  # seconds between two rows
 
 
 class CpuClock(BaseCallback):
-    """Adds a row of steps and CPU seconds since training began to `cpu.csv`, between rollouts.
+    """Adds a row of steps and CPU seconds since training began to `cpu.csv` in the run folder, between rollouts.
 
     A run that goes on from a checkpoint goes on from that checkpoint's time: what was lost is not counted.
-
-    Args:
-        folder: of the run.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -34,17 +31,14 @@ class CpuClock(BaseCallback):
 
     def _on_rollout_start(self) -> None:
         if time.process_time() - self._began >= self._written + LEAST:
-            self._write()
+            self._on_training_end()
 
     def _on_training_end(self) -> None:
-        self._write()
+        self._written = time.process_time() - self._began
+        self._put("a", f"{self.model.num_timesteps},{self._written:.2f}\n")
 
     def _on_step(self) -> bool:
         return True
-
-    def _write(self) -> None:
-        self._written = time.process_time() - self._began
-        self._put("a", f"{self.model.num_timesteps},{self._written:.2f}\n")
 
     def _put(self, mode: str, text: str) -> None:
         with contextlib.suppress(OSError), self.file.open(mode) as file:  # a full disk does not stop the training
@@ -52,13 +46,7 @@ class CpuClock(BaseCallback):
 
 
 def cpu_seconds(folder: Path) -> np.ndarray:
-    """Return how much processor time a run had taken after how many steps, (n, 2); without a half-written last row.
-
-    Args:
-        folder: of the run.
-    """
-    try:
-        lines = (folder / NAME).read_text().split("\n")[1:-1]
-    except FileNotFoundError:
-        lines = []
+    """Return a run's steps and CPU seconds, (n, 2); without a half-written last row."""
+    file = folder / NAME
+    lines = file.read_text().split("\n")[1:-1] if file.exists() else []
     return np.array([line.split(",") for line in lines], float).reshape(-1, 2)

@@ -25,12 +25,8 @@ def main(argv: Sequence[str]) -> None:
     if argv[0] == "train":
         refuse("use `plastic-rl train`, which takes every option of the Zoo's")
     check_name("command of the Zoo", argv[0], NAMES)
-    from plastic_rl.scripts.zoo.manager import register_algorithms
+    from plastic_rl.scripts.zoo.options import register_algorithms
 
     register_algorithms()
     sys.argv = [f"rl_zoo3.{argv[0]}", *argv[1:]]
     runpy.run_module(f"rl_zoo3.{argv[0]}", run_name="__main__")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,49 +1,50 @@
-"""RL Baselines3 Zoo with our algorithms in its tables and our vector environments in place of its own."""
+"""RL Baselines3 Zoo with our vector environments, hyperparameters, checkpoints and summary in place of its own."""
 
 import argparse
 import atexit
 import io
+import os
 import re
 import shutil
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from functools import partial
 from importlib.resources import as_file
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import gymnasium as gym
-import rl_zoo3
 import rl_zoo3.train
+import torch
 import yaml
 from rl_zoo3.exp_manager import ExperimentManager
-from rl_zoo3.hyperparams_opt import HYPERPARAMS_CONVERTER, HYPERPARAMS_SAMPLER
+from rl_zoo3.hyperparams_opt import HYPERPARAMS_SAMPLER
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import ProgressBarCallback
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.preprocessing import is_image_space
+from stable_baselines3.common.utils import get_device
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from plastic_rl.agents import distributed, hyperparams
 from plastic_rl.agents.averaged_gradients import AveragedGradients
 from plastic_rl.agents.callbacks import PlasticityCallback
 from plastic_rl.agents.checkpoint import CheckpointCallback, OtherFormatError
-from plastic_rl.agents.policy import DEFAULT_CORE
 from plastic_rl.agents.rollouts import RecurrentRollouts
 from plastic_rl.agents.vec_env import has_vector_form, make_vec_env
 from plastic_rl.scripts import refuse
 from plastic_rl.scripts.runs.file import write_run_file, write_statistics
-from plastic_rl.scripts.runs.folder import OURS, algorithms
+from plastic_rl.scripts.runs.folder import OURS
 from plastic_rl.scripts.zoo.clock import CpuClock
-from plastic_rl.scripts.zoo.distributed import WholeProgress, check_shares
-from plastic_rl.scripts.zoo.options import check_core, check_settings, replaced
-from plastic_rl.scripts.zoo.resume import finish, write_command
-from plastic_rl.scripts.zoo.search import found_hyperparams, sample_hyperparams
-from plastic_rl.scripts.zoo.summary import command_line, print_summary
+from plastic_rl.scripts.zoo.options import TORCHRUN, check_settings
+from plastic_rl.scripts.zoo.search import sample_hyperparams
+from plastic_rl.scripts.zoo.summary import command_line, print_commands, print_summary
 
 SMALLEST_IMAGE = 36
 # Of a wheel that is imported as a zip, these are copies, which are needed to the end.
@@ -51,21 +52,11 @@ _FILES = ExitStack()
 atexit.register(_FILES.close)
 
 
-def register_algorithms() -> None:
-    """Put our algorithms into the Zoo's tables, which all of its commands share."""
-    rl_zoo3.ALGOS.update(zip(OURS, algorithms(*OURS), strict=True))
-    for name in OURS:
-        HYPERPARAMS_SAMPLER[name] = sample_hyperparams
-        HYPERPARAMS_CONVERTER[name] = found_hyperparams  # type: ignore[assignment]
-
-
 def train(args: argparse.Namespace) -> None:
     """Run the Zoo's `train` with parsed options, and our experiment manager in place of its own.
 
-    Nothing is printed before everything is known to be right.
-
-    Raises:
-        UsageError: something cannot be.
+    Nothing is printed before everything is known to be right. The options have the `rank` of this process among
+    `world_size`.
     """
     parser = SimpleNamespace(add_argument=lambda *_, **__: None, parse_args=lambda: args)
     with ExitStack() as quiet:
@@ -77,32 +68,23 @@ def train(args: argparse.Namespace) -> None:
 
         manager = partial(PlasticExperimentManager, begin=begin)
         zoo = {"ExperimentManager": manager, "argparse": SimpleNamespace(ArgumentParser=lambda: parser)}
-        with replaced(rl_zoo3.train, **zoo):
+        with patch.multiple(rl_zoo3.train, **zoo):
             rl_zoo3.train.train()
 
 
 class PlasticExperimentManager(ExperimentManager):
     """The Zoo's experiment manager, with native vector environments, our hyperparameters, and a summary at the end.
 
-    Args:
-        args: what `options.parse` returned.
-        begin: called where everything is set up and known to be right.
+    `begin` is called where everything is set up and known to be right. Of many processes the first one writes.
     """
 
     def __init__(
-        self,
-        args: argparse.Namespace,
-        algo: str,
-        *more: Any,
-        begin: Callable[[], None],
-        config: str | None = None,
-        uuid_str: str = "",
-        **kwargs: Any,
+        self, args: Any, algo: str, *more: Any, begin: Any, config: Any = None, uuid_str: str = "", **kwargs: Any
     ) -> None:
         if algo in OURS and config is None:
             config = str(_FILES.enter_context(as_file(hyperparams.FOLDER / f"{algo}.yml")))
         super().__init__(args, algo, *more, config=config, **kwargs)  # type: ignore[misc]
-        self.rank, self.world_size = distributed.rank(), distributed.world_size()
+        self.rank, self.world_size = args.rank, args.world_size
         self.begin, self.seconds = begin, 0.0
         self.plasticity: PlasticityCallback | None = None
         self.checkpoints: CheckpointCallback | None = None
@@ -117,20 +99,21 @@ class PlasticExperimentManager(ExperimentManager):
                 self.checkpoints = CheckpointCallback(folder, args.checkpoint_seconds, resume=args.resume is not None)
             except OtherFormatError as error:
                 refuse(f"--resume {args.resume!r}: {error}")
+        self._goes_on = self.checkpoints is not None and self.checkpoints.found is not None
 
     def setup_experiment(self) -> tuple[BaseAlgorithm, dict[str, Any]] | None:
-        """Set up as the Zoo does.
-
-        Raises:
-            UsageError: an argument that cannot be; nothing is left of the run.
-        """
+        """Set up as the Zoo does; where an argument cannot be, nothing is left of the run."""
         together = self.world_size > 1
         if together and (self.algo not in OURS or self.optimize_hyperparameters):
             refuse(f"torchrun is for training {', '.join(OURS)}, without -optimize; not for {self.algo}")
         try:
             result = super().setup_experiment()
         except Exception as error:
-            self._remove_log_folder()
+            if Path(self.save_path) in self._made:
+                shutil.rmtree(self.save_path, ignore_errors=True)
+            for folder in self._made:
+                with suppress(OSError):  # it is gone, or another run is in it by now
+                    folder.rmdir()
             if not isinstance(error, ValueError | TypeError | OSError | AssertionError | gym.error.Error):
                 raise
             refuse(str(error) + " (in each process)" * together)
@@ -173,8 +156,6 @@ class PlasticExperimentManager(ExperimentManager):
         chosen = dict(hyperparams.get("policy_kwargs", {}))
         if core is not None and core != chosen.get("core"):  # what was set for another core says nothing of this one
             chosen |= {"core": core, "core_kwargs": {}}
-        if core_kwargs:
-            check_core(chosen.get("core", DEFAULT_CORE), core_kwargs)
         found = hyperparams.pop("core_kwargs", {})  # by a search
         chosen["core_kwargs"] = {**chosen.get("core_kwargs", {}), **found, **core_kwargs}
         return chosen
@@ -193,18 +174,14 @@ class PlasticExperimentManager(ExperimentManager):
     def _preprocess_hyperparams(self, hyperparams: dict[str, Any]) -> Any:
         with self._named_settings():
             processed = super()._preprocess_hyperparams(hyperparams)
-        if self.world_size > 1:
-            self._take_a_share(processed[0])
+        if self.world_size > 1:  # this process's part of a minibatch, and the seed of its first environment
+            check_shares(self.n_envs, processed[0], self.device)
+            if "batch_size" in processed[0]:
+                processed[0]["batch_size"] //= self.world_size
+            self.seed += self.rank * (self.n_envs // self.world_size)
         if self._eval_env_kwargs_args is None:  # the Zoo leaves out what the YAML says
             self.eval_env_kwargs = self.env_kwargs
         return processed
-
-    def _take_a_share(self, hyperparams: dict[str, Any]) -> None:
-        """Take this process's part of a minibatch, and a seed of its own: that of its first environment."""
-        check_shares(self.n_envs, hyperparams, self.device)
-        if "batch_size" in hyperparams:
-            hyperparams["batch_size"] //= self.world_size
-        self.seed += self.rank * (self.n_envs // self.world_size)
 
     def create_log_folder(self) -> None:
         """Make the run folder."""
@@ -212,13 +189,6 @@ class PlasticExperimentManager(ExperimentManager):
             folder = Path(self.params_path)
             self._made = [path for path in (folder, *folder.parents) if not path.exists()]
             super().create_log_folder()
-
-    def _remove_log_folder(self) -> None:
-        if Path(self.save_path) in self._made:
-            shutil.rmtree(self.save_path, ignore_errors=True)
-        for folder in self._made:
-            with suppress(OSError):  # it is gone, or another run is in it by now
-                folder.rmdir()
 
     def create_callbacks(self) -> None:
         """Make the Zoo's callbacks, which watch the training in the first process alone."""
@@ -233,20 +203,19 @@ class PlasticExperimentManager(ExperimentManager):
         if self.rank > 0:
             return
         super()._save_config(saved_hyperparams)
-        hyperparams = self._hyperparams
         facts = {
             "algo": self.algo,
             "env": self.env_name.gym_id,
             "env_kwargs": self.env_kwargs,
             "gym_packages": self.args.gym_packages,
-            "policy": hyperparams["policy"],
-            "policy_kwargs": hyperparams.get("policy_kwargs", {}),
+            "policy": self._hyperparams["policy"],
+            "policy_kwargs": self._hyperparams.get("policy_kwargs", {}),
             "config": {key: value for key, value in saved_hyperparams.items() if key != "policy_kwargs"},
             "processes": self.world_size,
         }
-        write_run_file(Path(self.params_path), facts)
-        # Last: where it is, a killed run has all that it takes to go on.
-        write_command(Path(self.params_path), [*self.args.began, "--seed", str(self.args.seed)])
+        if (name := os.environ.get("TORCHELASTIC_RUN_ID")) is not None:
+            (Path(self.params_path) / TORCHRUN).write_text(name)
+        write_run_file(Path(self.params_path), facts, [*self.args.began, "--seed", str(self.args.seed)])
 
     def create_envs(self, n_envs: int, eval_env: bool = False, no_log: bool = False) -> VecEnv:
         """Make the native vector environment where there is one, and else the Zoo's."""
@@ -257,45 +226,27 @@ class PlasticExperimentManager(ExperimentManager):
         plain = self.env_wrapper is None and self.frame_stack is None and self.vec_env_class is DummyVecEnv
         if not (plain and has_vector_form(env_id)):
             return super().create_envs(n_envs, eval_env, no_log)
-        env: VecEnv = make_vec_env(
-            env_id,
-            n_envs,
-            self.seed,
-            env_kwargs=self.eval_env_kwargs if eval_env else self.env_kwargs,
-            monitor_dir=None if eval_env or no_log or self._found else self.save_path,
-        )
+        env_kwargs = self.eval_env_kwargs if eval_env else self.env_kwargs
+        monitor_dir = None if eval_env or no_log or self._goes_on else self.save_path
+        env: VecEnv = make_vec_env(env_id, n_envs, self.seed, env_kwargs=env_kwargs, monitor_dir=monitor_dir)
         if self.vec_env_wrapper is not None:
             env = self.vec_env_wrapper(env)
         return self._maybe_normalize(env, eval_env)
 
-    @property
-    def _found(self) -> Path | None:
-        """The checkpoint that training goes on from, if it does."""
-        return self.checkpoints.found if self.checkpoints else None
-
-    def _events(self, model: BaseAlgorithm) -> str:
-        """Return the folder of this run's TensorBoard events, which says what it is."""
-        folder = str(model.tensorboard_log)
-        if self._found and self.checkpoints and self.checkpoints.log_folder:
-            return f"{folder}/{self.checkpoints.log_folder}"
-        return _next(folder, model._run_name() if isinstance(model, RecurrentRollouts) else self.algo)
-
     def learn(self, model: BaseAlgorithm) -> None:
         """Train, and remember for how long; what stops it is told in one line, and exit code 1."""
-        if self.world_size > 1:
-            self.callbacks.append(AveragedGradients())
-        if self.algo in OURS and self.rank == 0:
-            self.plasticity = PlasticityCallback()
-            self.callbacks.append(self.plasticity)
-        if self.checkpoints is not None:
-            self.callbacks.append(self.checkpoints)
-        if self.rank == 0:
-            self.callbacks.append(CpuClock(self.save_path))
+        first = self.rank == 0
+        averaged = AveragedGradients() if self.world_size > 1 else None
+        self.plasticity = PlasticityCallback() if first and self.algo in OURS else None
+        ours = (averaged, self.plasticity, self.checkpoints, CpuClock(self.save_path) if first else None)
+        self.callbacks += [callback for callback in ours if callback is not None]
         begin = time.perf_counter()
         try:
             if model.tensorboard_log:
-                formats = ["stdout", "tensorboard"] if model.verbose else ["tensorboard"]
-                model.set_logger(configure(self._events(model), formats))
+                name = model._run_name() if isinstance(model, RecurrentRollouts) else self.algo
+                before = self.checkpoints.log_folder if self.checkpoints else None  # of a run that goes on
+                events = f"{model.tensorboard_log}/{before}" if before else _next(model.tensorboard_log, name)
+                model.set_logger(configure(events, ["stdout", "tensorboard"] if model.verbose else ["tensorboard"]))
             super().learn(model)
         except Exception as error:
             if isinstance(error, distributed.LostProcessError) and self.rank > 0:
@@ -305,10 +256,13 @@ class PlasticExperimentManager(ExperimentManager):
             reason = f"{type(error).__name__}: {error}"
             if isinstance(error, EOFError | ConnectionError):  # the pipe to it is closed
                 reason = "a worker process of the environment died"
-            print(f"error: training stopped after {model.num_timesteps:,} steps: {reason}", file=sys.stderr)
-            self._say_how_to_go_on()
-            raise SystemExit(1) from None
+            self._leave(f"error: training stopped after {model.num_timesteps:,} steps: {reason}")
         self.seconds = time.perf_counter() - begin
+
+    def _leave(self, why: str) -> None:
+        print(why, file=sys.stderr)
+        self._say_how_to_go_on()
+        raise SystemExit(1) from None
 
     def _say_how_to_go_on(self) -> None:
         if self.checkpoints is not None and any(self.checkpoints.folder.glob("*.pt")):
@@ -323,24 +277,37 @@ class PlasticExperimentManager(ExperimentManager):
             if (statistics := model.get_vec_normalize_env()) is not None:
                 write_statistics(Path(self.params_path), statistics)
         except OSError as error:
-            print(f"error: the trained model could not be saved to {self.save_path}: {error}", file=sys.stderr)
-            self._say_how_to_go_on()
-            raise SystemExit(1) from None
-        print_summary(
-            model,
-            self.env_name.gym_id,
-            self.env_kwargs,
-            self.save_path,
-            self.tensorboard_log,
-            self.seconds,
-            self.plasticity.n_episodes if self.plasticity else None,
-        )
+            self._leave(f"error: the trained model could not be saved to {self.save_path}: {error}")
+        n_episodes = self.plasticity.n_episodes if self.plasticity else None
+        print_summary(model, self.env_name.gym_id, self.env_kwargs, self.seconds, n_episodes)
+        print_commands(self.save_path, self.tensorboard_log)
         if model.num_timesteps < self.n_timesteps:
             self._say_how_to_go_on()
         else:
-            finish(Path(self.params_path))
+            (Path(self.params_path) / TORCHRUN).unlink(missing_ok=True)
         if self.checkpoints is not None and self.checkpoints.terminated:
             raise SystemExit(128 + signal.SIGTERM)
+
+
+class WholeProgress(ProgressBarCallback):
+    """SB3's progress bar over the steps of all processes."""
+
+    def _on_step(self) -> bool:
+        self.pbar.update(self.training_env.num_envs * distributed.world_size())
+        return True
+
+
+def check_shares(n_envs: int, hyperparams: dict[str, Any], device: torch.device | str) -> None:
+    """Refuse a training that cannot be shared out among the processes: environments, hyperparameters, GPUs."""
+    n = distributed.world_size()
+    for name, value in (("n_envs", n_envs), ("batch_size", hyperparams.get("batch_size", n))):
+        if value % n:
+            refuse(f"{name} must be a multiple of the {n} processes, not {value}")
+    if (target := hyperparams.get("target_kl")) is not None:
+        refuse(f"target_kl must be None in a training over many processes, not {target}")
+    here, gpus = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
+    if get_device(device).type == "cuda" and here > gpus:
+        refuse(f"--device {device} wants a GPU for each of {here} processes, and here are {gpus}; it may be cpu")
 
 
 def policy_for(space: gym.Space) -> str:

@@ -3,31 +3,32 @@
 import argparse
 import ast
 import inspect
+import json
 import math
+import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NoReturn
+from typing import Any
+from unittest.mock import patch
 
 import gymnasium as gym
 import rl_zoo3
 import rl_zoo3.exp_manager
 import rl_zoo3.train
-from gymnasium.envs.registration import load_env_creator
+from rl_zoo3.hyperparams_opt import HYPERPARAMS_CONVERTER, HYPERPARAMS_SAMPLER
 
 from plastic_rl import agents
 from plastic_rl.arguments import LARGEST, check_flag, check_integer, check_name, check_number, suggestion
-from plastic_rl.cores import core_arguments
-from plastic_rl.envs.scores import find_task
-from plastic_rl.scripts import refuse
-from plastic_rl.scripts.runs.file import evaluated
+from plastic_rl.scripts import CommandParser, refuse
+from plastic_rl.scripts.runs.file import COMMAND, RunFileError, check_format, evaluated
 from plastic_rl.scripts.runs.folder import OURS
-from plastic_rl.scripts.zoo.resume import RESUMED_WITH, read_command, unfinished_run
+from plastic_rl.scripts.zoo.search import found_hyperparams, sample_hyperparams
 
 DEFAULTS = {
     "--algo": "plastic_ppo",
@@ -40,47 +41,50 @@ DEFAULTS = {
 }
 # What an expression in a hyperparameter file or on the command line may name: what it may in the Zoo, and our classes.
 NAMES = {**vars(rl_zoo3.exp_manager), **vars(rl_zoo3.utils), "agents": agents}
-_MADE: set[str] = set()  # environments that could be made, with their arguments: a sweep asks for each run
 SCHEDULES = ("learning_rate", "clip_range", "clip_range_vf")
 ZOO_KEYS = ("normalize", "n_envs", "n_timesteps", "env_wrapper", "vec_env_wrapper", "frame_stack", "callback",
             "monitor_kwargs", "env_kwargs")  # fmt: skip
+RESUMED_WITH = ("--progress", "--verbose", "--num-threads")  # options that may stand beside --resume
+TORCHRUN = "torchrun_id"
+
+
+def register_algorithms() -> None:
+    """Put our algorithms into the Zoo's tables, which all of its commands share."""
+    classes = (agents.PlasticPPO, agents.PlasticA2C, agents.PlasticBPTT)
+    for name, cls in zip(OURS, classes, strict=True):
+        rl_zoo3.ALGOS[name] = cls
+        HYPERPARAMS_SAMPLER[name] = sample_hyperparams
+        HYPERPARAMS_CONVERTER[name] = found_hyperparams  # type: ignore[assignment]
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Read the command line of `train`, and check it as far as that is possible before anything is made.
 
-    Returns:
-        What the Zoo's parser returns and, beside it, `core`, `core_kwargs`, `checkpoint_seconds`, `resume` (the run
-        folder to go on with, or None) and `began` (the command line that began the run).
-
-    Raises:
-        UsageError, UnknownNameError: something on it cannot be.
+    Returns what the Zoo's parser returns and, beside it, `core`, `core_kwargs`, `checkpoint_seconds`, `resume` (the run
+    folder to go on with, or None) and `began` (the command line that began the run).
     """
-    parser = make_parser()
-    args, argv = parser.parse_args(argv), list(argv)
+    parser, began, beside = make_parser(), list(argv), []
+    args = parser.parse_args(began)
     if args.resume is None:
-        args.resume = unfinished_run(argv, args.log_folder)
+        args.resume = _unfinished_run(began, args.log_folder)
     else:
-        changed = [action for action in parser.actions() if getattr(args, action.dest) != action.default]
-        if wrong := [action for action in changed if action.dest not in ("resume", *RESUMED_WITH)]:
-            beside = ", ".join(f"--{name.replace('_', '-')}" for name in RESUMED_WITH)
-            refuse(f"--resume goes on with the run's own settings; beside it stand only {beside}, "
-                   f"not {wrong[0].option_strings[-1]}")  # fmt: skip
-    if args.resume is not None:
-        argv = read_command(args.resume)
-        given = {name: getattr(args, name) for name in RESUMED_WITH if getattr(args, name) != parser.get_default(name)}
-        args = argparse.Namespace(**{**vars(parser.parse_args(argv)), **given, "resume": args.resume})
-    args.began = argv
+        beside = began
+        changed = [a.option_strings[-1] for a in parser.actions() if getattr(args, a.dest) != a.default]
+        if wrong := [option for option in changed if option not in ("--resume", *RESUMED_WITH)]:
+            may = ", ".join(RESUMED_WITH)
+            refuse(f"--resume goes on with the run's own settings; beside it stand only {may}, not {wrong[0]}")
+    if (run := args.resume) is not None:
+        began = _read_command(run)
+        args = parser.parse_args([*began, *beside])
+        args.resume = run
+    args.began = began
     args.verbose = args.verbose if args.verbose is not None else int(not args.progress)
     _check(args)
     return args
 
 
-class TrainParser(argparse.ArgumentParser):
+class TrainParser(CommandParser):
     """The Zoo's parser: it declares its options here, some of which get another default or a check."""
-
-    def __init__(self) -> None:
-        super().__init__(prog="plastic-rl train", allow_abbrev=False)
 
     def add_argument(self, *flags: str, **how: Any) -> Any:
         """Add an option as the Zoo says, but with our default, if there is one."""
@@ -105,10 +109,6 @@ class TrainParser(argparse.ArgumentParser):
                    else f"unrecognized arguments: {' '.join(more)}")  # fmt: skip
         return found
 
-    def error(self, message: str) -> NoReturn:
-        """Refuse in one line."""
-        refuse(message)
-
     def actions(self) -> list[argparse.Action]:
         """Return all options but `--help`."""
         return [action for action in self._actions if action.dest != "help"]
@@ -125,11 +125,12 @@ class StorePairs(argparse.Action):
             if not (colon and key.isidentifier()):
                 refuse(f"{option} takes NAME:VALUE pairs such as hidden_size:100, not {pair!r}")
             try:
-                found[key] = ast.literal_eval(value) if self.dest == "core_kwargs" else evaluated(value, NAMES)
-            except (ValueError, SyntaxError) as error:
-                if self.dest != "core_kwargs":
+                found[key] = ast.literal_eval(value)
+            except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+                try:
+                    found[key] = value if self.dest == "core_kwargs" else evaluated(value, NAMES)
+                except ValueError as error:
                     refuse(f"{option} {key}: {error}; quote strings: {key}:\"'...'\"")
-                found[key] = value
         setattr(namespace, self.dest, found)
 
 
@@ -143,34 +144,14 @@ def _whole_number(text: str) -> int:
     return int(number)
 
 
-@contextmanager
-def replaced(module: Any, **values: Any) -> Iterator[None]:
-    """Give a module other values for some of its names."""
-    before = {name: getattr(module, name) for name in values}
-    vars(module).update(values)
-    try:
-        yield
-    finally:
-        vars(module).update(before)
-
-
 @cache
 def make_parser() -> TrainParser:
     """Return the parser. The Zoo makes its own inside of a function, so this calls it up to where it would parse."""
-
-    class DeclaredError(Exception):
-        pass
-
-    class Stopping(TrainParser):
-        def parse_args(self, *_: Any) -> Any:  # type: ignore[override]
-            raise DeclaredError(self)
-
-    try:
-        with replaced(rl_zoo3.train, argparse=SimpleNamespace(ArgumentParser=Stopping)):
-            rl_zoo3.train.train()
-    except DeclaredError as declared:
-        parser: TrainParser = declared.args[0]
-    parser.__class__ = TrainParser
+    parser = TrainParser("train", allow_abbrev=False)
+    declared = SimpleNamespace(ArgumentParser=lambda: parser)
+    here = patch.object(parser, "parse_args", side_effect=StopIteration)
+    with patch.object(rl_zoo3.train, "argparse", declared), here, suppress(StopIteration):
+        rl_zoo3.train.train()
     parser.add_argument("--core", help="plastic, gru, lstm, ..., or my_module:MyCore; `plastic-rl list cores`")
     parser.add_argument("--core-kwargs", nargs="+", action=StorePairs, default={}, metavar="NAME:VALUE",
                         help="arguments of the core, such as hidden_size:100 rule:oja")  # fmt: skip
@@ -181,20 +162,20 @@ def make_parser() -> TrainParser:
 
 
 def _check(args: argparse.Namespace) -> None:
-    """Refuse names that are not known and values that cannot be."""
+    """Refuse names that are not known and values that cannot be; of their own values, environment and core say so."""
     for package in args.gym_packages:
         try:
             import_module(package)
         except ImportError as error:
             refuse(f"--gym-packages {package!r} cannot be imported: {error}")
-    check_name("algorithm", args.algo, rl_zoo3.ALGOS)
-    check_name("environment", args.env, gym.registry)
-    for name in args.hyperparams or {}:
-        check_name("hyperparameter", name, known_hyperparams(args.algo))
+    for what, name, known in (("algorithm", args.algo, rl_zoo3.ALGOS), ("environment", args.env, gym.registry)):
+        if name not in known:
+            check_name(what, name, known)
+    names = known_hyperparams(args.algo)
+    for name in [name for name in args.hyperparams or {} if name not in names]:
+        check_name("hyperparameter", name, names)
     if (args.core or args.core_kwargs) and args.algo not in OURS:
         refuse(f"--core is for {', '.join(OURS)}; {args.algo} has none")
-    if args.core:
-        check_core(args.core, args.core_kwargs)
     if args.seed >= 2**32:
         refuse(f"--seed must be below 2**32, or negative for a random one, not {args.seed}")
     if args.trained_agent and not (args.trained_agent.endswith(".zip") and Path(args.trained_agent).is_file()):
@@ -203,38 +184,6 @@ def _check(args: argparse.Namespace) -> None:
         refuse(f"--n-eval-envs must be at least 1, not {args.n_eval_envs}")
     if args.track and find_spec("wandb") is None:
         refuse("--track needs wandb: pip install wandb")
-    if args.env_kwargs or args.env.startswith("plastic_rl/"):  # others' may want what the hyperparameter file says
-        check_environment(args.env, args.env_kwargs or {})
-    if args.eval_env_kwargs:
-        check_environment(args.env, args.eval_env_kwargs, "--eval-env-kwargs")
-
-
-def check_core(core: str, core_kwargs: dict[str, Any]) -> None:
-    """Refuse a core that there is not, and arguments that it does not have."""
-    try:
-        known = core_arguments(core)
-    except ValueError as error:
-        refuse(str(error))
-    for name in core_kwargs:
-        check_name(f"argument of core {core!r}", name, known)
-
-
-def check_environment(env_id: str, env_kwargs: dict[str, Any], option: str = "--env-kwargs") -> None:
-    """Make an environment once, to refuse arguments that it does not take."""
-    task, entry_point = find_task(env_id), gym.spec(env_id).entry_point
-    known = inspect.signature(task[0] if task else load_env_creator(entry_point) if isinstance(entry_point, str)
-                              else entry_point).parameters  # type: ignore[arg-type]  # fmt: skip
-    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
-    if wrong := [name for name in env_kwargs if not takes_any and name not in (*known, "render_mode")]:
-        names = set(known) - {"self", "num_envs", "render_mode"}
-        refuse(f"{option}: {env_id} has no argument {wrong[0]!r}; {suggestion(wrong[0], names)}")
-    if (made := f"{env_id} {env_kwargs}") in _MADE:
-        return
-    try:
-        gym.make(env_id, **env_kwargs).close()
-        _MADE.add(made)
-    except (TypeError, ValueError, FileNotFoundError, gym.error.Error) as error:
-        refuse(f"{env_id} cannot be made: {error}")
 
 
 @cache
@@ -248,14 +197,7 @@ def known_hyperparams(algo: str) -> list[str]:
 
 
 def check_settings(settings: Any) -> None:
-    """Check those settings that are the Zoo's own, and evaluate those that are strings of Python.
-
-    Args:
-        settings: by name, as a file and the command line give them; changed in place.
-
-    Raises:
-        TypeError, ValueError: one cannot be; the message names it.
-    """
+    """Check those settings of an environment that are the Zoo's own, and evaluate those that are strings of Python."""
     if not (isinstance(settings, dict) and all(isinstance(key, str) for key in settings)):
         raise TypeError(f"those of an environment must be names with values, not {settings!r}")
     if "n_timesteps" not in settings:
@@ -265,24 +207,57 @@ def check_settings(settings: Any) -> None:
     if settings.get("frame_stack") is not None:
         check_integer("frame_stack", settings["frame_stack"], 1, 1000)
     for name in SCHEDULES:
-        if isinstance(settings.get(name), str) and not re.fullmatch(r"lin_\d+\.?\d*([eE][+-]?\d+)?", settings[name]):
-            expected = "a number, or lin_ and a number, as in lin_3e-4"
-            raise ValueError(f"{name} must be {expected}, not {settings[name]!r}")
-        if isinstance(settings.get(name), str):
-            check_number(name, float(settings[name][4:]), 0, LARGEST)
-    for name in ("env_kwargs", "monitor_kwargs", "policy_kwargs", "normalize"):
-        if name not in settings or (name == "normalize" and not isinstance(settings[name], dict | str)):
-            continue
+        if isinstance(value := settings.get(name), str):
+            if not re.fullmatch(r"lin_\d+\.?\d*([eE][+-]?\d+)?", value):
+                raise ValueError(f"{name} must be a number, or lin_ and a number, as in lin_3e-4, not {value!r}")
+            check_number(name, float(value[4:]), 0, LARGEST)
+    dicts = ["env_kwargs", "monitor_kwargs", "policy_kwargs"]
+    if isinstance(settings.get("normalize", False), dict | str):
+        dicts.append("normalize")
+    else:
+        check_flag("normalize", settings.get("normalize", False))
+    for name in [name for name in dicts if name in settings]:
         try:
             settings[name] = evaluated(settings[name], NAMES)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
         if not isinstance(settings[name], dict):
             raise TypeError(f"{name} must be a dict, or a string of Python that is one, not {settings[name]!r}")
-    if not isinstance(settings.get("normalize", False), dict):
-        check_flag("normalize", settings.get("normalize", False))
     for name in ("env_wrapper", "vec_env_wrapper", "callback"):
         if not isinstance(settings.get(name), str | list | dict | None):
             raise TypeError(f"{name} must be the name of a class, or a list of such, not {settings[name]!r}")
     if not isinstance(settings.get("policy", ""), str):
         raise TypeError(f"policy must be a name, not {settings['policy']!r}")
+
+
+def _unfinished_run(argv: list[str], log_folder: str) -> str | None:
+    """Return the run folder that this `torchrun` began with the same command line and has not finished.
+
+    There is one where a process of it died and `torchrun` starts all of them again, and where a job with an
+    `--rdzv-id` of its own was stopped and is started again.
+    """
+    if (name := os.environ.get("TORCHELASTIC_RUN_ID")) is None:
+        return None
+    found = [file for file in Path(log_folder).glob(f"*/*/*/{TORCHRUN}") if file.read_text() == name]
+    runs = [str(file.parents[1]) for file in sorted(found, key=lambda file: file.stat().st_mtime, reverse=True)]
+    return next((run for run in runs if _read_command(run)[: len(argv)] == argv), None)
+
+
+def _read_command(run: str) -> list[str]:
+    """Return the command line that began a run.
+
+    It is run again as it is, and hyperparameters on it are Python expressions: resume runs of your own.
+    """
+    found = sorted(Path(run).glob(f"*/{COMMAND}"))
+    if not found:
+        refuse(f"--resume {run!r} is no run folder that can go on: it holds no */{COMMAND}")
+    try:
+        check_format(found[0].parent)
+        argv = json.loads(found[0].read_text())
+    except RunFileError as error:
+        refuse(f"--resume {run!r}: {error}")
+    except ValueError as error:
+        refuse(f"--resume {run!r}: {found[0].name} is damaged: {error}")
+    if not isinstance(argv, list) or not all(isinstance(word, str) for word in argv):
+        refuse(f"--resume {run!r}: {found[0].name} must hold a list of words")
+    return argv

@@ -47,10 +47,8 @@ def ended(process):
     assert process.exitcode == 0
 
 
-@pytest.mark.parametrize(
-    ("name", "times"),
-    [("NormalizeReward", 1), *(pytest.param(*row, marks=pytest.mark.slow) for row in COUNTS.items())],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "times"), COUNTS.items())
 def test_killed_and_resumed(name, times, tmp_path):
     ended(start(name, tmp_path / "whole"))
     expected = torch.load(tmp_path / "whole" / "parameters.pt")

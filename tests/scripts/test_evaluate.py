@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 
 from plastic_rl.scripts import evaluate
+from plastic_rl.scripts.runs import play
 from plastic_rl.scripts.runs.folder import open_run
-from plastic_rl.scripts.runs.play import Episodes, bootstrap_interval
+from plastic_rl.scripts.runs.play import bootstrap_interval
 from tests.scripts.small_runs import refusal
 
 NAME = "plastic_rl-Maze-v0"
+
+
 def test_an_interval_covers_the_mean_as_often_as_it_says():
     rng = np.random.default_rng(0)
     low, high = bootstrap_interval(rng.normal(size=(60, 400)))
@@ -20,10 +23,7 @@ def test_an_interval_covers_the_mean_as_often_as_it_says():
 
 
 def test_short_episodes_count_only_while_they_last():
-    played = Episodes(np.array([[1.0, 2.0, 3.0], [3.0, np.nan, np.nan]]))
-    assert played.returns.tolist() == [6, 3]
-    assert played.reward_by_time.tolist() == [2, 2, 3]
-    low, high = played.interval_by_time()
+    low, high = bootstrap_interval(np.array([[1.0, 2.0, 3.0], [3.0, np.nan, np.nan]]))
     assert low.tolist() == [1, 2, 3]
     assert high.tolist() == [3, 2, 3]
 
@@ -55,10 +55,10 @@ def test_an_ablated_memory_stays_empty(plastic_run, ablate, monkeypatch):
         return predict(observation, state, *args, **kwargs)
 
     monkeypatch.setattr(model, "predict", watched)
-    whole = evaluate.evaluate(run, model, 4, 0, deterministic=False)
+    whole = play.evaluate(run, model, 4, 0, deterministic=False)
     assert all(state[0].any() and state[1].any() for state in states[5:20])
     states.clear()
-    result = evaluate.evaluate(run, model, 4, 0, deterministic=False, ablate=ablate)
+    result = play.evaluate(run, model, 4, 0, deterministic=False, ablate=ablate)
     activity, trace = zip(*states[1:], strict=True)
     assert not np.any(trace)
     assert np.any(activity) == (ablate == "trace")

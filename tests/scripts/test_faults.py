@@ -4,7 +4,6 @@ import os
 import resource
 import signal
 import subprocess
-import sys
 
 import pytest
 
@@ -67,13 +66,12 @@ def test_a_worker_process_that_is_killed(stopped, tmp_path):
     assert whole_checkpoint(tmp_path)["counters"]["num_timesteps"] == 160
 
 
-def test_a_worker_process_that_raises_says_so_itself(tmp_path):
-    words = [*FAULTY, *SUBPROCESSES, "--env-kwargs", "fault:'raises'", "-f", str(tmp_path), "-tb", ""]
-    command = [sys.executable, "-m", "plastic_rl.scripts.train", *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert DIED in done.stderr
-    assert "the robot fell over" in done.stderr
+def test_a_worker_process_that_raises_says_so_itself(tmp_path, capfd):
+    with pytest.raises(SystemExit, match="1"):
+        train.main([*FAULTY, *SUBPROCESSES, "--env-kwargs", "fault:'raises'", "-f", str(tmp_path), "-tb", ""])
+    said = capfd.readouterr().err
+    assert DIED in said
+    assert "the robot fell over" in said
     assert whole_checkpoint(tmp_path)["counters"]["num_timesteps"] == 160
 
 

@@ -11,8 +11,7 @@ import yaml
 from hypothesis import strategies as st
 
 from plastic_rl.scripts import train
-from plastic_rl.scripts.zoo.manager import register_algorithms
-from plastic_rl.scripts.zoo.options import known_hyperparams
+from plastic_rl.scripts.zoo.options import known_hyperparams, register_algorithms
 from tests.junk import fuzz
 
 EXAMPLES = [15, pytest.param(400, marks=pytest.mark.slow)]

@@ -8,8 +8,7 @@ import yaml
 
 from plastic_rl.scripts import train
 from plastic_rl.scripts.zoo import commands
-from plastic_rl.scripts.zoo.manager import register_algorithms
-from plastic_rl.scripts.zoo.options import make_parser, parse
+from plastic_rl.scripts.zoo.options import make_parser, parse, register_algorithms
 from tests.scripts.small_runs import GRU, MAZE, PARAMS, refusal, trained
 
 ENV = "plastic_rl/Maze-v0"

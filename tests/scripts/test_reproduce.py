@@ -94,7 +94,7 @@ def test_a_claim_is_trained_measured_reported_and_never_run_again(tiny, tmp_path
     assert "tiny/GRU-1" in out
     assert "tiny/plastic-1" not in out
     text = (tmp_path / "RESULTS.md").read_text()
-    assert re.search(r"\| Not in the paper\. \| score; plastic: .*, 1 seed; GRU: .*, 1 seed \| \w+ \|", text)
+    assert re.search(r"\| Not in the paper\. \| \*score\*<br>plastic: .*, 1 seed<br>GRU: .*, 1 seed \| \w+ \|", text)
     assert (results / "tiny.png").exists()
     assert "episodes to 0.5" in (results / "tiny" / "table.md").read_text()
     reproduce.main(["tiny", "--evaluate", "--results", str(results)])
@@ -129,10 +129,10 @@ def test_the_report_is_what_the_kept_results_say(tmp_path, monkeypatch):
 def test_the_first_table_says_what_lies_in_the_results_folder():
     rows = (ROOT / "RESULTS.md").read_text().partition("|---|---|---|---|\n")[2].partition("\n\n")[0].splitlines()
     for row in rows:
-        _, _, here, verdict, link, _ = (cell.strip() for cell in row.split("|"))
+        _, link, _, here, verdict, _ = (cell.strip() for cell in row.split("|"))
         name = link.partition("]")[0].strip("[")
         claim = read_claim(name)
-        said = re.findall(r"(?:^|; )([^;]+?): (-?[\d.]+)(%?)(?: \((-?[\d.]+)%? to (-?[\d.]+)%?\))?, (\d+) seeds?", here)
+        said = re.findall(r"<br>([^<]+?): (-?[\d.]+)(%?)(?: \((-?[\d.]+)%? to (-?[\d.]+)%?\))?, (\d+) seeds?", here)
         assert said
         assert verdict in ("reproduced", "partly", "not", "open", "no claim")
         for arm, mean, percent, low, high, seeds in said:

@@ -17,7 +17,7 @@ from plastic_rl.agents.checkpoint import checkpoints, read
 from plastic_rl.scripts import UsageError
 from plastic_rl.scripts.runs.folder import open_run
 from plastic_rl.scripts.runs.monitor import read_results
-from plastic_rl.scripts.zoo.distributed import check_shares
+from plastic_rl.scripts.zoo.manager import check_shares
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
 NETWORK = "policy_kwargs:dict(core_kwargs=dict(hidden_size=8, rule='oja'))"
@@ -89,6 +89,7 @@ def whole(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_two_processes_leave_one_run_of_their_steps_together_and_each_has_episodes_of_its_own(tmp_path):
     code, out, said = ended(start(tmp_path, "-n", "800"))
     assert code == 0, said

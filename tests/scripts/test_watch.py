@@ -10,6 +10,7 @@ from gymnasium import spaces
 from rich.console import Console
 
 from plastic_rl.scripts import watch
+from plastic_rl.scripts.figures import episode
 from plastic_rl.scripts.figures.episode import EpisodeFigure
 from plastic_rl.scripts.figures.recording import Moment, choice_names, record
 from plastic_rl.scripts.figures.terminal import Scene, bar_of, shrink
@@ -105,7 +106,7 @@ def test_an_environment_without_pictures_shows_the_rest(env, tmp_path, capsys):
 
 
 def test_a_long_episode_has_at_most_a_hundred_pictures(plastic_run, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(watch, "MOST", 8)
+    monkeypatch.setattr(episode, "MOST", 8)
     watch.main([str(plastic_run), "-o", str(tmp_path / "episode.gif"), "--dpi", "20"])
     assert "8 pictures" in capsys.readouterr().out
 

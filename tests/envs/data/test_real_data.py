@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from plastic_rl.scripts.data import main
+from plastic_rl.scripts.data import download
 
 ARCHIVES = {
     "omniglot": ["images_background.zip", "images_evaluation.zip"],
@@ -22,10 +22,10 @@ def root(real_data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=real_data))
     Thread(target=server.serve_forever, daemon=True).start()
-    for data_set, names in ARCHIVES.items():
-        urls = [f"http://127.0.0.1:{server.server_port}/{name}" for name in names]
-        sums = [hashlib.md5((real_data / name).read_bytes()).hexdigest() for name in names]
-        main([data_set, "--root", str(folder), "--url", *urls, "--md5", *sums])
+    for names in ARCHIVES.values():
+        for name in names:
+            md5 = hashlib.md5((real_data / name).read_bytes()).hexdigest()
+            download(f"http://127.0.0.1:{server.server_port}/{name}", folder, md5)
     server.shutdown()
     return folder
 
