@@ -73,7 +73,7 @@ def _model(name: str, n_envs: int, arguments: argparse.Namespace) -> Any:
 
 
 class Clock(BaseCallback):
-    """Sums up the seconds of rollouts, of the environments in them, and of updates, but for the first, which compiles."""
+    """Sums up the seconds of rollouts, of environments in them, and of updates, but for the first, which compiles."""
 
     def __init__(self, device: str) -> None:
         super().__init__()
