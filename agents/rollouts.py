@@ -228,7 +228,8 @@ class RecurrentRollouts(OnPolicyAlgorithm):
                 # Observation, flags and state stay of one moment, so that learning can go on from here.
                 self._move_on(new_obs, dones, infos)
                 return False
-            self._update_info_buffer(infos, dones)
+            ended = np.flatnonzero(dones)  # to look at all of a thousand copies takes as long as to step them
+            self._update_info_buffer([infos[i] for i in ended], dones[ended])
             self._remember_truncated(n_steps, dones, infos, state)
             n_steps += 1
             assert self._last_obs is not None
