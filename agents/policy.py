@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 import torch
 from gymnasium import spaces
-from stable_baselines3.common.distributions import CategoricalDistribution, Distribution
+from stable_baselines3.common.distributions import CategoricalDistribution, Distribution, MultiCategoricalDistribution
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, CombinedExtractor, MlpExtractor, NatureCNN
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
@@ -231,8 +231,12 @@ class PlasticActorCriticPolicy(ActorCriticPolicy):
         """
         actor, critic, state = self._step(obs, state, episode_starts)
         latent = self.mlp_extractor.forward_actor(actor)
-        if type(self.action_dist) is CategoricalDistribution:
+        kind = type(self.action_dist)
+        if kind is CategoricalDistribution:
             actions, log_probs = _choose(self.action_net(latent), deterministic)
+        elif kind is MultiCategoricalDistribution and latent.device.type != "cpu":  # SB3's makes a GPU wait
+            assert isinstance(self.action_space, spaces.MultiDiscrete)
+            actions, log_probs = _choose_each(self.action_net(latent), self.action_space.nvec.tolist(), deterministic)
         else:
             distribution = self._get_action_dist_from_latent(latent)
             actions = distribution.get_actions(deterministic=deterministic)
@@ -360,6 +364,12 @@ def _choose(logits: Tensor, deterministic: bool) -> tuple[Tensor, Tensor]:
     rates = log_probs if deterministic else log_probs - torch.empty_like(logits).exponential_().log_()
     actions = rates.argmax(-1)
     return actions, log_probs.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+
+
+def _choose_each(logits: Tensor, sizes: list[int], deterministic: bool) -> tuple[Tensor, Tensor]:
+    """Return several choices (B, n), one in each part of the logits, and the log-probabilities of all together (B,)."""
+    chosen = [_choose(part, deterministic) for part in logits.split(sizes, -1)]
+    return torch.stack([actions for actions, _ in chosen], -1), torch.stack([p for _, p in chosen], -1).sum(-1)
 
 
 def _scale_learning_rates(optimizer: torch.optim.Optimizer, *_: Any) -> None:

@@ -21,6 +21,7 @@ from plastic_rl.agents.policy import CnnPolicy, MlpPolicy, MultiInputPolicy, Pla
 from plastic_rl.agents.return_scale import ReturnScale
 from plastic_rl.agents.sequence_buffer import SequenceBuffer, map_arrays
 from plastic_rl.agents.spaces import check_spaces
+from plastic_rl.agents.step_graph import DEVICES, StepGraph
 from plastic_rl.agents.vec_env import make_vec_env, wrap_vector_env
 from plastic_rl.cores import State
 
@@ -33,6 +34,11 @@ class RecurrentRollouts(OnPolicyAlgorithm):
     The state goes on from one rollout to the next, and is forgotten where an episode starts. Backpropagation through
     time reaches back to the start of a rollout: a rollout of whole episodes (`n_steps` a multiple of their length) is
     exact; with shorter ones the state that a sequence starts from was computed by older weights.
+
+    Attributes:
+        cuda_graphs: whether a step on CUDA is captured as a graph and replayed (`StepGraph`). Steps are plain all the
+            same with gSDE, with an algorithm that acts in another way, as `PlasticBPTT`, with a buffer of one's own,
+            and with a policy whose step waits for the GPU.
     """
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
@@ -50,6 +56,8 @@ class RecurrentRollouts(OnPolicyAlgorithm):
     _ent_coef_start: float | None = None
     _last_states: State | None = None
     _callback: BaseCallback | None = None
+    cuda_graphs: bool = True
+    _step_graph: StepGraph | None = None
 
     @classmethod
     def _make_env(cls, env: Any) -> Any:
@@ -116,7 +124,7 @@ class RecurrentRollouts(OnPolicyAlgorithm):
         """Say nothing: a plastic core profits from a GPU even without convolutions."""
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_last_states", "_callback", "_truncated"]
+        return [*super()._excluded_save_params(), "_last_states", "_callback", "_truncated", "_step_graph"]
 
     def _setup_learn(
         self,
@@ -194,16 +202,22 @@ class RecurrentRollouts(OnPolicyAlgorithm):
         """
         self.policy.set_training_mode(False)
         rollout_buffer.reset()
-        state = self._begin_rollout(env.num_envs)
+        graph, state = self._graph(rollout_buffer), self._begin_rollout(env.num_envs)
+        if graph is not None:
+            state = graph.begin(state)
         rollout_buffer.initial_state = tuple(s.clone() for s in state)
         n_steps = 0
         callback.on_rollout_start()
         while n_steps < n_rollout_steps:
             if self.use_sde and (n_steps == 0 or (self.sde_sample_freq > 0 and n_steps % self.sde_sample_freq == 0)):
                 self.policy.reset_noise(env.num_envs)
-            obs_tensor = obs_as_tensor(self._last_obs, self.device)  # type: ignore[arg-type]
-            with torch.no_grad():
-                actions, values, log_probs, state = self._act(obs_tensor, state)
+            if graph is None:
+                obs_tensor = obs_as_tensor(self._last_obs, self.device)  # type: ignore[arg-type]
+                with torch.no_grad():
+                    actions, values, log_probs, state = self._act(obs_tensor, state)
+            else:
+                obs_tensor = graph.load(self._last_obs, self._last_episode_starts)
+                actions, values, log_probs, state = graph.step()
             self._last_states = state
             clipped_actions = self._clipped(actions)
             new_obs, rewards, dones, infos = env.step(clipped_actions)
@@ -214,17 +228,32 @@ class RecurrentRollouts(OnPolicyAlgorithm):
                 # Observation, flags and state stay of one moment, so that learning can go on from here.
                 self._move_on(new_obs, dones, infos)
                 return False
-            self._update_info_buffer(infos, dones)
+            ended = np.flatnonzero(dones)  # to look at all of a thousand copies takes as long as to step them
+            self._update_info_buffer([infos[i] for i in ended], dones[ended])
             self._remember_truncated(n_steps, dones, infos, state)
             n_steps += 1
             assert self._last_obs is not None
             assert self._last_episode_starts is not None
-            rollout_buffer.add(self._last_obs, actions, rewards, self._last_episode_starts, values, log_probs)
+            if graph is None:
+                rollout_buffer.add(self._last_obs, actions, rewards, self._last_episode_starts, values, log_probs)
+            else:
+                rollout_buffer.add_outcome(rewards, self._last_episode_starts)
             self._move_on(new_obs, dones, infos)
+        if graph is not None:
+            graph.finish(rollout_buffer)
         self._finish_rollout(rollout_buffer, state)
         callback.update_locals(locals())
         callback.on_rollout_end()
         return True
+
+    def _graph(self, rollout_buffer: SequenceBuffer) -> StepGraph | None:
+        """Return the graph of a step, or None where steps are plain; see `cuda_graphs`."""
+        known = type(self)._act is RecurrentRollouts._act and type(rollout_buffer) is SequenceBuffer
+        if self.device.type not in DEVICES or not self.cuda_graphs or self.use_sde or not known:
+            return None
+        if self._step_graph is None or not self._step_graph.fits(self.policy, rollout_buffer):
+            self._step_graph = StepGraph(self.policy, rollout_buffer)
+        return self._step_graph if self._step_graph.obstacle is None else None
 
     def _act(self, obs_tensor: Any, state: State) -> tuple[np.ndarray, Tensor, Tensor, State]:
         """Return actions, values, log-probabilities and the new state for the last observations."""

@@ -23,11 +23,15 @@ class SequenceBuffer(RolloutBuffer):
     for every step. Observations come out as `Sequences`, so that SB3's `train()` runs unchanged. Sequences are all of
     length `buffer_size`: nothing is padded or masked. Works for every observation space, `Dict` too.
 
+    What training reads is moved to the device once a rollout, and minibatches are picked there. After a rollout in a
+    CUDA graph, `observations`, `actions` and `log_probs` are tensors there from the beginning.
+
     Attributes:
         initial_state: the state before the first step, a tuple of (B, ...) tensors; set at the start of a rollout.
     """
 
     initial_state: State
+    _tensors: dict[str, Any]  # what was moved to the device
 
     def reset(self) -> None:
         """Empty the buffer."""
@@ -37,9 +41,10 @@ class SequenceBuffer(RolloutBuffer):
         for name in ("rewards", "returns", "episode_starts", "values", "log_probs", "advantages"):
             setattr(self, name, np.zeros(shape, dtype=np.float32))
         self.generator_ready = False
+        self._tensors = {}
         BaseBuffer.reset(self)
 
-    def _zeros(self, shape: tuple[int, int]) -> Arrays:
+    def _zeros(self, shape: tuple[int, ...]) -> Arrays:
         space = self.observation_space
         if isinstance(space, spaces.Dict):
             assert isinstance(self.obs_shape, dict)
@@ -65,12 +70,21 @@ class SequenceBuffer(RolloutBuffer):
             assert isinstance(obs, np.ndarray)
             self.observations[self.pos] = obs.reshape(self.n_envs, *self.obs_shape)
         self.actions[self.pos] = action.reshape(self.n_envs, self.action_dim)
-        self.rewards[self.pos] = reward
-        self.episode_starts[self.pos] = episode_start
         self.values[self.pos] = value.cpu().numpy().flatten()
         self.log_probs[self.pos] = log_prob.cpu().numpy().flatten()
+        self.add_outcome(reward, episode_start)
+
+    def add_outcome(self, reward: np.ndarray, episode_start: np.ndarray) -> None:
+        """Add only what the host knows of a step, rewards (B,) and episode starts (B,); a CUDA graph keeps the rest."""
+        self.rewards[self.pos] = reward
+        self.episode_starts[self.pos] = episode_start
         self.pos += 1
         self.full = self.pos == self.buffer_size
+
+    def compute_returns_and_advantage(self, last_values: Tensor, dones: np.ndarray) -> None:
+        """Compute what SB3's method of this name does."""
+        self._tensors = {}
+        super().compute_returns_and_advantage(last_values, dones)
 
     def get(self, batch_size: int | None = None) -> Generator[RolloutBufferSamples, None, None]:
         """Yield every sequence once, in minibatches of whole environments in random order.
@@ -89,21 +103,26 @@ class SequenceBuffer(RolloutBuffer):
 
     def sequences(self, environments: np.ndarray) -> RolloutBufferSamples:
         """Return the whole sequences of these environments (their indices)."""
-
-        def pick(array: np.ndarray) -> Tensor:
-            chosen = array[:, environments]
-            return self.to_torch(chosen.reshape(-1, *chosen.shape[2:]))
-
         index = torch.as_tensor(environments, device=self.device)
+
+        def pick(tensor: Tensor) -> Tensor:
+            return tensor.index_select(1, index).flatten(0, 1)
+
         sequences = Sequences(
-            map_arrays(pick, self.observations),
-            self.to_torch(self.episode_starts[:, environments]).bool(),
+            map_arrays(pick, self._tensor("observations")),
+            self._tensor("episode_starts").index_select(1, index).bool(),
             tuple(s[index] for s in self.initial_state),
         )
-        numbers = (pick(x) for x in (self.values, self.log_probs, self.advantages, self.returns))
-        return RolloutBufferSamples(sequences, pick(self.actions).float(), *numbers)  # type: ignore[arg-type]
+        names = ("actions", "values", "log_probs", "advantages", "returns")
+        actions, *numbers = (pick(self._tensor(name)) for name in names)
+        return RolloutBufferSamples(sequences, actions.float(), *numbers)  # type: ignore[arg-type]
+
+    def _tensor(self, name: str) -> Any:
+        if name not in self._tensors:
+            self._tensors[name] = map_arrays(lambda x: torch.as_tensor(x, device=self.device), getattr(self, name))
+        return self._tensors[name]
 
 
-def map_arrays(function: Callable[[np.ndarray], Any], arrays: Arrays) -> Any:
+def map_arrays(function: Callable[[Any], Any], arrays: Any) -> Any:
     """Apply a function to an observation array, or to each of a dict of them."""
     return {k: function(v) for k, v in arrays.items()} if isinstance(arrays, dict) else function(arrays)

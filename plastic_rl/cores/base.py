@@ -191,6 +191,15 @@ def reset_where(episode_starts: Tensor, state: State) -> State:
     )
 
 
+def reset_for_step(episode_starts: Tensor, state: State) -> State:
+    """Zero the state where an episode starts; on a CPU it is returned as it is where none does.
+
+    To look at flags costs nothing on a CPU, but would make a GPU wait, and a CUDA graph cannot.
+    """
+    looks = episode_starts.device.type == "cpu"
+    return state if looks and not episode_starts.any() else reset_where(episode_starts, state)
+
+
 def clamped_rate(eta: Tensor) -> Tensor:
     """Return a plasticity rate kept in [0, 1], beyond which traces grow without bound; its gradient is eta's own."""
     if not torch.is_grad_enabled():

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from plastic_rl.arguments import check_integer
-from plastic_rl.cores.base import MOST_UNITS, RecurrentCore, State, reset_where
+from plastic_rl.cores.base import MOST_UNITS, RecurrentCore, State, reset_for_step, reset_where
 
 
 class GatedCore(RecurrentCore):
@@ -42,9 +42,7 @@ class GatedCore(RecurrentCore):
     @torch.no_grad()
     def step(self, inputs: Tensor, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
         """Advance by one step with the library's cell, which takes half as long as a sequence of one step."""
-        # To look at flags costs nothing on a CPU, but would make a GPU wait.
-        resets = episode_starts.device.type != "cpu" or episode_starts.any()
-        before = reset_where(episode_starts, state) if resets else state
+        before = reset_for_step(episode_starts, state)
         names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
         parameters = [self.network.get_parameter(name) for name in names]
         after: State

@@ -5,7 +5,7 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
-from plastic_rl.cores.base import RecurrentCore, State, reset_where
+from plastic_rl.cores.base import RecurrentCore, State, reset_for_step, reset_where
 from plastic_rl.ops.recompute import in_segments
 
 KEPT_BYTES = 2**29
@@ -49,6 +49,11 @@ class LoopCore(RecurrentCore):
         if n_steps * sum(tensor.nbytes for tensor in state) <= KEPT_BYTES:
             return run(state, 0, n_steps)
         return in_segments(run, state, n_steps, random=True)
+
+    @torch.no_grad()
+    def step(self, inputs: Tensor, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
+        """Advance by one step without the loop; see `RecurrentCore.step`."""
+        return self.advance(inputs, reset_for_step(episode_starts, state))
 
     def pure_step(self, inputs: Tensor, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
         """Advance by one step for an export; see `RecurrentCore.pure_step`."""

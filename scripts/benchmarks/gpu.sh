@@ -20,13 +20,14 @@ printf '# %s\n\n| part | result | seconds | file |\n|---|---|---|---|\n' "${card
 part() {
     local name=$1 limit=$2 needs=$3 begin=$SECONDS result
     shift 3
+    [ "${QUICK:-}" ] && limit=300 # small parts, on a machine that may be busy
     if [ "$needs" = gpu ] && [ -z "$card" ]; then
         result="skipped: no GPU"
     else
-        timeout "$limit" "$@" >"$out/$name.txt" 2>&1
+        timeout -k 5 "$limit" "$@" >"$out/$name.txt" 2>&1
         case $? in
         0) result=done ;;
-        124) result="stopped after $limit s" ;;
+        124 | 137) result="stopped after $limit s" ;;
         *) result="failed: $(tail -n 1 "$out/$name.txt" | tr '|\n' '/ ' | cut -c 1-120)" ;;
         esac
     fi
@@ -39,28 +40,37 @@ runs="$out/runs"
 many="n_envs:1024 n_steps:250 batch_size:16000"
 short="--repeats 3 --patience 5"
 sizes="32,100,200 32,200,250 1024,64,50"
-steps=2e7
+steps=1e7
 growth=()
+many_sizes=(--n-envs 64 256 1024 4096)
+few_sizes=(--n-envs 64 1024)
 if [ "${QUICK:-}" ]; then
     many="n_envs:4 n_steps:20 batch_size:40" steps=80 sizes="1,2,2" short="--repeats 1" growth=(--skip-growth)
-    train_size=(--n-envs 2 --n-steps 4 --rollouts 1 --cores gru --env plastic_rl/ColourBandit-v0)
+    many_sizes=(--n-envs 2) few_sizes=(--n-envs 2)
+    training=(--n-steps 4 --rollouts 1 --env plastic_rl/ColourBandit-v0) several=gru memory=gru
     cores=(--cores gru --size 1,2,2)
     maze=(--env-kwargs size:5 episode_steps:20 --core gru)
 else
-    train_size=(--n-envs 64 256 1024 4096 --cores plastic plastic_memory gru --minibatches 16 --rollouts 1)
+    training=(--rollouts 1) several="plastic_memory plastic gru" memory=plastic_memory
     cores=()
     maze=()
 fi
 
 # shellcheck disable=SC2086  # the variables are lists of words
 {
-    part tests 150 gpu $python -m pytest -q -x tests/ops tests/cores tests/agents -k "cuda or triton or gpu" -p no:cacheprovider
-    part training-gpu 90 gpu $plastic benchmark training --device cuda "${train_size[@]}"
-    part maze-gpu 100 gpu $plastic train -f "$runs" -tb "" --device cuda -n $steps --seed 1 --verbose 0 "${maze[@]}" -params $many
-    part ops-gpu 60 gpu $plastic benchmark ops --device cuda --sizes $sizes $short "${growth[@]}"
-    part training-cpu 40 any $plastic benchmark training "${train_size[@]:0:2}" "${train_size[@]: -2}" --cores gru
-    part cores-gpu 30 gpu $plastic benchmark cores --device cuda $short "${cores[@]}"
-    part torchrun 40 gpu $python -m torch.distributed.run --nproc-per-node 1 -m plastic_rl.scripts.train -f "$runs" -tb "" --device cuda -n 80 --seed 1 "${maze[@]}" -params n_envs:4 n_steps:20 batch_size:40
-    part ops-cpu 30 any $plastic benchmark ops --sizes ${sizes%% *} --skip-growth $short
+    train="$plastic benchmark training"
+    graphs="env PLASTIC_RL_CUDA_GRAPHS=1"
+    part tests 130 gpu $python -m pytest -q tests/ops tests/cores tests/agents -k "cuda or triton or gpu" -p no:cacheprovider
+    part training-gpu 75 gpu $train --device cuda "${training[@]}" "${many_sizes[@]}" --cores $several --batch-envs 64
+    part maze-gpu 95 gpu $plastic train -f "$runs" -tb "" --device cuda -n $steps --seed 1 --verbose 0 "${maze[@]}" -params $many
+    part training-graphs 30 gpu $graphs $train --device cuda "${training[@]}" "${few_sizes[@]}" --cores $memory --batch-envs 64
+    part training-plain 25 gpu $train --device cuda "${training[@]}" "${few_sizes[@]}" --cores $memory --batch-envs 64 --no-graphs
+    part ops-graphs 20 gpu $graphs $plastic benchmark ops --device cuda --sizes ${sizes%% *} --skip-growth $short
+    part ops-gpu 45 gpu $plastic benchmark ops --device cuda --sizes $sizes $short "${growth[@]}"
+    part training-updates 20 gpu $train --device cuda "${training[@]}" "${few_sizes[@]}" --cores $memory --batch-envs 32
+    part training-cpu 25 any $train "${training[@]}" "${few_sizes[@]}" --cores $memory --batch-envs 64
+    part cores-gpu 20 gpu $plastic benchmark cores --device cuda $short "${cores[@]}"
+    part torchrun 25 gpu $python -m torch.distributed.run --nproc-per-node 1 -m plastic_rl.scripts.train -f "$runs" -tb "" --device cuda -n 80 --seed 1 "${maze[@]}" -params n_envs:4 n_steps:20 batch_size:40
+    part ops-cpu 15 any $plastic benchmark ops --sizes ${sizes%% *} --skip-growth $short
 }
 cat "$out/summary.md"

@@ -22,14 +22,14 @@ class Stop(BaseCallback):
         return self.num_timesteps < STEPS // 2 + 24
 
 
-def learn(algorithm, folder, env_id="plastic_rl/Maze-v0", stop=False, resume=False, n_steps=16, **kwargs):
+def learn(algorithm, folder, env_id="plastic_rl/Maze-v0", stop=False, resume=False, n_steps=16, device="cpu", **kwargs):
     arguments = {"episode_steps": 20} if "Maze" in env_id else {}
     env = make_vec_env(env_id, 4, seed=3, monitor_dir=None if resume else str(folder), env_kwargs=arguments)
     env = VecNormalize(env)
     policy = "MultiInputPolicy" if hasattr(env.observation_space, "spaces") else "MlpPolicy"
     few = {"n_epochs": 2} if algorithm is PlasticPPO else {}
     kwargs = {"policy_kwargs": {"core_kwargs": {"hidden_size": 6, "rule": "oja"}}, **few, **kwargs}
-    model = algorithm(policy, env, n_steps=n_steps, seed=1, device="cpu", **kwargs)
+    model = algorithm(policy, env, n_steps=n_steps, seed=1, device=device, **kwargs)
     callbacks = [CheckpointCallback(folder / "checkpoints", seconds=0, resume=resume), *([Stop()] if stop else [])]
     return model.learn(STEPS, callback=callbacks)
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from plastic_rl.ops import autograd
 from plastic_rl.ops.arguments import ScanArguments, State
 from plastic_rl.ops.autograd import Inputs
+from plastic_rl.ops.cuda.graphs import graphed
 from plastic_rl.ops.rules import Rule
 
 # Elements of the tile that a program works on at a time, and of each of its warps: the fastest of some on an H100. A
@@ -230,8 +231,8 @@ def _memory_backward(
     )  # fmt: skip
 
 
-RECURRENT = autograd.Kernels(_forward, _backward)
-MEMORY = autograd.Kernels(_memory_forward, _memory_backward)
+RECURRENT = autograd.Kernels(graphed(_forward), graphed(_backward))
+MEMORY = autograd.Kernels(graphed(_memory_forward), graphed(_memory_backward))
 
 
 def _vector(x: Inputs, tensor: Tensor | None, missing: float = 0.0) -> Tensor:
