@@ -9,12 +9,13 @@ Leaves, in the output folder, the run folders and `results.csv`; `plot` reads ei
 """
 
 import os
+import shlex
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from plastic_rl.scripts import CommandParser, command
-from plastic_rl.scripts.experiments.grid import read_sweep
+from plastic_rl.scripts.experiments.grid import Run, read_sweep
 from plastic_rl.scripts.experiments.runner import add_runner_options, run_all, train_run
 
 
@@ -37,14 +38,27 @@ def main(argv: Sequence[str]) -> None:
         for run in runs:
             print(run.name, *run.argv)
         return
-    output = Path(args.output or f"sweeps/{Path(args.file).stem}").resolve()
-    from plastic_rl.scripts.experiments.table import Table
+    from plastic_rl.scripts.experiments.table import read_row, write_table
+    from plastic_rl.scripts.zoo.summary import command_line
 
-    table = Table(output, runs)
-    waiting = [run for run in runs if run.name not in table.finished]
-    print(f"{len(runs)} runs, {len(runs) - len(waiting)} of them finished before; {table.file}")
-    work = partial(train_run, runs=table.runs_folder, here=os.getcwd())
-    errors = run_all(waiting, work, table.add, args.jobs, args.address)
-    table.print(errors)
+    table = Path(args.output or f"sweeps/{Path(args.file).stem}").resolve() / "results.csv"
+    folder = table.with_name("runs")
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = {run.name: read_row(folder, run) for run in runs}
+    waiting = [run for run in runs if not rows[run.name]]
+    print(f"{len(runs)} runs, {len(runs) - len(waiting)} of them finished before; {table}")
+
+    def said(run: Run) -> str:
+        row = rows[run.name] = read_row(folder, run)
+        write_table(table, runs, rows, {})
+        return ", ".join(f"{key} {row[key]}" for key in ("return", "score", "episodes", "seconds") if row.get(key))
+
+    write_table(table, runs, rows, {})
+    errors = run_all(waiting, partial(train_run, runs=folder, here=os.getcwd()), said, args.jobs, args.address)
+    write_table(table, runs, rows, errors)
+    print(f"{sum(map(bool, rows.values()))} of {len(runs)} runs finished; the table is {table}")
+    for name, error in errors.items():
+        print(f"{name} failed: {error}; see {folder / name / 'log.txt'}")
+    print(f"Look further:\n  {command_line('plot')} {shlex.quote(str(table))}")
     if errors:
         raise SystemExit(1)
