@@ -86,7 +86,7 @@ def play_run(run: "Run", file: Path) -> str:
 
     model = run.load("cpu")
     moments = list(record(run, model, SEED, True, "rgb_array"))
-    figure = EpisodeFigure(moments, model.action_space, title=None, dpi=75)
+    figure = EpisodeFigure(moments, model.action_space, title=None, dpi=120)
     write([figure.frame(step) for step in chosen_steps(len(moments))], file)
     figures = evaluate(run, model, EPISODES, SEED, deterministic=True)
     memory = f"`{run.label}` core" if run.core else f"`{run.algo}`"

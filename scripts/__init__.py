@@ -46,7 +46,7 @@ class CommandParser(argparse.ArgumentParser):
         how = {"formatter_class": argparse.RawDescriptionHelpFormatter, **how}
         super().__init__(prog=f"plastic-rl {name}", description=about, **how)
         if run:
-            several = {"nargs": run} if run == "+" else {}
+            several: dict[str, Any] = {"nargs": run} if run == "+" else {}
             self.add_argument("run", help="run folder, as `train` printed it, or pretrained/NAME", **several)
             self.add_argument("--trust", action="store_true", help="read pickled files, which can execute code")
 

@@ -48,9 +48,9 @@ def download(url: str, folder: Path, md5: str, retries: int = 3) -> Path:
 
     pooch.get_logger().setLevel("WARNING")
     name = url.rpartition("/")[2]
-    what = {"registry": {name: f"md5:{md5}"}, "urls": {name: url}}
+    source = pooch.create(folder, "", registry={name: f"md5:{md5}"}, urls={name: url}, retry_if_failed=retries)
     try:
-        return Path(pooch.create(folder, "", retry_if_failed=retries, **what).fetch(name, progressbar=True))
+        return Path(source.fetch(name, progressbar=True))
     except (requests.RequestException, ValueError) as error:  # ValueError: another sum, or no such kind of address
         refuse(f"{url} cannot be downloaded: {error}")
     except OSError as error:

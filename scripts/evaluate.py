@@ -80,7 +80,7 @@ def print_table(results: list[dict[str, Any]]) -> None:
 
     runs = list(dict.fromkeys(result["run"] for result in results))
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    quarters = "reward per step\nby quarter of episode"
+    quarters = "reward per step\nby quarter"
     for heading in ("run", "actions", "episodes", "mean return\n(95%)", "score\n(95%)", quarters):
         table.add_column(heading, no_wrap=True)
     for result in results:
@@ -88,8 +88,8 @@ def print_table(results: list[dict[str, Any]]) -> None:
         between = "{:.2f}\n{:.2f} to {:.2f}"
         score = "" if result["score"] is None else between.format(result["score"], *result["score_interval"])
         by_quarter = " ".join(f"{quarter:.2f}" for quarter in result["reward_per_step_by_quarter"])
-        number = str(runs.index(result["run"]) + 1)
-        table.add_row(number, _how(result, "\n"), str(result["episodes"]), mean, score, by_quarter)
+        first = str(runs.index(result["run"]) + 1), _how(result, "\n"), str(result["episodes"])
+        table.add_row(*first, mean, score, by_quarter)
     Console().print(table)
     for number, run in enumerate(runs, 1):
         print(f"\nrun {number}: {run}\nreward by time in the episode")

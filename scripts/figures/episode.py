@@ -18,7 +18,7 @@ from plastic_rl.scripts.figures.recording import Moment, as_cells, choice_names,
 from plastic_rl.scripts.figures.style import BLUE, DIVERGING, GRAY, ORANGE, PALE, VERMILION
 
 SIZE = (12.0, 6.4)  # inches; at 80 dots per inch whole blocks of 16 pixels, as videos want them
-SMALL_SIZE = (6.4, 3.2)
+SMALL_SIZE = (4.0, 2.1)
 MOST = 100  # pictures of a film, unless it is said otherwise
 MOST_BARS = 12  # more choices than that are drawn as cells
 TIME = "time in the episode (steps)"
@@ -32,7 +32,7 @@ class EpisodeFigure:
     The environment's frame and the reward so far stand on the left, the memory in the middle (traces, and the activity
     of all neurons since the beginning), the choice and the size of the trace, or M(t), on the right; what a policy
     lacks is left out. Scales are those of the whole episode, so that its pictures can be compared. Without a
-    title it is small, 6.4 by 3.2 inches in place of 12 by 6.4, and has the frame and the first trace (or the activity).
+    title it is small, 4 by 2.1 inches in place of 12 by 6.4, and has the frame and the first trace, without a scale.
     """
 
     def __init__(
@@ -82,12 +82,10 @@ class EpisodeFigure:
 
 
 def _small(figure: Any, moments: list[Moment]) -> Iterator[Show]:
-    left, right = figure.subfigures(1, 2, width_ratios=[1, 1.1])
-    yield _scene(left.subplots(), moments, with_total=True)
+    left, right = figure.subplots(1, 2)
+    yield _scene(left, moments, small=True)
     if moments[0].traces:
-        yield _trace(right, right.subplots(), moments, next(iter(moments[0].traces)))
-    elif moments[0].activity is not None:
-        yield _activity(right, right.subplots(), moments)
+        yield _trace(None, right, moments, next(iter(moments[0].traces)))
 
 
 def _large(figure: Any, moments: list[Moment], space: spaces.Space, actions: tuple[str, ...]) -> Iterator[Show]:
@@ -110,26 +108,24 @@ def _large(figure: Any, moments: list[Moment], space: spaces.Space, actions: tup
         yield _size(panels["size"], moments)
 
 
-def _scene(axes: Any, moments: list[Moment], with_total: bool = False) -> Show:
+def _scene(axes: Any, moments: list[Moment], small: bool = False) -> Show:
     """Draw the environment's frames and, in a maze, the way since the agent was put where it started."""
-    size = 8 if with_total else 9
     axes.set_axis_off()
     frame = moments[0].picture if isinstance(moments[0].picture, np.ndarray) else np.full((1, 1, 3), 255, np.uint8)
     image = axes.imshow(frame, interpolation="antialiased")
     (line,) = axes.plot([], [], color=ORANGE, linewidth=3, solid_capstyle="round", solid_joinstyle="round")
-    axes.set_title("\n", fontsize=size)  # keeps its place
+    axes.set_title("" if small else "\n", fontsize=9)  # keeps its place
 
     def show(step: int) -> None:
         way = moments[step].way
         if isinstance(moments[step].picture, np.ndarray):
             image.set_data(moments[step].picture)
-        text = f"step {step} of {len(moments) - 1}"
-        text += f", reward so far {moments[step].total:.4g}" if with_total else ""
+        text = f"reward {moments[step].total:.4g}" if small else f"step {step} of {len(moments) - 1}"
         if way is not None:
             line.set_data(*way.points.T)
             last = f"last way: {way.last[0]} steps, shortest {way.last[1]}" if way.last else "not found yet"
-            text += f"\nreward found {way.found} times; {last}"
-        axes.set_title(text, fontsize=size)
+            text += "" if small else f"\nreward found {way.found} times; {last}"
+        axes.set_title(text, fontsize=9)
 
     return show
 
@@ -159,10 +155,14 @@ def _matrix(axes: Any, values: np.ndarray, most: float) -> Any:
 
 
 def _trace(figure: Any, axes: Any, moments: list[Moment], name: str) -> Show:
-    """Draw a trace as a matrix of colors."""
+    """Draw a trace as a matrix of colors; its scale only where there is a figure to draw it in."""
     # A few connections are much stronger than the rest: 1 in 500 has the darkest color and is beyond the scale.
     some = np.abs(np.stack([moment.traces[name] for moment in moments[:: max(1, len(moments) // 20)]]))
     image = _matrix(axes, moments[0].traces[name], float(np.quantile(some, 0.998)) or 1.0)
+    if figure is None:
+        axes.set(xticks=[], yticks=[])
+        axes.set_title(name, fontsize=9)
+        return lambda step: image.set_data(moments[step].traces[name])
     axes.set(xlabel="postsynaptic neuron", ylabel="presynaptic neuron")
     axes.set_title(f"\n{name} of each connection", fontsize=11)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))

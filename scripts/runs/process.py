@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 PARENT = "PLASTIC_RL_PARENT"
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -24,7 +25,7 @@ def train(argv: list[str], log: Path, threads: int = 1) -> None:
     environment = {**os.environ, **dict.fromkeys(THREADS, str(threads)), PARENT: str(os.getpid())}
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a") as file:  # a session of its own: Ctrl-C is not for it, it would end early and look finished
-        streams = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": subprocess.STDOUT}
+        streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": subprocess.STDOUT}
         code = subprocess.run(command, env=environment, start_new_session=True, check=False, **streams).returncode
     if code < 0 or code == 128 + signal.SIGTERM:
         raise KilledError(f"killed by signal {abs(code) % 128}")

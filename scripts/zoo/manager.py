@@ -67,8 +67,8 @@ def train(args: argparse.Namespace) -> None:
             print(said.getvalue(), end="")
 
         manager = partial(PlasticExperimentManager, begin=begin)
-        zoo = {"ExperimentManager": manager, "argparse": SimpleNamespace(ArgumentParser=lambda: parser)}
-        with patch.multiple(rl_zoo3.train, **zoo):
+        parsed = SimpleNamespace(ArgumentParser=lambda: parser)
+        with patch.multiple(rl_zoo3.train, ExperimentManager=manager, argparse=parsed):
             rl_zoo3.train.train()
 
 

@@ -50,7 +50,7 @@ TORCHRUN = "torchrun_id"
 
 def register_algorithms() -> None:
     """Put our algorithms into the Zoo's tables, which all of its commands share."""
-    classes = (agents.PlasticPPO, agents.PlasticA2C, agents.PlasticBPTT)
+    classes: Any = (agents.PlasticPPO, agents.PlasticA2C, agents.PlasticBPTT)
     for name, cls in zip(OURS, classes, strict=True):
         rl_zoo3.ALGOS[name] = cls
         HYPERPARAMS_SAMPLER[name] = sample_hyperparams
