@@ -1,6 +1,5 @@
 """What users can name does not change without a word in CHANGELOG.md."""
 
-import configparser
 import re
 from pathlib import Path
 
@@ -23,11 +22,10 @@ def test_every_change_since_the_last_release_is_told():
 
 
 def test_the_last_release_is_the_same_everywhere():
-    config = configparser.ConfigParser()
-    config.read(ROOT / "setup.cfg")
     unreleased, released, *_ = sections()
     assert unreleased == "Unreleased"
-    assert released == plastic_rl.__version__ == config["metadata"]["version"]
+    assert released == plastic_rl.__version__
+    assert f"\nversion: {released}\n" in (ROOT / "CITATION.cff").read_text()
     assert f"plastic_rl {released}" == VERSION
 
 

@@ -72,7 +72,8 @@ STACKS = {
 
 
 def learn(env, folder, resume=False, callbacks=(), steps=STEPS, **arguments):
-    arguments = {"policy_kwargs": {"core_kwargs": {"hidden_size": 6}}, "n_epochs": 1, "batch_size": 64, **arguments}
+    few = {"n_epochs": 1, "batch_size": 16 * getattr(env, "num_envs", 1)}
+    arguments = {"policy_kwargs": {"core_kwargs": {"hidden_size": 6}}, **few, **arguments}
     policy = "MultiInputPolicy" if isinstance(env.observation_space, spaces.Dict) else "MlpPolicy"
     model = PlasticPPO(policy, env, n_steps=16, seed=1, device="cpu", **arguments)
     return model.learn(steps, callback=[CheckpointCallback(folder, seconds=0, resume=resume), *callbacks])

@@ -95,6 +95,28 @@ def _write_retroactive_backward(g, trace, eligibility, gate):
     return g, gate * g, tl.sum(eligibility * g, 1)[:, None, :]
 
 
+@triton.jit
+def _places(B, K, N, SAMPLES: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr):
+    """Return 0; a program's samples, rows and columns; where its traces lie, in a sample and in all; what exists."""
+    zero = tl.program_id(0).to(tl.int64) * 0  # a number plus this is a tensor, also in the interpreter
+    b = tl.program_id(0).to(tl.int64) * SAMPLES + tl.arange(0, SAMPLES)
+    i = tl.arange(0, ROWS)
+    j = tl.program_id(1) * COLS + tl.arange(0, COLS)
+    own = i[None, :, None] * N + j[None, None, :]
+    within = (i[None, :, None] < K) & (j[None, None, :] < N)
+    inside = (b[:, None, None] < B) & within
+    row, column = (b[:, None] < B) & (i[None, :] < K), (b[:, None] < B) & (j[None, :] < N)
+    return zero, b, i, j, own, b[:, None, None] * K * N + own, within, inside, row, column
+
+
+@triton.jit
+def _layer(alpha, eta, fan_out, own, j, within, N):
+    """Return a program's part of alpha (1, ROWS, COLS), and of eta and fan_out (1, 1, COLS)."""
+    a = tl.load(alpha + own, mask=within, other=0.0)
+    rate = tl.load(eta + j, mask=j < N, other=0.0)[None, None, :]
+    return a, rate, tl.load(fan_out + j, mask=j < N, other=0.0)[None, None, :]
+
+
 @triton.jit(do_not_specialize=["T", "B", "every", "n_segments"])
 def forward(
     drive, query, key, signals, starts, initial, final, alpha, eta, fan_out, activity, checkpoints,
@@ -105,19 +127,9 @@ def forward(
 
     `initial` and `final` are (traces, B, K, N), `signals` (T, B).
     """
-    zero = tl.program_id(0).to(tl.int64) * 0  # a number plus this is a tensor, also in the interpreter
-    b = tl.program_id(0).to(tl.int64) * SAMPLES + tl.arange(0, SAMPLES)
-    i = tl.arange(0, ROWS)
-    j = tl.program_id(1) * COLS + tl.arange(0, COLS)
-    own = i[None, :, None] * N + j[None, None, :]
-    at = b[:, None, None] * K * N + own
-    within = (i[None, :, None] < K) & (j[None, None, :] < N)
-    inside = (b[:, None, None] < B) & within
-    row, column = (b[:, None] < B) & (i[None, :] < K), (b[:, None] < B) & (j[None, :] < N)
+    zero, b, i, j, own, at, within, inside, row, column = _places(B, K, N, SAMPLES, ROWS, COLS)
+    a, rate, fans = _layer(alpha, eta, fan_out, own, j, within, N)
     size = (zero + B) * K * N
-    a = tl.load(alpha + own, mask=within, other=0.0)
-    rate = tl.load(eta + j, mask=j < N, other=0.0)[None, None, :]
-    fans = tl.load(fan_out + j, mask=j < N, other=0.0)[None, None, :]
     trace = tl.load(initial + at, mask=inside, other=0.0)
     eligibility = trace
     if RULE == RETROACTIVE:
@@ -163,19 +175,9 @@ def backward(
     added to, one for each group of samples.
     """
     group, part = tl.program_id(0).to(tl.int64), tl.program_id(1).to(tl.int64)
-    zero = group * 0
-    b = group * SAMPLES + tl.arange(0, SAMPLES)
-    i = tl.arange(0, ROWS)
-    j = tl.program_id(1) * COLS + tl.arange(0, COLS)
-    own = i[None, :, None] * N + j[None, None, :]
-    at = b[:, None, None] * K * N + own
-    within = (i[None, :, None] < K) & (j[None, None, :] < N)
-    inside = (b[:, None, None] < B) & within
-    row, column = (b[:, None] < B) & (i[None, :] < K), (b[:, None] < B) & (j[None, :] < N)
+    zero, b, i, j, own, at, within, inside, row, column = _places(B, K, N, SAMPLES, ROWS, COLS)
+    a, rate, fans = _layer(alpha, eta, fan_out, own, j, within, N)
     size = (zero + B) * K * N
-    a = tl.load(alpha + own, mask=within, other=0.0)
-    rate = tl.load(eta + j, mask=j < N, other=0.0)[None, None, :]
-    fans = tl.load(fan_out + j, mask=j < N, other=0.0)[None, None, :]
     # The traces before each step, computed again.
     trace = tl.load(checkpoint + at, mask=inside, other=0.0)
     eligibility = trace
