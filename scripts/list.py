@@ -32,7 +32,7 @@ def main(argv: Sequence[str]) -> None:
     from plastic_rl.envs.scores import find_task
     from plastic_rl.scripts.runs.folder import ALGORITHMS, OURS, algorithm
 
-    rows = {
+    rows: dict[str, dict[str, Any]] = {
         "environments": {env_id: find_task(env_id) for env_id in (f"plastic_rl/{name}" for name in ENVIRONMENTS)},
         "algorithms": {name: algorithm(name) if name in OURS else place for name, place in ALGORITHMS.items()},
         "cores": {name: registry._find_core(name) for name in registry.registered_cores()},

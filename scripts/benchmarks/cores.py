@@ -6,6 +6,7 @@ interleaved in one process, medians over repeats, so that the ratios survive a n
 
 import argparse
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -41,7 +42,8 @@ def run(arguments: argparse.Namespace) -> None:
 def _lanes(name: str, size: Size, device: str) -> tuple[Callable[[], None], Callable[[], None]]:
     """Return functions that run a sequence of a core and its gradient, and one step."""
     batch, n, steps = size
-    core = make_core(name, n, **({"hidden_size": n} if "hidden_size" in core_arguments(name) else {})).to(device)
+    units: dict[str, Any] = {"hidden_size": n} if "hidden_size" in core_arguments(name) else {}
+    core = make_core(name, n, **units).to(device)
     state = core.initial_state(batch)
     inputs = torch.randn(steps, batch, n, device=device, requires_grad=True)
     starts = torch.zeros(steps, batch, dtype=torch.bool, device=device)

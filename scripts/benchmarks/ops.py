@@ -5,7 +5,7 @@ memory is what one run adds to the process (Linux only).
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -41,8 +41,8 @@ def run(arguments: argparse.Namespace) -> None:
     for letter, sizes in {} if arguments.skip_growth else GROWTH.items():
         measured = []
         for size in sizes:
-            lanes = {f"{rule} {found[0]}": plastic_lane(size, rule, found[0], device) for rule in arguments.rules}
-            measured.append(measure(lanes | {"LSTM": torch_lane(size, torch.nn.LSTM, device)}, arguments))
+            plastic = {f"{rule} {found[0]}": plastic_lane(size, rule, found[0], device) for rule in arguments.rules}
+            measured.append(measure(plastic | {"LSTM": torch_lane(size, torch.nn.LSTM, device)}, arguments))
         values = [size["BNT".index(letter)] for size in sizes]
         for name in measured[0]:
             time = exponent(values, [lanes[name].median for lanes in measured])
@@ -110,6 +110,6 @@ def table(size: Size, lanes: dict[str, Measured]) -> str:
     return "\n".join(lines)
 
 
-def exponent(values: list[int], costs: list[float]) -> float:
+def exponent(values: Sequence[float], costs: Sequence[float]) -> float:
     """Return the slope of a straight line through the logarithms: cost ~ value ** slope."""
     return float(np.polyfit(np.log(values), np.log(costs), 1)[0])
