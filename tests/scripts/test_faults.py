@@ -4,6 +4,7 @@ import os
 import resource
 import signal
 import subprocess
+from multiprocessing import forkserver
 
 import pytest
 
@@ -67,6 +68,7 @@ def test_a_worker_process_that_is_killed(stopped, tmp_path):
 
 
 def test_a_worker_process_that_raises_says_so_itself(tmp_path, capfd):
+    forkserver._forkserver._stop()  # the next one writes into this test's stderr, not into that of the test before
     with pytest.raises(SystemExit, match="1"):
         train.main([*FAULTY, *SUBPROCESSES, "--env-kwargs", "fault:'raises'", "-f", str(tmp_path), "-tb", ""])
     said = capfd.readouterr().err
