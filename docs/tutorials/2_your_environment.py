@@ -87,7 +87,7 @@ for name, policy_kwargs in cores.items():
             device="cpu",
             policy_kwargs=policy_kwargs,
         )
-        model.learn(20_000)
+        model.learn(8_000)
 
 # %%
 # The figure
@@ -102,7 +102,7 @@ for name in cores:
     curves = []
     for seed in seeds:
         returns = load_results(str(folder / name / str(seed)))["r"].to_numpy()
-        curves.append([part.mean() for part in np.array_split(returns, 25)])
+        curves.append([part.mean() for part in np.array_split(returns, 20)])
     curves = np.array(curves)  # (seeds, points)
     resampled = curves[rng.integers(len(seeds), size=(2000, len(seeds)))].mean(axis=1)
     low, high = np.quantile(resampled, [0.025, 0.975], axis=0)

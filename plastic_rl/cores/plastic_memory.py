@@ -152,10 +152,11 @@ class PlasticMemory(RecurrentCore):
         self, method: str, scan: Callable, backend: str | None, inputs: Tensor, state: State, episode_starts: Tensor
     ) -> tuple[Tensor, State]:
         """Run the controller with one of its methods, and the memory with a scan or a step."""
-        own, seen, hidden, rate = state[: self.n_controller_states], inputs, None, self.rate
+        own, seen, hidden = state[: self.n_controller_states], inputs, None
         if self.controller is not None:
             hidden, own = getattr(self.controller, method)(inputs, own, episode_starts)
             seen = torch.cat([inputs, hidden], -1)
+        rate = None if self.eta is None else clamped_rate(self.eta)
         n, n_signals = self.sizes["drive"], self.sizes["modulation"]
         mapped = self.input_map(seen)
         drive = mapped[..., :n]
