@@ -71,7 +71,8 @@ ACTION_SPACES = {
 }
 
 
-@pytest.mark.parametrize("space", others_slow("box", ACTION_SPACES))
+@pytest.mark.slow
+@pytest.mark.parametrize("space", ACTION_SPACES)
 def test_every_action_space(space, tmp_path):
     env = make_sb3_vec_env(lambda: Echo(LENGTH, ACTION_SPACES[space]), N_ENVS)
     model = learned(env)

@@ -114,5 +114,5 @@ def test_folders_without_readable_images(tmp_path):
 
 
 def test_missing_cifar10_says_how_to_get_it(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"python -m plastic_rl\.scripts\.data cifar10 --root"):
+    with pytest.raises(FileNotFoundError, match=r"python -m plastic_rl data cifar10 --root"):
         gym.make("plastic_rl/ImageRecall-v0", source="cifar10", root=str(tmp_path))

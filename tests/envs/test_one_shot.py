@@ -121,7 +121,7 @@ def test_bad_arguments(arguments, error, message):
 
 
 def test_missing_omniglot_says_how_to_get_it(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"python -m plastic_rl\.scripts\.data omniglot --root"):
+    with pytest.raises(FileNotFoundError, match=r"python -m plastic_rl data omniglot --root"):
         gym.make("plastic_rl/OneShotOmniglot-v0", root=str(tmp_path))
 
 

@@ -94,6 +94,7 @@ def whole(tmp_path):
     return train_whole
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_of_a_write_and_resumed(whole, tmp_path):
     run, _ = killed_in_a_write(tmp_path, 30, random.Random(1))
     train.main(["--resume", str(run)])
