@@ -24,8 +24,8 @@ SEED = 1_000_000
 HEADING = """# Gallery
 
 What each task looks like, and what a trained agent does in it: on the left what the environment draws, on the right the
-trace that the agent writes (for a core without a trace, its activity). The trace is empty when an episode begins. Of a
-long episode the film shows the beginning and the end. Actions are the most probable ones.
+trace that the agent writes. The trace is empty when an episode begins. Of a long episode the film shows the beginning
+and the end. Actions are the most probable ones.
 
 `python docs/gallery.py` writes this page. `plastic-rl watch RUN` draws an episode of your own agent.
 """
