@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from plastic_rl.ops import Rule, plastic_scan
     from plastic_rl.scripts.runs.folder import load_run
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Let idle OpenMP threads sleep instead of spinning: trainings side by side otherwise take each other's processors.
 # OpenMP reads this when torch is loaded, and the number of threads stays as it is.
