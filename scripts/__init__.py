@@ -29,9 +29,13 @@ def command(main: Callable[[Sequence[str]], None]) -> Callable[..., None]:
         _prepare_process()
         try:
             main(sys.argv[1:] if argv is None else [*argv])
+            sys.stdout.flush()
         except (UsageError, UnknownNameError) as error:
             print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
             raise SystemExit(2) from None
+        except BrokenPipeError:  # who reads, such as `head`, has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at the end
+            raise SystemExit(1) from None
 
     return run
 

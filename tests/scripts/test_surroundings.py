@@ -30,3 +30,12 @@ def test_a_run_from_training_to_plots(tmp_path):
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "learning_Maze-v0_size=5_episode_steps=20.png").exists()
     assert "wrote" in done.stdout
+
+
+def test_whoever_reads_may_stop_reading():
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "plastic_rl", "list", "environments"]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, b"")
