@@ -1,4 +1,4 @@
-"""The commands: `plastic-rl COMMAND`, or `python -m plastic_rl.scripts.COMMAND`."""
+"""The commands: `plastic-rl COMMAND`, or `python -m plastic_rl COMMAND`."""
 
 import argparse
 import os

@@ -168,12 +168,10 @@ def _check(args: argparse.Namespace) -> None:
             import_module(package)
         except ImportError as error:
             refuse(f"--gym-packages {package!r} cannot be imported: {error}")
-    for what, name, known in (("algorithm", args.algo, rl_zoo3.ALGOS), ("environment", args.env, gym.registry)):
-        if name not in known:
-            check_name(what, name, known)
-    names = known_hyperparams(args.algo)
-    for name in [name for name in args.hyperparams or {} if name not in names]:
-        check_name("hyperparameter", name, names)
+    check_name("algorithm", args.algo, rl_zoo3.ALGOS)
+    check_name("environment", args.env, gym.registry)
+    for name in args.hyperparams or {}:
+        check_name("hyperparameter", name, known_hyperparams(args.algo))
     if (args.core or args.core_kwargs) and args.algo not in OURS:
         refuse(f"--core is for {', '.join(OURS)}; {args.algo} has none")
     if args.seed >= 2**32:

@@ -5,6 +5,7 @@ The trace lies in tiles of all rows by COLS columns. Each of a sample's PROGRAMS
 wait for one another at every step. Where each has one tile the trace, its adjoint and the layer's matrices stay in
 registers through time; otherwise they go through the caches. What is as long as a row, every program works out for
 itself.
+
 A step has two phases, with a barrier after each where a sample has several programs. Forward: each program writes its
 columns of the trace of the step before and reads them for this one; behind the barrier all see the whole activity.
 Backward: each sums its columns for the write's gradient; behind the first barrier all work out the gradient of the
@@ -12,8 +13,8 @@ whole activity, and take their columns back over the step; behind the second the
 neurons.
 
 Traces of the clipped rules are kept unclipped and clipped where they are read, as on the CPU. RULE is a rule's `code`;
-the second trace is there for RETROACTIVE only. Numbers that say how much is to be done are not
-specialized, for Triton would compile again where one is 1 or a multiple of 16.
+the second trace is there for RETROACTIVE only. Numbers that say how much is to be done are not specialized, for Triton
+would compile again where one is 1 or a multiple of 16.
 """
 
 import triton
