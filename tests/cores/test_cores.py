@@ -317,7 +317,7 @@ def test_a_delay_line_shows_the_last_inputs_of_the_episode():
 def test_a_memory_takes_any_core_by_name_as_its_controller():
     core = make_core("plastic_memory", N_INPUTS, hidden_size=N, controller="delay_line")
     assert core.output_size == N + 3 * N_INPUTS
-    with pytest.raises(ValueError, match="controller: core 'delay_lin'.*did you mean 'delay_line'"):
+    with pytest.raises(ValueError, match=r"controller: core 'delay_lin'.*did you mean 'delay_line'"):
         make_core("plastic_memory", N_INPUTS, controller="delay_lin")
 
 
