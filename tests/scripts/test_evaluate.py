@@ -86,7 +86,7 @@ def test_a_model_that_is_cut_off(gru_run, tmp_path, capsys):
     assert "cut off" in refusal(capsys, evaluate.main, [run])
 
 
-def test_a_model_of_another_version_names_what_wrote_it(plastic_run, gru_run, tmp_path, capsys):
+def test_a_model_of_another_version_is_one_line(plastic_run, gru_run, tmp_path, capsys):
     # The parameters of one core in the folder of another are what a renamed parameter looks like.
     run = broken(plastic_run, tmp_path)
     with (
@@ -96,9 +96,7 @@ def test_a_model_of_another_version_names_what_wrote_it(plastic_run, gru_run, tm
     ):
         for name in own.namelist():
             mixed.writestr(name, (other if name == "policy.pth" else own).read(name))
-    error = refusal(capsys, evaluate.main, [run])
-    assert "does not fit this version" in error
-    assert "Stable-Baselines3: 2" in error
+    assert "does not fit this version" in refusal(capsys, evaluate.main, [run])
 
 
 @pytest.mark.parametrize("file", [f"{NAME}/normalization.json", f"{NAME}.zip"])
@@ -115,7 +113,7 @@ def test_a_half_written_run_names_what_is_missing(plastic_run, file, tmp_path, c
         ("run.json", "[1]", "another version"),
         ("run.json", '{"format": 0}', "format 0, written by plastic_rl None; this version reads format 1"),
         ("run.json", '{"format": 2, "plastic_rl": "7.0"}', "format 2, written by plastic_rl 7.0; this version reads"),
-        ("run.json", '{"format": 1}', "does not say algo and env"),
+        ("run.json", '{"format": 1}', "it does not say 'gym_packages'"),
         ("run.json", '{"format": 1, ', "cut off"),
         ("run.json", '{"format": 1, "policy": {"class": "os:system"}}', "which is not loaded unasked"),
         ("run.json", '{"format": 1, "policy": {"class": "plastic_rl.agents:Nothing"}}', "which is not there"),
