@@ -3,9 +3,10 @@
 from typing import Any, Literal
 
 import numpy as np
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.evaluation import evaluate_policy
 
 from plastic_rl.envs import score
+from plastic_rl.scripts import refuse
 from plastic_rl.scripts.runs.folder import Run
 
 Ablation = Literal["trace", "state"]
@@ -33,52 +34,43 @@ def bootstrap_interval(values: np.ndarray, resamples: int = 2000, seed: int = 0)
     return intervals
 
 
-def play(model: Any, env: VecEnv, n_episodes: int, deterministic: bool, erased: tuple[int, ...] = ()) -> np.ndarray:
-    """Play whole episodes, the same number in every environment, so that short ones are not favored.
-
-    Args:
-        model: anything with SB3's `predict`.
-        env: its environments, unnormalized rewards.
-        n_episodes: how many; rounded up to a multiple of the number of environments.
-        deterministic: whether to take the most probable actions.
-        erased: which parts of the recurrent state are set to zero before every step; see `ablated`.
-
-    Returns:
-        (n, longest) float64, the reward of each step of each episode; NaN after its end.
-    """
-    each = -(-n_episodes // env.num_envs)
-    observations: Any = env.reset()
-    state, starts = None, np.ones(env.num_envs, bool)
-    finished = np.zeros(env.num_envs, int)
-    running: list[list[float]] = [[] for _ in range(env.num_envs)]
-    episodes: list[list[float]] = []
-    while finished.min() < each:
-        actions, state = model.predict(observations, state, starts, deterministic=deterministic)
-        if erased:
-            state = tuple(np.zeros_like(part) if i in erased else part for i, part in enumerate(state))
-        observations, rewards, starts, _ = env.step(actions)
-        for own, reward in zip(running, rewards.tolist(), strict=True):
-            own.append(reward)
-        for copy in np.flatnonzero(starts):
-            if finished[copy] < each:
-                episodes.append(running[copy])
-            finished[copy] += 1
-            running[copy] = []
-    padded = np.full((len(episodes), max(map(len, episodes))), np.nan)
-    for row, episode in zip(padded, episodes, strict=True):
-        row[: len(episode)] = episode
-    return padded
-
-
 def play_run(
     run: Run, model: Any, n_episodes: int, seed: int, deterministic: bool, erased: tuple[int, ...] = (), **more: Any
 ) -> np.ndarray:
-    """Play a run's model in environments with further arguments, seeded with `seed` and those that follow it."""
+    """Play a run's model, as many episodes in each environment, so that short ones are not favored.
+
+    Args:
+        run: says which environments; they are seeded with `seed` and those that follow it.
+        model: anything with SB3's `predict` and `set_random_seed`.
+        n_episodes: how many.
+        seed: of the first environment, and of sampled actions.
+        deterministic: whether to take the most probable actions.
+        erased: which parts of the recurrent state are set to zero before every step; see `ablated`.
+        more: further arguments of the environments.
+
+    Returns:
+        (n_episodes, longest) float64, the reward of each step of each episode; NaN after its end.
+    """
     env = run.make_env(min(n_episodes, 64), seed, **more)
-    model.set_random_seed(seed)  # of sampled actions
-    played = play(model, env, n_episodes, deterministic, erased)
+    model.set_random_seed(seed)
+    running: list[list[float]] = [[] for _ in range(env.num_envs)]
+    episodes: list[list[float]] = []
+
+    def remember(seen: dict[str, Any], _: Any) -> None:
+        copy = seen["i"]
+        running[copy].append(float(seen["reward"]))
+        if seen["done"]:
+            episodes.append(running[copy])
+            running[copy] = []
+        for part in erased:
+            seen["states"][part][:] = 0
+
+    evaluate_policy(model, env, n_episodes, deterministic, callback=remember, warn=False)
     env.close()
-    return played
+    padded = np.full((n_episodes, max(map(len, episodes))), np.nan)
+    for row, episode in zip(padded, episodes, strict=True):
+        row[: len(episode)] = episode
+    return padded
 
 
 def evaluate(
@@ -108,17 +100,17 @@ def evaluate(
 
 
 def ablated(model: Any, ablate: Ablation) -> tuple[int, ...]:
-    """Return which parts of the recurrent state an ablation sets to zero; `ValueError` where there is no such memory.
+    """Return which parts of the recurrent state an ablation sets to zero; `UsageError` where there is no such memory.
 
     `trace` takes the plastic traces, and leaves the activity. `state` takes all but the traces; as traces are written
     from the activity of the step before, a plastic core has no memory at all then.
     """
     core = getattr(model.policy, "core", None)
     if core is None:
-        raise ValueError(f"ablate must be left out: {type(model).__name__} has no recurrent core")
+        refuse(f"--ablate must be left out: {type(model).__name__} has no recurrent core")
     state = core.initial_state(1)
     traces = list(core.traces(state).values())
     is_trace = [any(part is trace for trace in traces) for part in state]
     if ablate == "trace" and not any(is_trace):
-        raise ValueError(f"ablate must be 'state', not 'trace': core {model.policy.core_name!r} has no trace")
+        refuse(f"--ablate must be 'state', not 'trace': core {model.policy.core_name!r} has no trace")
     return tuple(i for i, trace in enumerate(is_trace) if trace == (ablate == "trace"))

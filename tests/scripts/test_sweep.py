@@ -272,5 +272,5 @@ def test_with_a_worker_of_ray_killed_every_run_is_finished_once(n_runs, tmp_path
     out, said = again.communicate(timeout=600)
     assert f"{n_runs} runs, {n_runs} of them finished before" in out
     assert list(csv.DictReader((output / "results.csv").open())) == rows
-    plot.main([str(output / "results.csv"), "-o", str(tmp_path / "plots"), "--formats", "png"])
+    plot.main([str(output / "results.csv"), "-o", str(tmp_path / "plots")])
     assert (tmp_path / "plots" / "learning_Maze-v0_size=5_episode_steps=20.png").exists()
