@@ -19,10 +19,9 @@ from typing import Any
 from plastic_rl.files import write_whole
 from plastic_rl.scripts import positive, refuse
 from plastic_rl.scripts.experiments.grid import Run
-from plastic_rl.scripts.runs.monitor import FINISHED, finished
 from plastic_rl.scripts.runs.process import KilledError, train
 
-ATTEMPTS = "attempts.txt"
+ATTEMPTS, FINISHED = "attempts.txt", "finished.json"
 OBJECT_STORE = 100 * 2**20  # bytes; runs pass no data through Ray
 
 Work = Callable[[Run], Any]
@@ -102,6 +101,12 @@ def _command(run: Run, folder: Path) -> list[str]:
     for left in folder.glob("*/"):  # it was killed before there was anything to go on from
         shutil.rmtree(left)
     return ["--verbose", "0", *run.argv, "-f", str(folder), "-tb", str(folder / "tb")]
+
+
+def finished(folder: Path) -> dict[str, Any] | None:
+    """Return where in the folder of a run its run folder is, and after how many attempts; None before its end."""
+    file = folder / FINISHED
+    return json.loads(file.read_text()) if file.exists() else None
 
 
 def attempts(folder: Path) -> int:

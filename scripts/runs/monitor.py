@@ -17,7 +17,6 @@ from plastic_rl.scripts import refuse
 from plastic_rl.scripts.runs.folder import Run
 
 LAST = 100  # episodes of a training that its final return is the mean of
-FINISHED = "finished.json"
 
 
 class Training(NamedTuple):
@@ -91,14 +90,6 @@ def learning_curve(folder: Path, processes: int = 1) -> Training:
         refuse(f"run {str(folder)!r} has no finished episode yet")
     returns, lengths, seconds = (rows[name].to_numpy(float).repeat(processes) for name in "rlt")
     return Training(returns, lengths.cumsum(), seconds)
-
-
-def finished(folder: Path) -> dict[str, Any] | None:
-    """Return what `sweep` or `reproduce` wrote at a run's end into the folder around its run folder; None before it."""
-    try:
-        return json.loads((folder / FINISHED).read_text())
-    except FileNotFoundError:
-        return None
 
 
 def _evaluation(run: Run) -> dict[str, Any] | None:

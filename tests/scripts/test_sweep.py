@@ -15,8 +15,7 @@ import pytest
 
 from plastic_rl.scripts import UsageError, plot, sweep
 from plastic_rl.scripts.experiments.grid import expand, read_sweep
-from plastic_rl.scripts.experiments.runner import attempts, run_all, train_run
-from plastic_rl.scripts.runs.monitor import finished
+from plastic_rl.scripts.experiments.runner import attempts, finished, run_all, train_run
 from plastic_rl.scripts.runs.process import KilledError
 from plastic_rl.scripts.zoo.clock import cpu_seconds
 
