@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 import plastic_rl
@@ -54,9 +55,8 @@ def train_and_measure(run: Run, claims: dict[str, Claim], results: Path, quick: 
             "version": plastic_rl.__version__,
         }
         file.parent.mkdir(parents=True, exist_ok=True)
-        heading = "steps,episodes,cpu_seconds,return,value"
-        lines = [",".join("" if np.isnan(value) else f"{value:.10g}" for value in row) for row in rows]
-        write_whole(file.with_suffix(".csv"), "\n".join([heading, *lines]) + "\n")
+        table = pd.DataFrame(rows, columns=["steps", "episodes", "cpu_seconds", "return", "value"])
+        write_whole(file.with_suffix(".csv"), table.to_csv(index=False, float_format="%.10g", lineterminator="\n"))
         if claim.pictures:
             _draw(opened, claim, quick, file)
         if run.values["seed"] == 1 and run.values["arm"] == claim.agent:
@@ -83,12 +83,12 @@ def evaluate(
     return float(measured(np.nansum(rewards, axis=1).mean(), _reference(run, test), measure))
 
 
-def keep_agent(run: Folder, folder: Path) -> bool:
-    """Copy a trained run's policy and settings into a run folder of their own, unless they are large; say whether."""
+def keep_agent(run: Folder, folder: Path) -> None:
+    """Copy a trained run's policy and settings into a run folder of their own, unless they are large."""
     with zipfile.ZipFile(run.model_file) as file:
         parameters = file.read("policy.pth")
     if len(parameters) > MOST_BYTES:
-        return False
+        return
     shutil.rmtree(folder, ignore_errors=True)
     settings = folder / run.settings.name
     settings.mkdir(parents=True)
@@ -97,7 +97,6 @@ def keep_agent(run: Folder, folder: Path) -> bool:
             shutil.copy(run.settings / name, settings / name)
     with zipfile.ZipFile(folder / run.model_file.name, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("policy.pth", parameters)
-    return True
 
 
 def _reference(run: Folder, test: dict[str, Any]) -> ReferenceReturns | None:
@@ -167,8 +166,6 @@ def _last_states(run: Folder) -> Iterator[Any]:
     yield run.load(device="cpu")
 
 
-
-
 def _draw(run: Folder, claim: Claim, quick: bool, file: Path) -> None:
     """Draw what a run that recalls images has learned."""
     from plastic_rl.scripts.figures import recall
@@ -181,4 +178,3 @@ def _draw(run: Folder, claim: Claim, quick: bool, file: Path) -> None:
     alpha = policy.core.plasticity().get("alpha")
     if alpha is not None and alpha.dim() == 2:
         recall.draw_memory(model, run.env_id, settings["test images"], file.with_name(f"{file.stem}-memory.png"))
-

@@ -195,7 +195,7 @@ def known_hyperparams(algo: str) -> list[str]:
 
 
 def check_settings(settings: Any) -> None:
-    """Check those settings of an environment that are the Zoo's own, and evaluate those that are strings of Python."""
+    """Check those settings of an environment that the Zoo does not, and evaluate those that are strings of Python."""
     if not (isinstance(settings, dict) and all(isinstance(key, str) for key in settings)):
         raise TypeError(f"those of an environment must be names with values, not {settings!r}")
     if "n_timesteps" not in settings:
@@ -215,17 +215,9 @@ def check_settings(settings: Any) -> None:
     else:
         check_flag("normalize", settings.get("normalize", False))
     for name in [name for name in dicts if name in settings]:
-        try:
-            settings[name] = evaluated(settings[name], NAMES)
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from error
+        settings[name] = evaluated(settings[name], NAMES)
         if not isinstance(settings[name], dict):
             raise TypeError(f"{name} must be a dict, or a string of Python that is one, not {settings[name]!r}")
-    for name in ("env_wrapper", "vec_env_wrapper", "callback"):
-        if not isinstance(settings.get(name), str | list | dict | None):
-            raise TypeError(f"{name} must be the name of a class, or a list of such, not {settings[name]!r}")
-    if not isinstance(settings.get("policy", ""), str):
-        raise TypeError(f"policy must be a name, not {settings['policy']!r}")
 
 
 def _unfinished_run(argv: list[str], log_folder: str) -> str | None:
