@@ -32,21 +32,20 @@ from plastic_rl.scripts.zoo.clock import cpu_seconds
 SEED = 1_000_000  # of the first environment of an evaluation
 MOST_BYTES = 2_000_000  # of an agent that is kept
 ROWS = 100
-QUICK_EPISODES = 64
 _one_at_a_time = threading.Lock()  # evaluations draw from torch's global generator
 
 
-def train_and_measure(run: Run, claims: dict[str, Claim], results: Path, quick: bool, here: str) -> None:
+def train_and_measure(run: Run, claims: dict[str, Claim], results: Path, here: str) -> None:
     """Train a run of one of the claims, then write its learning curve and evaluation into the folder of all results.
 
-    Of the small version (`quick`) a few episodes of the first test are played. `here` is the working folder.
+    `here` is the working folder of the command.
     """
     folder, claim, file = train_run(run, results / "runs", here), claims[run.claim], results / f"{run.result}.json"
     with _one_at_a_time:
         opened, training = open_run(str(folder)), learning_curve(folder)
         rows = _curve(opened, training, folder.parents[1] / "tb", claim)
         result = {
-            **({} if claim.measure == "best return" else _evaluations(opened, claim, quick)),
+            **({} if claim.measure == "best return" else _evaluations(opened, claim)),
             **_facts(opened, training, claim, rows),
             "command": shlex.join(["plastic-rl", "train", *run.argv]),
             "folder": str(folder.relative_to(results)),
@@ -58,7 +57,7 @@ def train_and_measure(run: Run, claims: dict[str, Claim], results: Path, quick: 
         table = pd.DataFrame(rows, columns=["steps", "episodes", "cpu_seconds", "return", "value"])
         write_whole(file.with_suffix(".csv"), table.to_csv(index=False, float_format="%.10g", lineterminator="\n"))
         if claim.pictures:
-            _draw(opened, claim, quick, file)
+            _draw(opened, claim, file)
         if run.values["seed"] == 1 and run.values["arm"] == claim.agent:
             keep_agent(opened, results / "agents" / run.claim)
         write_whole(file, json.dumps(result, indent=1) + "\n")  # the last one says that it is finished
@@ -143,10 +142,9 @@ def _facts(run: Folder, training: Training, claim: Claim, rows: np.ndarray) -> d
     return facts | ({"value": float(rows[:, 3].max()), "tests": {}} if claim.measure == "best return" else {})
 
 
-def _evaluations(run: Folder, claim: Claim, quick: bool) -> dict[str, Any]:
+def _evaluations(run: Folder, claim: Claim) -> dict[str, Any]:
     """Return what a trained run does in the tests of a claim, and with sampled answers in the first of them."""
-    episodes = QUICK_EPISODES if quick else claim.episodes
-    tests = {"": claim.test, **({} if quick else claim.tests)}
+    episodes, tests = claim.episodes, {"": claim.test, **claim.tests}
     models = list(_last_states(run)) if claim.last_states else [run.load(device="cpu")]
     values = {n: [evaluate(run, model, test, claim.measure, episodes) for model in models] for n, test in tests.items()}
     return {
@@ -166,12 +164,12 @@ def _last_states(run: Folder) -> Iterator[Any]:
     yield run.load(device="cpu")
 
 
-def _draw(run: Folder, claim: Claim, quick: bool, file: Path) -> None:
+def _draw(run: Folder, claim: Claim, file: Path) -> None:
     """Draw what a run that recalls images has learned."""
     from plastic_rl.scripts.figures import recall
 
     model = run.load(device="cpu")
-    tests = {"test images": claim.test, **({} if quick else claim.tests)}
+    tests = {"test images": claim.test, **claim.tests}
     settings = {name: {**run.env_kwargs, **test} for name, test in tests.items()}
     recall.draw_recall(model, run.env_id, settings, file.with_name(f"{file.stem}-episodes.png"))
     policy: Any = model.policy
