@@ -60,7 +60,7 @@ SMALL = {  # settings that make the runs of a claim small; 20,000 steps for the 
     "rule": {**SHORT_MAZE, "hyperparams": {"n_steps": 30, "batch_size": 480}},
     "maze-a2c": {**SHORT_MAZE, "hyperparams": {"n_steps": 30}},
     **dict.fromkeys(("omniglot", "omniglot-20", "prototypical"), GLYPHS),
-    **dict.fromkeys(("lstm", "minigrid", "popgym"), {"n_timesteps": 8_000}),
+    **{name: {"n_timesteps": 8_000} for name in ("lstm", "minigrid", "popgym")},
 }
 
 
