@@ -8,7 +8,6 @@ time is what the report compares.
 
 import json
 import os
-import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -52,8 +51,6 @@ def main(argv: Sequence[str]) -> None:
         runs = [run for run in wanted if not (results / f"{run.result}.json").exists()]
         errors = reproduce(claims, runs, results, args.jobs, args.address)
     print(write_report(results, results.parent / "RESULTS.md"))
-    for name, error in errors.items():
-        print(f"{name} failed: {error}; see {results / 'runs' / name / 'log.txt'}", file=sys.stderr)
     if errors:
         raise SystemExit(1)
 

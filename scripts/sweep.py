@@ -62,8 +62,6 @@ def main(argv: Sequence[str]) -> None:
     errors = run_all(waiting, partial(train_run, runs=folder, here=os.getcwd()), said, args.jobs, args.address)
     write_table(table, runs, rows, errors)
     print(f"{sum(map(bool, rows.values()))} of {len(runs)} runs finished; the table is {table}")
-    for name, error in errors.items():
-        print(f"{name} failed: {error}; see {folder / name / 'log.txt'}")
     print(f"Look further:\n  {command_line('plot')} {shlex.quote(str(table))}")
     if errors:
         raise SystemExit(1)

@@ -57,7 +57,8 @@ def run_all(
             for run, error in ended:
                 if error is not None:
                     errors[run.name] = error
-                progress.console.print(f"{run.name}: {error or said(run)}", markup=False, highlight=False)
+                result = said(run) if error is None else f"failed: {error}; see its log.txt"
+                progress.console.print(f"{run.name}: {result}", markup=False, highlight=False)
                 progress.update(bar, advance=1, description=f"runs, {len(errors)} failed" if errors else "runs")
     except KeyboardInterrupt:
         print("stopped; the same command goes on", file=sys.stderr)
