@@ -87,7 +87,7 @@ def test_the_example_in_the_documentation_is_one():
         ("env: plastic_rl/Maze-v1", "did you mean 'plastic_rl/Maze-v0'?"),
         ("algo: [plastic_ppo, plastic_pp]", "did you mean 'plastic_ppo'?"),
         ("core: plastik", "did you mean 'plastic'?"),
-        ("{core: gru, core_kwargs: {rule: oja}}", "argument of core 'gru' 'rule' is not known"),
+        ("{core: gru, core_kwargs: {rule: oja}}", "core 'gru' has no argument 'rule'"),
         ("hyperparams: {n_step: 20}", "did you mean 'n_steps'?"),
         ("env_kwargs: {size: 8}", "plastic_rl/Maze-v0 cannot be made: size must be odd"),
         ("core: []", "core must have at least one value, not []"),
