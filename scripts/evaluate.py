@@ -27,9 +27,6 @@ def make_parser() -> CommandParser:
     parser.add_argument("--episodes", type=positive(int), default=256, help=episodes)
     parser.add_argument("--seed", type=int, default=1_000_000, help="of the first environment and of sampled actions")
     parser.add_argument("--device", default="cpu", help="default: cpu")
-    actions = parser.add_mutually_exclusive_group()
-    actions.add_argument("--deterministic", action="store_true", help="only with the most probable actions")
-    actions.add_argument("--stochastic", action="store_true", help="only with sampled actions, as in training")
     parser.add_argument("--ablate", choices=("trace", "state"), help="play also without this part of the memory")
     parser.add_argument("--json", metavar="FILE", help="write the figures of all runs into this file, too")
     return parser
@@ -49,11 +46,10 @@ def main(argv: Sequence[str]) -> None:
     models = [run.load(args.device) for run in runs]
     for model in models if args.ablate else []:
         ablated(model, args.ablate)  # refuses what cannot be, before anything is played
-    ways = [False] if args.stochastic else [True] if args.deterministic else [False, True]
-    memories = dict.fromkeys([None, args.ablate])
+    plays = [(memory, way) for memory in dict.fromkeys([None, args.ablate]) for way in (False, True)]
     everything = []
     for run, model in zip(runs, models, strict=True):
-        results = [evaluate(run, model, args.episodes, args.seed, way, memory) for memory in memories for way in ways]
+        results = [evaluate(run, model, args.episodes, args.seed, way, memory) for memory, way in plays]
         if run.output == run.folder:
             write_whole(run.folder / "evaluation.json", json.dumps(results, indent=1))
         everything += results

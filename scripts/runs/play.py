@@ -37,19 +37,11 @@ def bootstrap_interval(values: np.ndarray, resamples: int = 2000, seed: int = 0)
 def play_run(
     run: Run, model: Any, n_episodes: int, seed: int, deterministic: bool, erased: tuple[int, ...] = (), **more: Any
 ) -> np.ndarray:
-    """Play a run's model, as many episodes in each environment, so that short ones are not favored.
+    """Play a run's model; return the reward of each step of each episode, (n_episodes, longest), NaN after its end.
 
-    Args:
-        run: says which environments; they are seeded with `seed` and those that follow it.
-        model: anything with SB3's `predict` and `set_random_seed`.
-        n_episodes: how many.
-        seed: of the first environment, and of sampled actions.
-        deterministic: whether to take the most probable actions.
-        erased: which parts of the recurrent state are set to zero before every step; see `ablated`.
-        more: further arguments of the environments.
-
-    Returns:
-        (n_episodes, longest) float64, the reward of each step of each episode; NaN after its end.
+    Each environment plays as many episodes, so that short ones are not favored. The first one, and sampled actions,
+    have the seed. The parts of the recurrent state that are `erased` are zero before every step (see `ablated`).
+    Further arguments are the environments'.
     """
     env = run.make_env(min(n_episodes, 64), seed, **more)
     model.set_random_seed(seed)
