@@ -1,6 +1,5 @@
 """Run folders: what `train` leaves behind, read again."""
 
-import io
 import pkgutil
 import zipfile
 from dataclasses import dataclass
@@ -9,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import torch
 import yaml
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack, VecNormalize
 
 from plastic_rl.agents.vec_env import make_vec_env
@@ -88,9 +87,8 @@ class Run:
                 return cls.load(self.model_file, device=device)
             env, policy_kwargs = self.make_env(1, seed=0), self.config["policy_kwargs"]
             model = cls(self.config["policy"], env, policy_kwargs=policy_kwargs, device=device, verbose=0)
-            with zipfile.ZipFile(self.model_file) as file:
-                parameters = torch.load(io.BytesIO(file.read("policy.pth")), device, weights_only=True)
-            model.policy.load_state_dict(parameters)
+            _, parameters, _ = load_from_zip_file(self.model_file, load_data=False, device=device)
+            model.policy.load_state_dict(parameters["policy"])
             return model
         except UsageError:
             raise
