@@ -9,6 +9,7 @@ from plastic_rl.envs import score
 from plastic_rl.scripts import refuse
 from plastic_rl.scripts.runs.folder import Run
 
+RESAMPLES = 2000
 Ablation = Literal["trace", "state"]
 
 
@@ -18,13 +19,13 @@ def mean_interval(values: Any) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def bootstrap_interval(values: np.ndarray, resamples: int = 2000, seed: int = 0) -> np.ndarray:
+def bootstrap_interval(values: np.ndarray) -> np.ndarray:
     """Return 95% percentile bootstrap intervals of the means of columns, (2, columns), low and high.
 
     Values are (n, columns), NaN where there is no value; rows are drawn with replacement.
     """
     # A resample is how often each row was drawn, which makes all of the means two products of matrices.
-    draws = np.random.default_rng(seed).multinomial(len(values), np.full(len(values), 1 / len(values)), resamples)
+    draws = np.random.default_rng(0).multinomial(len(values), np.full(len(values), 1 / len(values)), RESAMPLES)
     there = ~np.isnan(values)
     with np.errstate(invalid="ignore"):
         means = (draws @ np.where(there, values, 0.0)) / (draws @ there.astype(float))
