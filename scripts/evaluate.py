@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from plastic_rl.files import write_whole
-from plastic_rl.scripts import CommandParser, command, positive
+from plastic_rl.scripts import CommandParser, command, whole_number
 
 
 def make_parser() -> CommandParser:
     """Return the command's parser."""
     parser = CommandParser("evaluate", __doc__, run="+")
     episodes = "episodes to play for each run; default: 256"
-    parser.add_argument("--episodes", type=positive(int), default=256, help=episodes)
+    parser.add_argument("--episodes", type=whole_number, default=256, help=episodes)
     parser.add_argument("--seed", type=int, default=1_000_000, help="of the first environment and of sampled actions")
     parser.add_argument("--device", default="cpu", help="default: cpu")
     parser.add_argument("--ablate", choices=("trace", "state"), help="play also without this part of the memory")

@@ -14,7 +14,7 @@ evaluated; else those are of the last 100 training episodes.
 from collections.abc import Sequence
 from pathlib import Path
 
-from plastic_rl.scripts import CommandParser, UsageError, command, positive, refuse
+from plastic_rl.scripts import CommandParser, UsageError, command, refuse, whole_number
 
 
 def make_parser() -> CommandParser:
@@ -22,7 +22,7 @@ def make_parser() -> CommandParser:
     parser = CommandParser("plot", __doc__, run="+")
     smooth = "bins of 100 that a point is the mean of"
     parser.add_argument("-o", "--output", default="plots", metavar="FOLDER", help="where to write; default: plots")
-    parser.add_argument("--smooth", type=positive(int), default=1, metavar="BINS", help=smooth)
+    parser.add_argument("--smooth", type=whole_number, default=1, metavar="BINS", help=smooth)
     return parser
 
 

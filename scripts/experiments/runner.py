@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from plastic_rl.files import write_whole
-from plastic_rl.scripts import positive, refuse
+from plastic_rl.scripts import refuse, whole_number
 from plastic_rl.scripts.experiments.grid import Run
 from plastic_rl.scripts.runs.process import KilledError, train
 
@@ -31,7 +31,7 @@ Ended = Iterator[tuple[Run, str | None]]  # each run as it ends, with what went 
 def add_runner_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say where runs run."""
     cores = "cores of this machine to use, usually one for a run; default: all"
-    parser.add_argument("--jobs", type=positive(int), metavar="N", help=cores)
+    parser.add_argument("--jobs", type=whole_number, metavar="N", help=cores)
     parser.add_argument("--address", help="run on Ray: host:port or auto of a cluster, or local; default: without Ray")
 
 
