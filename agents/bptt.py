@@ -167,9 +167,8 @@ class PlasticBPTT(RecurrentRollouts):
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         query = torch.as_tensor(self._queries.reshape(-1), device=self.device)
-        n_queries = distributed.all_reduce_mean(
-            query.sum().float()
-        )  # of a process: one of many may have none in its episodes
+        # Of a process: one of many may have none in its episodes.
+        n_queries = distributed.all_reduce_mean(query.sum().float())
         if n_queries == 0:
             return
         sequences = self.rollout_buffer.sequences(np.arange(self.n_envs)).observations
