@@ -78,7 +78,8 @@ class Clock(BaseCallback):
 
     def __init__(self, device: str) -> None:
         super().__init__()
-        self.device, self.rollouts, self.updates, self.stepping = device, 0.0, 0.0, 0.0
+        self.device, self._at = device, 0.0
+        self.rollouts = self.updates = self.stepping = 0.0
 
     def _lap(self) -> float:
         before, self._at = self._at, now(self.device)

@@ -57,7 +57,7 @@ def read_results(claim: Claim, results: Path) -> Results:
 
 def _read(file: Path) -> Result:
     """Read a result, whose curve is (rows, 3): episodes, CPU seconds, value; also one of version 0.1."""
-    result, rows = json.loads(file.read_text()), pd.read_csv(file.with_suffix(".csv"), float_precision="round_trip")
+    result, rows = json.loads(file.read_text()), pd.read_csv(file.with_suffix(".csv"), dtype=str)
     used = "cpu_seconds" if "cpu_seconds" in result else "seconds"
     return {**result, "cpu_seconds": result[used], "curve": rows[["episodes", used, "value"]].to_numpy(float)}
 
