@@ -163,7 +163,9 @@ def open_run(path: str, trained: bool = True, trust: bool = False) -> Run:
         refuse(f"run {path!r} is no run folder: it holds no */{NAME}{_hint(folder)}")
     try:
         run = _trusted(folder, found[0].parent) if trust else _plain(folder, found[0].parent)
-    except (OSError, ValueError, TypeError, LookupError, AttributeError, ImportError, yaml.YAMLError) as error:
+    except ImportError as error:
+        refuse(f"run {path!r} needs what cannot be imported: {error}")
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, yaml.YAMLError) as error:
         reason = f"it does not say {error}" if isinstance(error, KeyError) else error
         refuse(f"run {path!r} cannot be read, it may be half written or of another version: {reason}")
     check_name(f"environment of run {path!r}", run.env_id, gym.registry)
