@@ -102,8 +102,8 @@ class PlasticActorCriticPolicy(ActorCriticPolicy):
         **kwargs: Any,
     ) -> None:
         _check_readout(readout)
-        check_dict("core_kwargs", {} if core_kwargs is None else core_kwargs)
         _check_net_arch(net_arch)
+        check_dict("core_kwargs", {} if core_kwargs is None else core_kwargs)
         check_flag("share_features_extractor", share_features_extractor)
         self.readout = readout
         self.core_name = core

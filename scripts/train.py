@@ -31,7 +31,8 @@ def main(argv: Sequence[str]) -> None:
         if distributed.world_size() > 1:  # one seed for all, from which each takes its own
             args.seed = args.seed if args.seed >= 0 else random.randrange(2**32 - 1)
             args = distributed.broadcast_object(args)
-        with redirect_stdout(nowhere if distributed.rank() > 0 else sys.stdout):
+        args.rank, args.world_size = distributed.rank(), distributed.world_size()
+        with redirect_stdout(nowhere if args.rank > 0 else sys.stdout):
             manager.train(args)
 
 

@@ -55,7 +55,8 @@ atexit.register(_FILES.close)
 def train(args: argparse.Namespace) -> None:
     """Run the Zoo's `train` with parsed options, and our experiment manager in place of its own.
 
-    Nothing is printed before everything is known to be right.
+    Nothing is printed before everything is known to be right. The options have the `rank` of this process among
+    `world_size`.
     """
     parser = SimpleNamespace(add_argument=lambda *_, **__: None, parse_args=lambda: args)
     with ExitStack() as quiet:
@@ -83,7 +84,7 @@ class PlasticExperimentManager(ExperimentManager):
         if algo in OURS and config is None:
             config = str(_FILES.enter_context(as_file(hyperparams.FOLDER / f"{algo}.yml")))
         super().__init__(args, algo, *more, config=config, **kwargs)  # type: ignore[misc]
-        self.rank, self.world_size = distributed.rank(), distributed.world_size()
+        self.rank, self.world_size = args.rank, args.world_size
         self.begin, self.seconds = begin, 0.0
         self.plasticity: PlasticityCallback | None = None
         self.checkpoints: CheckpointCallback | None = None
