@@ -5,6 +5,7 @@ plastic-rl list cores
 """
 
 import inspect
+import pkgutil
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,11 +31,12 @@ def main(argv: Sequence[str]) -> None:
     from plastic_rl.cores import registry
     from plastic_rl.envs.registration import ENVIRONMENTS
     from plastic_rl.envs.scores import find_task
-    from plastic_rl.scripts.runs.folder import ALGORITHMS, OURS, algorithm
+    from plastic_rl.scripts.runs.folder import ALGORITHMS, OURS
 
+    ours = {name: pkgutil.resolve_name(ALGORITHMS[name]) for name in OURS}
     rows: dict[str, dict[str, Any]] = {
         "environments": {env_id: find_task(env_id) for env_id in (f"plastic_rl/{name}" for name in ENVIRONMENTS)},
-        "algorithms": {name: algorithm(name) if name in OURS else place for name, place in ALGORITHMS.items()},
+        "algorithms": {**ALGORITHMS, **ours},
         "cores": {name: registry._find_core(name) for name in registry.registered_cores()},
     }
     for kind in kinds:
