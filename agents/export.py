@@ -37,6 +37,15 @@ class SingleStep(nn.Module):
     Raises:
         ValueError: the policy is on another device, or something between `normalization` and the policy changes the
             observations once more (a `VecFrameStack`, say).
+
+    Example:
+        >>> import torch
+        >>> from plastic_rl import PlasticPPO
+        >>> from plastic_rl.agents import SingleStep
+        >>> model = PlasticPPO("MlpPolicy", "plastic_rl/PatternRecall-v0", device="cpu")
+        >>> step, state = SingleStep(model.policy), model.policy.initial_state(1)
+        >>> observation = torch.zeros(1, *model.observation_space.shape)
+        >>> action, logits, state = step(observation, torch.ones(1, dtype=torch.bool), state)
     """
 
     def __init__(self, policy: PlasticActorCriticPolicy, normalization: VecNormalize | None = None) -> None:

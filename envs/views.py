@@ -26,6 +26,13 @@ class TaskEnv(gymnasium.Env):
     Args:
         render_mode: None, "ansi" (text), "rgb_array" (an image) or "human" (a window, drawn at each reset and step).
         arguments: the task's own; see the docstring of `task_class`.
+
+    Example:
+        >>> import gymnasium as gym
+        >>> import plastic_rl
+        >>> env = gym.make("plastic_rl/PatternRecall-v0", n_bits=8)
+        >>> observation, info = env.reset(seed=0)
+        >>> observation, reward, terminated, truncated, info = env.step(info["target"])
     """
 
     task_class: ClassVar[type[Task]]
@@ -131,6 +138,15 @@ class TaskVectorEnv(VectorEnv):
         max_episode_steps: an episode is cut off (`truncated`) after so many steps, as by `gymnasium.make` with this
             argument; None or -1 for whole episodes.
         arguments: the task's own; see the docstring of `task_class`.
+
+    Example:
+        >>> import gymnasium as gym
+        >>> import plastic_rl
+        >>> envs = gym.make_vec("plastic_rl/PatternRecall-v0", num_envs=64, n_bits=8)
+        >>> observations, infos = envs.reset(seed=0)
+        >>> observations, rewards, terminated, truncated, infos = envs.step(infos["target"])
+        >>> rewards.shape
+        (64,)
     """
 
     task_class: ClassVar[type[Task]]
