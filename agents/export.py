@@ -134,7 +134,7 @@ def export_policy(
 
     An `.onnx` file has the inputs `observation` (or `observation.KEY` for each entry of a `Dict`), `episode_start` and
     `state.0`, `state.1`, ...; and the outputs `action`, `logits` (or `mean` and `std`), and `new_state.0`, ....
-    A `.pt2` file is read by `torch.export.load`; its `module()` is called as `SingleStep`. See docs/export.md.
+    A `.pt2` file is read by `torch.export.load`; its `module()` is called as `SingleStep`.
 
     Args:
         policy: the policy, on the CPU.

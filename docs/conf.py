@@ -39,6 +39,7 @@ pygments_dark_style = "monokai"
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
+smartquotes = False  # messages and options are quoted as they are
 copybutton_prompt_text = r"\$ "
 copybutton_prompt_is_regexp = True
 

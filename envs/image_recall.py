@@ -28,8 +28,8 @@ class ImageRecall(Task):
     them comes back for `query_steps`, and the agent must paint the image.
 
     Images are gray, `size` by `size` pixels, of zero mean and divided by their largest magnitude. Pixels of one image
-    hang together, so a little of the hidden half can be guessed from the other without memory; docs/tasks.md says how
-    much.
+    hang together, so a little of the hidden half can be guessed from the other without memory: the best linear map from
+    one to the other has a score of 0.64.
 
     ## Action Space
 
