@@ -24,8 +24,10 @@ EARLIER = 8  # curves in gray
 LAYOUT = {
     "Learning": {
         "return of an episode, mean over the last 100": ["Multiline", ["rollout/ep_rew_mean"]],
-        "score: 0 a random policy, 1 the oracle": ["Multiline", ["episode/score"]],
-        "accuracy of the answers (PlasticBPTT)": ["Multiline", ["train/accuracy"]],
+        "score: 0 a random policy, 1 the oracle; accuracy of PlasticBPTT": [
+            "Multiline",
+            ["episode/score", "train/accuracy"],
+        ],
         "length of an episode, steps": ["Multiline", ["rollout/ep_len_mean"]],
     },
     "Plasticity": {
@@ -276,11 +278,11 @@ class PlasticityCallback(BaseCallback):
         from matplotlib.figure import Figure as Canvas
         from matplotlib.ticker import MaxNLocator
 
-        canvas = Canvas(figsize=(6, 3.5), layout="constrained")
+        canvas = Canvas(figsize=(4.8, 3.2), layout="constrained")
         axes = canvas.add_subplot(xlabel="time in the episode (steps)", ylabel=ylabel, title=title)
         for number, (times, values) in enumerate(earlier):
             label = "earlier" if number == 0 else None
-            axes.plot(times, values, linewidth=1, color="0.8", label=label)
+            axes.plot(times, values, linewidth=1, color="0.7", label=label)
         axes.plot(*curve, linewidth=1.5, label="now" if earlier else None)
         if earlier:
             axes.legend(frameon=False)

@@ -245,12 +245,12 @@ def _text(image: np.ndarray) -> list[str]:
 
 
 class ImageRecallEnv(TaskEnv):
-    """One copy of the task; see `ImageRecall` for what it is and for its arguments."""
+    """One copy of the task."""
 
     task_class = ImageRecall
 
 
 class ImageRecallVectorEnv(TaskVectorEnv):
-    """Many copies of the task; see `ImageRecall` for what they are and for their arguments."""
+    """Many copies of the task."""
 
     task_class = ImageRecall

@@ -41,6 +41,7 @@ class TaskEnv(gymnasium.Env):
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
         cls.metadata = {**cls.metadata, "render_modes": _drawn(cls, TaskEnv)}
+        cls.__doc__ = _with_task(cls)
 
     def __init__(self, render_mode: str | None = None, **arguments: Any) -> None:
         self.render_mode = _render_mode(render_mode, *TaskEnv.metadata["render_modes"])
@@ -155,6 +156,7 @@ class TaskVectorEnv(VectorEnv):
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
         cls.metadata = {**cls.metadata, "render_modes": _drawn(cls, TaskVectorEnv)}
+        cls.__doc__ = _with_task(cls)
 
     def __init__(
         self,
@@ -365,6 +367,12 @@ def _masked(info: dict[str, np.ndarray], mask: np.ndarray) -> dict[str, Any]:
 
 def _render(task: Task, mode: str, copy: int) -> Any:
     return task.render_text(copy) if mode == "ansi" else task.render_frame(copy)
+
+
+def _with_task(cls: Any) -> str | None:
+    """Return the docstring of a view with that of its task below: what the environment is, and its arguments."""
+    task = cls.__dict__.get("task_class")
+    return cls.__doc__ if task is None else f"{inspect.getdoc(cls)}\n\n{inspect.getdoc(task)}"
 
 
 def _drawn(view: Any, base: Any) -> list[str]:

@@ -81,7 +81,6 @@ for name, policy_kwargs in cores.items():
             "MlpPolicy",
             envs,
             n_steps=8,
-            n_epochs=4,
             learning_rate=3e-3,
             gamma=0.95,
             seed=seed,
@@ -133,7 +132,7 @@ plt.tight_layout()
 #     env: Corridor-v0
 #     core: [plastic_memory, gru]
 #     core_kwargs: {hidden_size: 32}
-#     hyperparams: {n_envs: 32, n_steps: 8, n_epochs: 4, learning_rate: 3e-3}
+#     hyperparams: {n_envs: 32, n_steps: 8, learning_rate: 3e-3}
 #     seeds: 5
 #     n_timesteps: 100_000
 #     flags: [--gym-packages, corridor]
