@@ -24,6 +24,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "commands",
     "docstrings",
+    "names",
     "root_pages",
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}

@@ -25,7 +25,12 @@ torch.set_num_threads(1)
 N_BITS = 20
 TASK = "plastic_rl/PatternRecall-v0"
 arguments = dict(
-    n_bits=N_BITS, n_patterns=2, presentation_steps=3, blank_steps=2, query_steps=3, settling_steps=2
+    n_bits=N_BITS,
+    n_patterns=2,
+    presentation_steps=3,
+    blank_steps=2,
+    query_steps=3,
+    settling_steps=2,
 )
 envs = gym.make_vec(TASK, num_envs=16, autoreset_mode="SameStep", **arguments)
 model = PlasticBPTT(
