@@ -79,7 +79,7 @@ def trace_of_synapse(rule, eta):
     silent, start = torch.zeros(2, 2), torch.zeros(1, 1, dtype=torch.bool)
     rate = torch.tensor(eta)
     values = []
-    for now in drive.split(1):  # weight and alpha are zero: the synapse is measured, and does not act
+    for now in drive.split(1):  # weight and alpha are zero: the synapse does not act
         _, state = plastic_scan(now, silent, silent, rate, state, start, rule=rule)
         values.append(state[1][0, 0, 1].item())
     return values

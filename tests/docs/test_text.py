@@ -123,8 +123,8 @@ def test_lines_of_code_fit_their_column(page):
     if page.suffix == ".md":
         code = [block.text for block in blocks(page)] + re.findall(r"(?m)^    (.*)", text)
     else:
-        code = [re.sub(r'(?s)\A""".*?"""|(?m:^#.*)', "", text)]
-    assert not [line for part in code for line in part.splitlines() if len(line) > 98]
+        code = [re.sub(r'(?s)\A""".*?"""|(?m:^#[^\n]*)', "", text)]
+    assert not [line for part in code for line in part.splitlines() if len(line) > 96]
 
 
 def test_every_task_is_on_the_tasks_page():
