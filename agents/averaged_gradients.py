@@ -36,7 +36,8 @@ class AveragedGradients(BaseCallback):
     Example:
         >>> from plastic_rl import AveragedGradients, PlasticPPO
         >>> model = PlasticPPO("MlpPolicy", "plastic_rl/PatternRecall-v0")
-        >>> model.learn(1_500, callback=AveragedGradients()).num_timesteps  # without torchrun it changes nothing
+        >>> # Without torchrun it changes nothing.
+        >>> model.learn(1_500, callback=AveragedGradients()).num_timesteps
         1536
     """
 
