@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from gymnasium import spaces
-from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -25,7 +24,7 @@ MOST = 100  # pictures of a film, unless it is said otherwise
 MOST_BARS = 12  # more choices than that are drawn as cells
 TIME = "time in the episode (steps)"
 
-Show = Callable[[int], list[Artist]]  # shows a step, and returns what it changed
+Show = Callable[[int], list[Any]]  # shows a step, and returns what it changed
 
 
 class EpisodeFigure:
@@ -62,7 +61,7 @@ class EpisodeFigure:
             artist.axes.draw_artist(artist)
         return np.asarray(self._canvas.buffer_rgba())[..., :3].copy()
 
-    def _draw_without(self, changed: list[Artist]) -> Any:
+    def _draw_without(self, changed: list[Any]) -> Any:
         """Draw all that is the same in every picture."""
         self._canvas.draw()
         self._figure.set_layout_engine("none")  # all stays where it stood with everything in it
@@ -142,7 +141,7 @@ def _scene(axes: Any, moments: list[Moment], small: bool = False) -> Show:
     (line,) = axes.plot([], [], color=ORANGE, linewidth=3, solid_capstyle="round", solid_joinstyle="round")
     axes.set_title("" if small else "\n", fontsize=9, y=1)  # keeps its place
 
-    def show(step: int) -> list[Artist]:
+    def show(step: int) -> list[Any]:
         way = moments[step].way
         if isinstance(moments[step].picture, np.ndarray):
             image.set_data(moments[step].picture)
@@ -177,8 +176,8 @@ def _growing(axes: Any, values: list[Any], name: str) -> Show:
     return _changing(line, lambda step: line.set_data(np.arange(step + 1), values[: step + 1]))
 
 
-def _changing(artist: Artist, change: Callable[[int], None]) -> Show:
-    def show(step: int) -> list[Artist]:
+def _changing(artist: Any, change: Callable[[int], None]) -> Show:
+    def show(step: int) -> list[Any]:
         change(step)
         return [artist]
 
@@ -233,7 +232,7 @@ def _choice(figure: Any, axes: Any, moments: list[Moment], space: spaces.Space, 
     axes.set(xlim=(low, high), ylim=(len(names) - 0.5, -0.5), xlabel="chosen: orange", ylabel="action")
     axes.spines[["top", "right"]].set_visible(False)
 
-    def show(step: int) -> list[Artist]:
+    def show(step: int) -> list[Any]:
         taken = chosen(space, moments[step].action)
         for i, (bar, value) in enumerate(zip(bars, every[step], strict=True)):
             bar.set_width(value if moments[step].action is not None else 0)  # at the end nothing is chosen
