@@ -28,12 +28,17 @@ class AveragedGradients(BaseCallback):
 
     Put it first among the callbacks; other callbacks must not end the training of one process alone.
 
-        model.learn(1_000_000, callback=[AveragedGradients(), ...])
-
     Raises:
         ValueError: PPO's `target_kl` is set, which would end the epochs of some processes before those of others.
         RuntimeError: parameters became different.
         LostProcessError: another process is gone.
+
+    Example:
+        >>> from plastic_rl import AveragedGradients, PlasticPPO
+        >>> model = PlasticPPO("MlpPolicy", "plastic_rl/PatternRecall-v0")
+        >>> # Without torchrun it changes nothing.
+        >>> model.learn(1_500, callback=AveragedGradients()).num_timesteps
+        1536
     """
 
     model: OnPolicyAlgorithm

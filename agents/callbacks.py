@@ -24,8 +24,10 @@ EARLIER = 8  # curves in gray
 LAYOUT = {
     "Learning": {
         "return of an episode, mean over the last 100": ["Multiline", ["rollout/ep_rew_mean"]],
-        "score: 0 a random policy, 1 the oracle": ["Multiline", ["episode/score"]],
-        "accuracy of the answers (PlasticBPTT)": ["Multiline", ["train/accuracy"]],
+        "score: 0 a random policy, 1 the oracle; accuracy of PlasticBPTT": [
+            "Multiline",
+            ["episode/score", "train/accuracy"],
+        ],
         "length of an episode, steps": ["Multiline", ["rollout/ep_len_mean"]],
     },
     "Plasticity": {
@@ -69,7 +71,7 @@ class PlasticityCallback(BaseCallback):
     Where `PlasticBPTT` lets the oracle act, the returns are not the policy's: no `final/...` and no score are logged,
     and what is compared is `train/accuracy`.
 
-    The cost is below 3% of the time of a training with the default hyperparameters: see `docs/seeing.md`.
+    The cost is about 2% of the time of a training with the default hyperparameters.
 
     Args:
         every: rollouts between two sets of histograms and pictures,
@@ -81,6 +83,15 @@ class PlasticityCallback(BaseCallback):
 
     Raises:
         ValueError: `every` is less than 1, or `seconds` less than 0.
+
+    Example:
+        >>> from plastic_rl import PlasticityCallback, PlasticPPO
+        >>> model = PlasticPPO("MlpPolicy", "plastic_rl/PatternRecall-v0")
+        >>> callback = PlasticityCallback()
+        >>> model.learn(1_500, callback=callback).num_timesteps
+        1536
+        >>> callback.n_episodes
+        256
     """
 
     model: "RecurrentRollouts"
@@ -261,11 +272,11 @@ class PlasticityCallback(BaseCallback):
         from matplotlib.figure import Figure as Canvas
         from matplotlib.ticker import MaxNLocator
 
-        canvas = Canvas(figsize=(6, 3.5), layout="constrained")
+        canvas = Canvas(figsize=(4.8, 3.2), layout="constrained")
         axes = canvas.add_subplot(xlabel="time in the episode (steps)", ylabel=ylabel, title=title)
         for number, (times, values) in enumerate(earlier):
             label = "earlier" if number == 0 else None
-            axes.plot(times, values, linewidth=1, color="0.8", label=label)
+            axes.plot(times, values, linewidth=1, color="0.7", label=label)
         axes.plot(*curve, linewidth=1.5, label="now" if earlier else None)
         if earlier:
             axes.legend(frameon=False)

@@ -38,6 +38,15 @@ class SingleStep(nn.Module):
     Raises:
         ValueError: the policy is on another device, or something between `normalization` and the policy changes the
             observations once more (a `VecFrameStack`, say).
+
+    Example:
+        >>> import torch
+        >>> from plastic_rl import PlasticPPO
+        >>> from plastic_rl.agents import SingleStep
+        >>> model = PlasticPPO("MlpPolicy", "plastic_rl/PatternRecall-v0", device="cpu")
+        >>> step, state = SingleStep(model.policy), model.policy.initial_state(1)
+        >>> observation = torch.zeros(1, *model.observation_space.shape)
+        >>> action, logits, state = step(observation, torch.ones(1, dtype=torch.bool), state)
     """
 
     def __init__(self, policy: PlasticActorCriticPolicy, normalization: VecNormalize | None = None) -> None:
@@ -126,7 +135,7 @@ def export_policy(
 
     An `.onnx` file has the inputs `observation` (or `observation.KEY` for each entry of a `Dict`), `episode_start` and
     `state.0`, `state.1`, ...; and the outputs `action`, `logits` (or `mean` and `std`), and `new_state.0`, ....
-    A `.pt2` file is read by `torch.export.load`; its `module()` is called as `SingleStep`. See docs/export.md.
+    A `.pt2` file is read by `torch.export.load`; its `module()` is called as `SingleStep`.
 
     Args:
         policy: the policy, on the CPU.

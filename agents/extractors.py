@@ -29,6 +29,11 @@ class SmallImageExtractor(BaseFeaturesExtractor):
         ValueError: there is no square `image`, `n_layers` leave nothing of it, or `activation` is neither of the two.
 
     Source: Miconi, Clune & Stanley (2018), section 4.5.
+
+    Example:
+        >>> from plastic_rl import PlasticPPO, SmallImageExtractor
+        >>> features = dict(features_extractor_class=SmallImageExtractor, features_extractor_kwargs=dict(filters=16))
+        >>> model = PlasticPPO("MultiInputPolicy", "plastic_rl/OneShot-v0", policy_kwargs=features)
     """
 
     def __init__(

@@ -30,6 +30,14 @@ class Muon(torch.optim.Adam):
         ValueError: an argument is out of its range; the message names it.
 
     Source: Jordan et al. (2024), "Muon: An optimizer for hidden layers in neural networks".
+
+    Example:
+        >>> import torch
+        >>> from plastic_rl import Muon
+        >>> network = torch.nn.Sequential(torch.nn.Conv2d(1, 8, 3), torch.nn.Flatten(), torch.nn.Linear(8, 2))
+        >>> optimizer = Muon(network.parameters(), lr=1e-3)
+        >>> network(torch.ones(4, 1, 3, 3)).sum().backward()
+        >>> optimizer.step()
     """
 
     def __init__(self, params: Any, lr: float = 1e-3, momentum: float = 0.95, **adam: Any) -> None:

@@ -83,6 +83,15 @@ class PlasticActorCriticPolicy(ActorCriticPolicy):
             many outputs as the action has elements or choices. Or `lr_scales` names no parameter of the core, or a
             factor is not positive.
         FloatingPointError: (while training) a gradient is NaN or infinite.
+
+    Example:
+        >>> import numpy as np
+        >>> from plastic_rl import PlasticPPO
+        >>> model = PlasticPPO("MlpPolicy", "plastic_rl/PatternRecall-v0", policy_kwargs=dict(core="gru"))
+        >>> observation, state = model.env.reset(), None  # 256 copies of the environment
+        >>> action, state = model.policy.predict(observation, state, episode_start=np.ones(256, bool))
+        >>> action.shape
+        (256, 6)
     """
 
     core: RecurrentCore
@@ -417,14 +426,27 @@ class _Scale(nn.Module):
 
 
 class PlasticActorCriticCnnPolicy(PlasticActorCriticPolicy):
-    """The same for image observations: SB3's `NatureCNN` before the core."""
+    """The same for image observations: SB3's `NatureCNN` before the core.
+
+    Example:
+        >>> import gymnasium as gym
+        >>> from gymnasium.wrappers import AddRenderObservation
+        >>> from plastic_rl import PlasticPPO
+        >>> env = AddRenderObservation(gym.make("plastic_rl/Maze-v0", render_mode="rgb_array"))
+        >>> model = PlasticPPO("CnnPolicy", env, n_steps=250)
+    """
 
     def __init__(self, *args: Any, features_extractor_class: type[BaseFeaturesExtractor] = NatureCNN, **kwargs: Any):
         super().__init__(*args, features_extractor_class=features_extractor_class, **kwargs)
 
 
 class PlasticMultiInputActorCriticPolicy(PlasticActorCriticPolicy):
-    """The same for `Dict` observations: SB3's `CombinedExtractor` before the core."""
+    """The same for `Dict` observations: SB3's `CombinedExtractor` before the core.
+
+    Example:
+        >>> from plastic_rl import PlasticPPO
+        >>> model = PlasticPPO("MultiInputPolicy", "plastic_rl/OneShot-v0")
+    """
 
     def __init__(
         self, *args: Any, features_extractor_class: type[BaseFeaturesExtractor] = CombinedExtractor, **kwargs: Any

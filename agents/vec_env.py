@@ -233,6 +233,10 @@ def make_vec_env(
 
 def _make_of_spec(spec: EnvSpec, **kwargs: Any) -> gymnasium.Env:
     """Make an environment where its id need not be registered: in a worker process, which imports nothing itself."""
+    creator = load_env_creator(spec.entry_point) if isinstance(spec.entry_point, str) else spec.entry_point
+    modes = (getattr(creator, "metadata", None) or {}).get("render_modes")
+    if modes is not None and "rgb_array" not in modes:
+        return gymnasium.make(spec, **kwargs)  # to ask for pictures would be a warning
     try:
         return gymnasium.make(spec, **{"render_mode": "rgb_array", **kwargs})
     except TypeError:  # it has no render mode

@@ -24,6 +24,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "commands",
     "docstrings",
+    "names",
     "root_pages",
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
@@ -39,6 +40,7 @@ pygments_dark_style = "monokai"
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
+smartquotes = False  # messages and options are quoted as they are
 copybutton_prompt_text = r"\$ "
 copybutton_prompt_is_regexp = True
 

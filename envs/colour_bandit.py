@@ -131,12 +131,12 @@ class ColourBandit(Task):
 
 
 class ColourBanditEnv(TaskEnv):
-    """One copy of the task; see `ColourBandit` for what it is and for its arguments."""
+    """One copy of the task."""
 
     task_class = ColourBandit
 
 
 class ColourBanditVectorEnv(TaskVectorEnv):
-    """Many copies of the task; see `ColourBandit` for what they are and for their arguments."""
+    """Many copies of the task."""
 
     task_class = ColourBandit

@@ -181,12 +181,12 @@ class CueReward(Task):
 
 
 class CueRewardEnv(TaskEnv):
-    """One copy of the task; see `CueReward` for what it is and for its arguments."""
+    """One copy of the task."""
 
     task_class = CueReward
 
 
 class CueRewardVectorEnv(TaskVectorEnv):
-    """Many copies of the task; see `CueReward` for what they are and for their arguments."""
+    """Many copies of the task."""
 
     task_class = CueReward

@@ -28,8 +28,8 @@ class ImageRecall(Task):
     them comes back for `query_steps`, and the agent must paint the image.
 
     Images are gray, `size` by `size` pixels, of zero mean and divided by their largest magnitude. Pixels of one image
-    hang together, so a little of the hidden half can be guessed from the other without memory; docs/tasks.md says how
-    much.
+    hang together, so a little of the hidden half can be guessed from the other without memory: the best linear map from
+    one to the other has a score of 0.64.
 
     ## Action Space
 
@@ -245,12 +245,12 @@ def _text(image: np.ndarray) -> list[str]:
 
 
 class ImageRecallEnv(TaskEnv):
-    """One copy of the task; see `ImageRecall` for what it is and for its arguments."""
+    """One copy of the task."""
 
     task_class = ImageRecall
 
 
 class ImageRecallVectorEnv(TaskVectorEnv):
-    """Many copies of the task; see `ImageRecall` for what they are and for their arguments."""
+    """Many copies of the task."""
 
     task_class = ImageRecall

@@ -162,7 +162,7 @@ class Maze(Task):
 
 
 class MazeEnv(TaskEnv):
-    """One maze; see `Maze` for what it is and for its arguments."""
+    """One maze."""
 
     task_class = Maze
     task: Maze
@@ -173,7 +173,7 @@ class MazeEnv(TaskEnv):
 
 
 class MazeVectorEnv(TaskVectorEnv):
-    """Many mazes; see `Maze` for what they are and for their arguments."""
+    """Many mazes."""
 
     task_class = Maze
     task: Maze

@@ -256,12 +256,12 @@ def _load(source: str, n_classes: int | None, split: str, root: str | os.PathLik
 
 
 class OneShotEnv(TaskEnv):
-    """One copy of the task; see `OneShot` for what it is and for its arguments."""
+    """One copy of the task."""
 
     task_class = OneShot
 
 
 class OneShotVectorEnv(TaskVectorEnv):
-    """Many copies of the task; see `OneShot` for what they are and for their arguments."""
+    """Many copies of the task."""
 
     task_class = OneShot

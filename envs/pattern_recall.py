@@ -246,12 +246,12 @@ def _draw(canvas: Canvas, bits: np.ndarray, x: float, y: float, cell: int) -> No
 
 
 class PatternRecallEnv(TaskEnv):
-    """One copy of the task; see `PatternRecall` for what it is and for its arguments."""
+    """One copy of the task."""
 
     task_class = PatternRecall
 
 
 class PatternRecallVectorEnv(TaskVectorEnv):
-    """Many copies of the task; see `PatternRecall` for what they are and for their arguments."""
+    """Many copies of the task."""
 
     task_class = PatternRecall

@@ -18,7 +18,13 @@ Observations = np.ndarray | dict[str, np.ndarray]
 
 
 class ReferenceReturns(NamedTuple):
-    """Mean returns that fix a task's score: 0 is `random` (uniform actions), 1 is `oracle` (plays `info["target"]`)."""
+    """Mean returns that fix a task's score: 0 is `random` (uniform actions), 1 is `oracle` (plays `info["target"]`).
+
+    Example:
+        >>> from plastic_rl.envs import reference_returns
+        >>> reference_returns("plastic_rl/PatternRecall-v0")
+        ReferenceReturns(random=0.0, oracle=4.0)
+    """
 
     random: float
     oracle: float
@@ -59,6 +65,34 @@ class Task(ABC):
             `step` it is the index of the step being taken, 0 <= time < episode_steps.
         previous_action: (num_envs, *action shape), the actions that led here; of no meaning at time 0.
         previous_reward: (num_envs,) float64, what they earned; 0 at time 0.
+
+    Example:
+        >>> import numpy as np
+        >>> from gymnasium import spaces
+        >>> from plastic_rl import Task, TaskVectorEnv
+        >>> class Echo(Task):
+        ...     observation_space = spaces.Box(0, 1, (1,), np.float32)
+        ...     action_space = spaces.Discrete(2)
+        ...
+        ...     def __init__(self, num_envs=1, episode_steps=10):
+        ...         super().__init__(num_envs, episode_steps)
+        ...         self.bits = np.zeros((num_envs, episode_steps + 1), np.int64)
+        ...
+        ...     def reset(self, copies):
+        ...         for copy in copies:
+        ...             self.bits[copy] = self.rngs[copy].integers(2, size=self.bits.shape[1])
+        ...
+        ...     def step(self, actions):
+        ...         return (actions == self.target()).astype(float)
+        ...
+        ...     def observe(self):
+        ...         return self.target()[:, None].astype(np.float32)
+        ...
+        ...     def target(self):
+        ...         return self.bits[range(self.num_envs), self.time]
+        >>> class EchoVectorEnv(TaskVectorEnv):
+        ...     task_class = Echo
+        >>> observations, infos = EchoVectorEnv(num_envs=4).reset(seed=0)
     """
 
     action_names: ClassVar[tuple[str, ...]] = ()

@@ -26,6 +26,13 @@ class TaskEnv(gymnasium.Env):
     Args:
         render_mode: None, "ansi" (text), "rgb_array" (an image) or "human" (a window, drawn at each reset and step).
         arguments: the task's own; see the docstring of `task_class`.
+
+    Example:
+        >>> import gymnasium as gym
+        >>> import plastic_rl
+        >>> env = gym.make("plastic_rl/PatternRecall-v0", n_bits=8)
+        >>> observation, info = env.reset(seed=0)
+        >>> observation, reward, terminated, truncated, info = env.step(info["target"])
     """
 
     task_class: ClassVar[type[Task]]
@@ -34,6 +41,7 @@ class TaskEnv(gymnasium.Env):
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
         cls.metadata = {**cls.metadata, "render_modes": _drawn(cls, TaskEnv)}
+        cls.__doc__ = _with_task(cls)
 
     def __init__(self, render_mode: str | None = None, **arguments: Any) -> None:
         self.render_mode = _render_mode(render_mode, *TaskEnv.metadata["render_modes"])
@@ -131,6 +139,15 @@ class TaskVectorEnv(VectorEnv):
         max_episode_steps: an episode is cut off (`truncated`) after so many steps, as by `gymnasium.make` with this
             argument; None or -1 for whole episodes.
         arguments: the task's own; see the docstring of `task_class`.
+
+    Example:
+        >>> import gymnasium as gym
+        >>> import plastic_rl
+        >>> envs = gym.make_vec("plastic_rl/PatternRecall-v0", num_envs=64, n_bits=8)
+        >>> observations, infos = envs.reset(seed=0)
+        >>> observations, rewards, terminated, truncated, infos = envs.step(infos["target"])
+        >>> rewards.shape
+        (64,)
     """
 
     task_class: ClassVar[type[Task]]
@@ -139,6 +156,7 @@ class TaskVectorEnv(VectorEnv):
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
         cls.metadata = {**cls.metadata, "render_modes": _drawn(cls, TaskVectorEnv)}
+        cls.__doc__ = _with_task(cls)
 
     def __init__(
         self,
@@ -349,6 +367,12 @@ def _masked(info: dict[str, np.ndarray], mask: np.ndarray) -> dict[str, Any]:
 
 def _render(task: Task, mode: str, copy: int) -> Any:
     return task.render_text(copy) if mode == "ansi" else task.render_frame(copy)
+
+
+def _with_task(cls: Any) -> str | None:
+    """Return the docstring of a view with that of its task below: what the environment is, and its arguments."""
+    task = cls.__dict__.get("task_class")
+    return cls.__doc__ if task is None else f"{inspect.getdoc(cls)}\n\n{inspect.getdoc(task)}"
 
 
 def _drawn(view: Any, base: Any) -> list[str]:

@@ -15,7 +15,7 @@ COMMANDS = {**{name: f"plastic_rl.scripts.{name}" for name in NAMES}, "zoo": "pl
 def main(argv: Sequence[str]) -> None:
     """Run the command that the first word names with the words after it."""
     if not argv or argv[0] in ("-h", "--help"):
-        print("usage: plastic-rl COMMAND [--help] ...\n")
+        print("usage: plastic-rl [--version] COMMAND [--help] ...\n")
         for name, module in COMMANDS.items():
             print(f"    {name:<10} {(import_module(module).__doc__ or '').strip().partition(chr(10))[0]}")
         return print("\nTo begin with: plastic-rl train -P")

@@ -1,7 +1,9 @@
 """Download a data set from its official source.
 
-plastic-rl data omniglot
-plastic-rl data cifar10 --root /data
+    plastic-rl data omniglot
+    plastic-rl data cifar10 --root /data
+
+A download that broke is continued, and what arrived is checked.
 """
 
 from collections.abc import Sequence

@@ -4,7 +4,8 @@
 
 An .onnx file is run by onnxruntime, in many languages; a .pt2 file by PyTorch. Both take an observation and a state and
 give the action and the next state, for any number of observations at a time. The normalization of observations that the
-run was trained with is part of the file. docs/export.md shows how to load and run it.
+run was trained with is part of the file. The page "Use a trained policy elsewhere" of the documentation shows how to
+load and run it.
 """
 
 import logging

@@ -1,12 +1,16 @@
 """List environments, algorithms and cores, with their arguments.
 
-plastic-rl list
-plastic-rl list cores
+    plastic-rl list
+    plastic-rl list cores
+
+Names are those that `--env`, `--algo` and `--core` of `train` take.
 """
 
 import inspect
 import pkgutil
+import shutil
 from collections.abc import Sequence
+from textwrap import fill
 from typing import Any
 
 from plastic_rl.arguments import check_name
@@ -25,6 +29,7 @@ def make_parser() -> CommandParser:
 @command
 def main(argv: Sequence[str]) -> None:
     """List as the command line says."""
+    width = max(60, min(120, shutil.get_terminal_size().columns))
     kinds = make_parser().parse_args(argv).kind or KINDS
     for kind in kinds:
         check_name("kind", kind, KINDS)
@@ -42,7 +47,9 @@ def main(argv: Sequence[str]) -> None:
     for kind in kinds:
         print(f"{kind.capitalize()}\n")
         for name, found in rows[kind].items():
-            print(f"  {name}", *_about(found), sep="\n      ")
+            print(f"  {name}")
+            for line in _about(found):
+                print(fill(line, width, initial_indent=" " * 6, subsequent_indent=" " * 8, break_on_hyphens=False))
         print()
 
 
@@ -57,4 +64,7 @@ def _about(found: Any) -> list[str]:
         for name, parameter in inspect.signature(cls).parameters.items()
         if name not in ("input_size", "num_envs") and parameter.kind is not parameter.VAR_KEYWORD
     ]
+    if defaults:
+        fixed = ", ".join(f"{name}={value!r}" for name, value in defaults.items())
+        summary = f"{cls.__name__} with {fixed}. {summary}"
     return [summary] if defaults is None else [summary, ", ".join(arguments)]

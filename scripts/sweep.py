@@ -3,7 +3,14 @@
 On this machine, several at a time, or with `--address` on a Ray cluster whose machines see one file system. A run is
 `train` in a process of its own. Where that process or its machine is lost, the run goes on from its last checkpoint.
 The same command again goes on with a sweep that was stopped: a finished run is never run again, one that failed is.
-docs/sweeps.md says what the file may hold.
+
+In the file a list of values makes a run for each; the page "Scaling" of the documentation has every key:
+
+    env: plastic_rl/Maze-v0
+    core: [plastic_memory, lstm]
+    hyperparams: {learning_rate: [1e-3, 3e-3]}
+    seeds: 3
+    n_timesteps: 1_000_000
 
 Leaves, in the output folder, the run folders and `results.csv`; `plot` reads either.
 """

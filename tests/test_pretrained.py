@@ -1,5 +1,6 @@
 """The trained agents that come with the package: small, loaded by name, and as good as the page says."""
 
+import json
 import re
 from pathlib import Path
 
@@ -29,3 +30,11 @@ def test_an_agent_is_small_and_scores_what_the_page_says(name):
     expected = float(re.search(rf"`pretrained/{name}`.*\| ([\d.]+) \|$", PAGE, re.M)[1])
     assert plastic_rl.score(f"plastic_rl/{name}", mean_return) == pytest.approx(expected, abs=0.08)
     assert files == [file for file in (pretrained() / name).rglob("*") if file.is_file()]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_agent_was_trained_for_as_long_as_the_page_says(name):
+    (file,) = (pretrained() / name).glob("*/run.json")
+    number, million = re.search(rf"`pretrained/{name}`.*\| ([\d,]+)( million)? steps \|", PAGE).groups()
+    steps = int(number.replace(",", "")) * (1_000_000 if million else 1)
+    assert json.loads(file.read_text())["config"]["n_timesteps"] == steps

@@ -27,8 +27,6 @@ class CheckpointCallback(BaseCallback):
     with a checkpoint. Of many processes (`torchrun`) the first one writes for all, and Ctrl-C stops all of them as
     SIGTERM does. Another number of processes begins new episodes.
 
-        model.learn(1_000_000, callback=CheckpointCallback("run/checkpoints", resume=True))
-
     Args:
         folder: where checkpoints are.
         seconds: time between two of them; 0 is after every rollout.
@@ -41,6 +39,14 @@ class CheckpointCallback(BaseCallback):
     Attributes:
         found: the checkpoint to go on from; None where there is no whole one, and training starts from the beginning.
         terminated: whether SIGTERM stopped the training.
+
+    Example:
+        >>> import tempfile
+        >>> from plastic_rl import CheckpointCallback, PlasticPPO
+        >>> model = PlasticPPO("MlpPolicy", "plastic_rl/PatternRecall-v0")
+        >>> checkpoints = CheckpointCallback(tempfile.mkdtemp(), resume=True)
+        >>> model.learn(1_500, callback=checkpoints).num_timesteps
+        1536
     """
 
     def __init__(self, folder: str | Path, seconds: float = 60.0, resume: bool = False) -> None:

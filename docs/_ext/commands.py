@@ -25,8 +25,9 @@ class Commands(SphinxDirective):
         """Return the sections."""
         lines: list[str] = []
         for name, parser in parsers().items():
-            lines += [f"## plastic-rl {name}", "", *(parser.description or "").strip().splitlines(), ""]
-            lines += ["| argument or option | |", "|---|---|"]
+            about = parser.description or import_module(f"plastic_rl.scripts.{name}").__doc__ or ""
+            lines += [f"## plastic-rl {name}", "", *about.strip().splitlines(), ""]
+            lines += ["| argument or option | meaning |", "|---|---|"]
             for action in parser._actions:
                 if action.dest == "help" or action.help == argparse.SUPPRESS:
                     continue

@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+from docutils import nodes
+
 SECTIONS = ("Args:", "Attributes:", "Raises:", "Returns:", "Yields:", "Example:", "Examples:")
 
 
@@ -80,7 +82,14 @@ def _process(app: Any, what: str, name: str, obj: Any, options: Any, lines: list
         lines[:] = [re.sub(r"(?<![\w*`])\*(?=\w+ \w+\))", r"\\*", line) for line in convert(lines)]
 
 
+def _with_dashes(app: Any, doctree: nodes.document) -> None:
+    """Make the two hyphens between a parameter and its description, which Sphinx writes itself, a dash."""
+    for text in [text for text in doctree.findall(nodes.Text) if text.astext() == " -- "]:
+        text.parent.replace(text, nodes.Text(" \N{EN DASH} "))
+
+
 def setup(app: Any) -> dict[str, Any]:
     """Register the conversion, ahead of napoleon's."""
     app.connect("autodoc-process-docstring", _process, priority=400)
+    app.connect("doctree-read", _with_dashes)
     return {"parallel_read_safe": True}

@@ -5,7 +5,7 @@
 This tutorial trains a policy with plastic connections on a memory task, and looks at one episode of it.
 It takes less than a minute on one CPU core.
 
-Install the package first: ``pip install plastic_rl``.
+Install the package first: ``pip install .`` in a clone of the repository.
 """
 
 import tempfile
@@ -50,11 +50,11 @@ print(reference_returns("plastic_rl/PatternRecall-v0"))
 # ``hyperparameters`` returns tuned values for this task. Among them is ``n_steps``: a rollout is one whole episode.
 
 folder = tempfile.mkdtemp()
-envs = make_vec_env("plastic_rl/PatternRecall-v0", n_envs=256, seed=0, monitor_dir=folder)
+envs = make_vec_env("plastic_rl/PatternRecall-v0", n_envs=256, seed=1, monitor_dir=folder)
 settings = hyperparameters("plastic_ppo", "plastic_rl/PatternRecall-v0")
 settings["policy_kwargs"] = dict(core="plastic_memory", core_kwargs=dict(hidden_size=64))
-model = PlasticPPO(env=envs, seed=0, device="cpu", **settings)
-model.learn(150_000)
+model = PlasticPPO(env=envs, seed=1, device="cpu", **settings)
+model.learn(80_000)
 
 # %%
 # The monitor files hold the return of every training episode.
@@ -82,7 +82,7 @@ for deterministic in (False, True):
 # ---
 # ``predict`` follows the convention of Stable-Baselines3: the state goes in and comes out.
 # A state of ``None`` begins an episode.
-# The state of this core is the GRU's activity, the modulation M(t) and the trace.
+# The state of this core is the activity and the cell of its LSTM, the modulation M(t) and the trace.
 
 observation, info = env.reset(seed=1)
 state, terminated = None, False

@@ -14,10 +14,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from gymnasium import spaces
-from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.results_plotter import load_results
 
-from plastic_rl import PlasticPPO
+from plastic_rl import PlasticPPO, make_vec_env
 
 torch.set_num_threads(1)
 
@@ -76,7 +75,8 @@ cores = {
 seeds = (0, 1, 2)
 for name, policy_kwargs in cores.items():
     for seed in seeds:
-        envs = make_vec_env("Corridor-v0", n_envs=32, seed=seed, monitor_dir=str(folder / name / str(seed)))
+        returns = str(folder / name / str(seed))
+        envs = make_vec_env("Corridor-v0", n_envs=32, seed=seed, monitor_dir=returns)
         model = PlasticPPO(
             "MlpPolicy",
             envs,
@@ -109,7 +109,8 @@ for name in cores:
     episodes = np.linspace(0, len(returns), curves.shape[1])
     plt.plot(episodes, curves.mean(axis=0), label=name)
     plt.fill_between(episodes, low, high, alpha=0.25, linewidth=0)
-    print(f"{name}: last return {curves[:, -1].mean():.2f} ({low[-1]:.2f} to {high[-1]:.2f})")
+    mean = curves.mean(axis=0)
+    print(f"{name}: last return {mean[-1]:.2f} ({low[-1]:.2f} to {high[-1]:.2f})")
 plt.axhline(0.5, color="gray", linewidth=0.8, linestyle=":", label="guess")
 plt.xlabel("episode")
 plt.ylabel("return")

@@ -33,12 +33,13 @@ torch.set_num_threads(1)
 
 
 class NextSymbol(Task):
-    """A row of different symbols is shown; then one of them comes back: which one came after it?"""
+    """A row of different symbols is shown; then one comes back: which one came after it?"""
 
     def __init__(self, num_envs: int = 1, n_symbols: int = 5) -> None:
         super().__init__(num_envs, episode_steps=n_symbols + 1)
         self.n_symbols = n_symbols
-        self.observation_space = spaces.Box(0, 1, (n_symbols + 1,), np.float32)  # a symbol, and "this is the question"
+        # A symbol, and "this is the question".
+        self.observation_space = spaces.Box(0, 1, (n_symbols + 1,), np.float32)
         self.action_space = spaces.Discrete(n_symbols)
         self.rows = np.zeros((num_envs, n_symbols), np.int64)
         self.asked = np.zeros(num_envs, np.int64)  # the place of the symbol that comes back
@@ -78,7 +79,7 @@ class NextSymbolVectorEnv(TaskVectorEnv):
     task_class = NextSymbol
 
 
-gym.register("NextSymbol-v0", entry_point=NextSymbolEnv, vector_entry_point=NextSymbolVectorEnv)
+gym.register("NextSymbol-v0", NextSymbolEnv, vector_entry_point=NextSymbolVectorEnv)
 
 # %%
 # Check it
@@ -103,7 +104,8 @@ for name in ("oracle", "random"):
         actions = infos["target"] if name == "oracle" else vector.action_space.sample()
         observations, rewards, terminated, truncated, infos = vector.step(actions)
         earned += rewards
-    print(f"{name}: {earned.mean():.2f}, says the task: {getattr(vector.reference_returns(), name):.2f}")
+    expected = getattr(vector.reference_returns(), name)
+    print(f"{name}: {earned.mean():.2f}, says the task: {expected:.2f}")
 
 # %%
 # Train on it

@@ -45,7 +45,7 @@ inputs = torch.randn(20, 4, 3)  # time, batch, features
 outputs, (activity, trace) = core(inputs)
 outputs.square().mean().backward()
 print("outputs", tuple(outputs.shape), "trace", tuple(trace.shape))
-print("gradient of alpha", f"{core.alpha.grad.norm():.1e}", "and of eta", f"{core.eta.grad:.1e}")
+print(f"gradient of alpha {core.alpha.grad.norm():.1e}, and of eta {core.eta.grad:.1e}")
 
 # %%
 # A rule of your own is slower than a built-in one, which has a compiled kernel: ``plastic-rl benchmark`` measures it.
@@ -63,9 +63,9 @@ class LeakyCore(LoopCore):
         super().__init__(input_size, hidden_size)
         self.input_map = nn.Linear(input_size, hidden_size)
         self.decay = nn.Parameter(torch.linspace(-2, 4, hidden_size))
-        self.state_shapes = ((hidden_size,),)  # what one episode remembers, without the batch dimension
+        self.state_shapes = ((hidden_size,),)  # what one episode remembers, without the batch
 
-    def advance(self, inputs: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def advance(self, inputs: Tensor, state: tuple[Tensor]) -> tuple[Tensor, tuple[Tensor]]:
         (level,) = state
         keep = torch.sigmoid(self.decay)
         level = keep * level + (1 - keep) * torch.tanh(self.input_map(inputs))
@@ -101,8 +101,9 @@ class BCMCore(PlasticCore):
 
 for core in ("leaky", BCMCore):
     envs = make_vec_env("plastic_rl/PatternRecall-v0", n_envs=32, seed=0)
-    model = PlasticPPO("MlpPolicy", envs, n_steps=6, gamma=0.0, seed=0, device="cpu", policy_kwargs=dict(core=core))
-    model.learn(5_000)
+    settings = dict(n_steps=6, gamma=0.0, seed=0, device="cpu")
+    model = PlasticPPO("MlpPolicy", envs, **settings, policy_kwargs=dict(core=core))
+    model.learn(2_000)
     print(type(model.policy.core).__name__, "trained for", model.num_timesteps, "steps")
 
 # %%
@@ -110,4 +111,4 @@ for core in ("leaky", BCMCore):
 #
 # .. code-block:: bash
 #
-#     plastic-rl train --algo plastic_ppo --env plastic_rl/ColourBandit-v0 -P --core my_module:BCMCore
+#     plastic-rl train --env plastic_rl/ColourBandit-v0 -P --core my_module:BCMCore

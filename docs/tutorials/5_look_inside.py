@@ -23,8 +23,16 @@ torch.set_num_threads(1)
 # The core ``associative`` has one neuron for each bit, and one bias neuron. The neurons are the answer.
 
 N_BITS = 20
-arguments = dict(n_bits=N_BITS, n_patterns=2, presentation_steps=3, blank_steps=2, query_steps=3, settling_steps=2)
-envs = gym.make_vec("plastic_rl/PatternRecall-v0", num_envs=16, autoreset_mode="SameStep", **arguments)
+TASK = "plastic_rl/PatternRecall-v0"
+arguments = dict(
+    n_bits=N_BITS,
+    n_patterns=2,
+    presentation_steps=3,
+    blank_steps=2,
+    query_steps=3,
+    settling_steps=2,
+)
+envs = gym.make_vec(TASK, num_envs=16, autoreset_mode="SameStep", **arguments)
 model = PlasticBPTT(
     "MlpPolicy",
     envs,
@@ -32,7 +40,9 @@ model = PlasticBPTT(
     seed=0,
     device="cpu",
     policy_kwargs=dict(
-        core="associative", core_kwargs=dict(n_elements=N_BITS, weight_init=0.001, rule="oja"), readout=5.0
+        core="associative",
+        core_kwargs=dict(n_elements=N_BITS, weight_init=0.001, rule="oja"),
+        readout=5.0,
     ),
 )
 model.learn(70_000)
@@ -54,7 +64,7 @@ for name, value in core.plasticity().items():
 # -----------
 # ``core.traces(state)`` names the parts of a state that are traces. ``predict`` returns the state after each step.
 
-env = gym.make("plastic_rl/PatternRecall-v0", **arguments)
+env = gym.make(TASK, **arguments)
 observation, info = env.reset(seed=3)
 state, terminated, traces, shown = None, False, [], []
 while not terminated:
@@ -65,11 +75,11 @@ while not terminated:
     observation, reward, terminated, truncated, info = env.step(action)
 
 steps = [0, 3, 7, len(traces) - 1]
-figure, axes = plt.subplots(2, len(steps), figsize=(8, 3), height_ratios=[1, 6], layout="constrained")
+figure, axes = plt.subplots(2, len(steps), figsize=(8, 3), height_ratios=[1, 6])
 largest = np.abs(traces).max()
 for column, step in enumerate(steps):
-    axes[0, column].imshow(shown[step][None], cmap="coolwarm", vmin=-1, vmax=1, aspect="auto")
-    axes[1, column].imshow(traces[step], cmap="coolwarm", vmin=-largest, vmax=largest)
+    axes[0, column].imshow(shown[step][None], cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
+    axes[1, column].imshow(traces[step], cmap="RdBu_r", vmin=-largest, vmax=largest)
     axes[0, column].set_title(f"step {step + 1}")
 for axis in axes.flat:
     axis.set_xticks([])
@@ -89,7 +99,7 @@ axes[1, 0].set_ylabel("trace")
 
 def mean_score(erase_trace: bool, episodes: int = 64) -> float:
     """Return the normalized score with or without the trace."""
-    batch = gym.make_vec("plastic_rl/PatternRecall-v0", num_envs=episodes, **arguments)
+    batch = gym.make_vec(TASK, num_envs=episodes, **arguments)
     observations, _ = batch.reset(seed=100)
     state, earned, done = None, np.zeros(episodes), False
     while not done:
@@ -99,7 +109,7 @@ def mean_score(erase_trace: bool, episodes: int = 64) -> float:
         observations, rewards, terminated, _, _ = batch.step(actions)
         earned += rewards
         done = terminated.all()
-    return score("plastic_rl/PatternRecall-v0", earned.mean(), **arguments)
+    return score(TASK, earned.mean(), **arguments)
 
 
 print(f"score with the trace {mean_score(False):.2f}, without it {mean_score(True):.2f}")
@@ -109,6 +119,6 @@ print(f"score with the trace {mean_score(False):.2f}, without it {mean_score(Tru
 #
 # .. code-block:: bash
 #
-#     plastic-rl watch RUN                      # one episode as a film: the task, the trace, the activity, the actions
-#     plastic-rl evaluate RUN --ablate trace    # the score with and without the trace
-#     tensorboard --logdir runs/tb              # eta, alpha and the trace in the course of training
+#     plastic-rl watch RUN                      # one episode as a film
+#     plastic-rl evaluate RUN --ablate trace    # the score without the trace
+#     tensorboard --logdir runs/tb              # eta, alpha and the trace during training

@@ -31,8 +31,9 @@ def draw_batch():
     values = torch.randint(N_VALUES, (N_PAIRS, BATCH))
     inputs = torch.cat([keys, nn.functional.one_hot(values, N_VALUES).float()], 2)
     asked = torch.randint(N_PAIRS, (BATCH,))
-    question = torch.cat([keys[asked, torch.arange(BATCH)], torch.zeros(BATCH, N_VALUES)], 1)
-    return torch.cat([inputs, question.unsqueeze(0)]), values[asked, torch.arange(BATCH)]
+    sequence = torch.arange(BATCH)
+    question = torch.cat([keys[asked, sequence], torch.zeros(BATCH, N_VALUES)], 1)
+    return torch.cat([inputs, question.unsqueeze(0)]), values[asked, sequence]
 
 
 # %%
@@ -72,7 +73,7 @@ for name, arguments in {
     accuracies = torch.tensor(train(name, **arguments))
     smooth = accuracies.unfold(0, 25, 1).mean(1)
     plt.plot(smooth, label=name)
-    print(f"{name}: accuracy {smooth[-1]:.2f} after {len(accuracies)} steps, {time.perf_counter() - begin:.1f} s")
+    print(f"{name}: accuracy {smooth[-1]:.2f}, {time.perf_counter() - begin:.1f} s")
 plt.axhline(1 / N_VALUES, color="gray", linewidth=0.8, linestyle=":", label="guess")
 plt.xlabel("training step")
 plt.ylabel("accuracy, mean over 25 steps")

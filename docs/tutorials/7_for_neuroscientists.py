@@ -67,7 +67,7 @@ from plastic_rl.ops import plastic_scan
 
 T = 120
 drive = torch.zeros(T, 1, 2)
-for start in (10, 30, 50):  # three pairings: first the presynaptic neuron, a step later the postsynaptic one
+for start in (10, 30, 50):  # three pairings: the presynaptic neuron, a step later the other one
     drive[start : start + 4, 0, 0] = 2.0
     drive[start + 1 : start + 5, 0, 1] = 2.0
 drive[90:94, 0, 0] = 2.0  # later the presynaptic neuron alone
@@ -76,16 +76,16 @@ drive[90:94, 0, 0] = 2.0  # later the presynaptic neuron alone
 def trace_of_synapse(rule, eta):
     """Return the trace of the connection from neuron 0 to neuron 1 after every step."""
     state = (torch.zeros(1, 2), torch.zeros(1, 2, 2))
-    weight, alpha = torch.zeros(2, 2), torch.zeros(2, 2)  # the synapse is measured, and does not act
+    silent, start = torch.zeros(2, 2), torch.zeros(1, 1, dtype=torch.bool)
+    rate = torch.tensor(eta)
     values = []
-    for t in range(T):
-        start = torch.zeros(1, 1, dtype=torch.bool)
-        _, state = plastic_scan(drive[t : t + 1], weight, alpha, torch.tensor(eta), state, start, rule=rule)
+    for now in drive.split(1):  # weight and alpha are zero: the synapse does not act
+        _, state = plastic_scan(now, silent, silent, rate, state, start, rule=rule)
         values.append(state[1][0, 0, 1].item())
     return values
 
 
-figure, (above, below) = plt.subplots(2, 1, figsize=(7, 4), sharex=True, height_ratios=[1, 2], layout="constrained")
+figure, (above, below) = plt.subplots(2, 1, figsize=(7, 4), sharex=True, height_ratios=[1, 2])
 above.plot(drive[:, 0, 0], label="presynaptic")
 above.plot(drive[:, 0, 1], label="postsynaptic")
 above.set_ylabel("current")
@@ -110,15 +110,16 @@ drive[:, 0, :2] = torch.tensor([1.5, 1.5])  # both neurons are active all the ti
 drive[40:60, 0, 2] = 3.0  # the modulator is there for a while
 drive[80:100, 0, 2] = -3.0  # and later its opposite
 state = (torch.zeros(1, 3), torch.zeros(1, 3, 3))
-parameters = {"modulation_weight": torch.tensor([0.0, 0.0, 0.1]), "modulation_bias": torch.tensor(0.0)}
+release = torch.tensor([0.0, 0.0, 0.1])
+parameters = {"modulation_weight": release, "modulation_bias": torch.tensor(0.0)}
+silent, start = torch.zeros(3, 3), torch.zeros(1, 1, dtype=torch.bool)
 trace, modulation = [], []
-for t in range(T):
+for now in drive.split(1):
     activity, state = plastic_scan(
-        drive[t : t + 1], torch.zeros(3, 3), torch.zeros(3, 3), None, state, torch.zeros(1, 1, dtype=torch.bool),
-        rule="neuromodulated", parameters=parameters,
-    )  # fmt: skip
+        now, silent, silent, None, state, start, rule="neuromodulated", parameters=parameters
+    )
     trace.append(state[1][0, 0, 1].item())
-    modulation.append(torch.tanh(activity[0, 0] @ parameters["modulation_weight"]).item())
+    modulation.append(torch.tanh(activity[0, 0] @ release).item())
 
 plt.figure(figsize=(7, 3))
 plt.plot(modulation, label="modulation M(t)")

@@ -109,6 +109,15 @@ class VectorTrials(VectorWrapper):
 
     Raises:
         ValueError: another mode, there or here; `episodes` less than 1.
+
+    Example:
+        >>> import gymnasium as gym
+        >>> import plastic_rl
+        >>> from plastic_rl.envs.wrappers import VectorTrials
+        >>> envs = gym.make_vec("plastic_rl/Maze-v0", num_envs=8, autoreset_mode="Disabled")
+        >>> observations, infos = VectorTrials(envs, 3).reset(seed=0)
+        >>> observations["trial_elapsed"].shape
+        (8, 1)
     """
 
     def __init__(

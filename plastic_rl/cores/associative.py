@@ -28,6 +28,14 @@ class AssociativeCore(PlasticCore):
         ValueError: an argument is out of its range; the message names it.
 
     Source: Miconi, Clune & Stanley (2018), sections 4.1 and 4.3.
+
+    Example:
+        >>> import torch
+        >>> from plastic_rl import make_core
+        >>> core = make_core("associative", input_size=12)
+        >>> answers, state = core(torch.randn(20, 4, 12).sign())  # (T, B, I): the answers are the neurons themselves
+        >>> answers.shape
+        torch.Size([20, 4, 12])
     """
 
     def __init__(

@@ -37,6 +37,16 @@ class PlasticLayer(LabelledCore):
         ValueError: an argument is out of its range; the message names it.
 
     Source: Miconi, Clune & Stanley (2018), section 4.5.
+
+    Example:
+        >>> import torch
+        >>> from plastic_rl import make_core
+        >>> core = make_core("plastic_layer", input_size=64 + 5, n_classes=5)
+        >>> features, label = torch.randn(10, 4, 64), torch.zeros(10, 4, 5)
+        >>> label[range(5), :, range(5)] = 1  # five steps with a label each, then five queries
+        >>> logits, state = core(torch.cat([features, label], dim=2))
+        >>> logits.shape
+        torch.Size([10, 4, 5])
     """
 
     def __init__(

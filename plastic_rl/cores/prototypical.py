@@ -26,6 +26,16 @@ class PrototypicalCore(LabelledCore):
         ValueError: `n_classes` and `n_unused` leave no features, or `n_unused` is negative.
 
     Source: Snell, Swersky & Zemel (2017), "Prototypical networks for few-shot learning".
+
+    Example:
+        >>> import torch
+        >>> from plastic_rl import make_core
+        >>> core = make_core("prototypical", input_size=64 + 5, n_classes=5)
+        >>> features, label = torch.randn(10, 4, 64), torch.zeros(10, 4, 5)
+        >>> label[range(5), :, range(5)] = 1  # five steps with a label each, then five queries
+        >>> logits, state = core(torch.cat([features, label], dim=2))
+        >>> logits.shape
+        torch.Size([10, 4, 5])
     """
 
     def __init__(self, input_size: int, n_classes: int = 5, n_unused: int = 1, scale: float = 1.0) -> None:

@@ -28,6 +28,14 @@ class RepeatedCore(RecurrentCore):
             range.
 
     Source: Miconi, Clune & Stanley (2018), sections 4.1 to 4.3, for the several steps of each presentation.
+
+    Example:
+        >>> import torch
+        >>> from plastic_rl import make_core
+        >>> core = make_core("repeated", input_size=10, layer=("plastic", {"hidden_size": 16}), times=2)
+        >>> outputs, state = core(torch.randn(20, 4, 10))  # (T, B, I)
+        >>> outputs.shape
+        torch.Size([20, 4, 16])
     """
 
     def __init__(self, input_size: int, layer: Layer = "plastic", times: int = 2) -> None:

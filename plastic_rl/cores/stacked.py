@@ -27,6 +27,15 @@ class StackedCore(RecurrentCore):
         ValueError: there are no layers, one is neither a name nor such a pair, or its core does not know an argument.
 
     Source: Graves (2013), "Generating sequences with recurrent neural networks", section 2, for the skip connections.
+
+    Example:
+        >>> import torch
+        >>> from plastic_rl import make_core
+        >>> layers = [("gru", {"hidden_size": 8}), ("plastic", {"hidden_size": 16})]
+        >>> core = make_core("stacked", input_size=10, layers=layers)
+        >>> outputs, state = core(torch.randn(20, 4, 10))  # (T, B, I)
+        >>> outputs.shape  # of both layers
+        torch.Size([20, 4, 24])
     """
 
     def __init__(self, input_size: int, layers: Sequence[Layer] = ("plastic", "plastic"), skip: bool = True) -> None:

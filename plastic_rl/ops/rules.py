@@ -34,6 +34,13 @@ class Rule:
         limit: the first trace stays in [-limit, limit]; None for a rule that does not clip.
         code: the rule's number in the fused kernels; None for a rule that they do not know.
         initial: for each parameter, a function from N to its initial value.
+
+    Example:
+        >>> from plastic_rl import Rule, make_core
+        >>> def step(traces, pre, post, eta, parameters):
+        ...     (trace,) = traces
+        ...     return (0.9 * trace + eta * pre[:, :, None] * post[:, None, :],)
+        >>> core = make_core("plastic", input_size=10, hidden_size=16, rule=Rule("leaky", step))
     """
 
     name: str

@@ -1,6 +1,6 @@
 """The picture of one moment of an episode beside the memory at that moment, and films of such pictures.
 
-Each panel is drawn once and returns a function that shows a step on it.
+Each panel is drawn once and returns a function that shows a step on it. A picture draws only what they change.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,6 +12,7 @@ from gymnasium import spaces
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from PIL import Image
 
 from plastic_rl.scripts import refuse
 from plastic_rl.scripts.figures.recording import Moment, as_cells, choice_names, chosen
@@ -23,7 +24,7 @@ MOST = 100  # pictures of a film, unless it is said otherwise
 MOST_BARS = 12  # more choices than that are drawn as cells
 TIME = "time in the episode (steps)"
 
-Show = Callable[[int], Any]
+Show = Callable[[int], list[Any]]  # shows a step, and returns what it changed
 
 
 class EpisodeFigure:
@@ -46,14 +47,30 @@ class EpisodeFigure:
         else:
             self._figure.suptitle(title, fontsize=13)
             self._shows = [*_large(self._figure, moments, space, actions)]
+        self._rest: Any = None
 
     def frame(self, step: int) -> np.ndarray:
         """Draw the moment at a step and return the picture, (height, width, 3) uint8."""
-        for show in self._shows:
-            show(step)
-        self._canvas.draw()
-        self._figure.set_layout_engine("none")  # all stays where it stood in the first picture
+        changed = [artist for show in self._shows for artist in show(step)]
+        panels = {artist.axes: None for artist in changed if artist.axes.axison}  # in their order
+        changed += [spine for axes in panels for spine in axes.spines.values() if spine.get_visible()]
+        if self._rest is None:
+            self._rest = self._draw_without(changed)
+        self._canvas.restore_region(self._rest)
+        for artist in changed:
+            artist.axes.draw_artist(artist)
         return np.asarray(self._canvas.buffer_rgba())[..., :3].copy()
+
+    def _draw_without(self, changed: list[Any]) -> Any:
+        """Draw all that is the same in every picture."""
+        self._canvas.draw()
+        self._figure.set_layout_engine("none")  # all stays where it stood with everything in it
+        for artist in changed:
+            artist.set_visible(False)
+        self._canvas.draw()
+        for artist in changed:
+            artist.set_visible(True)
+        return self._canvas.copy_from_bbox(self._figure.bbox)
 
     def film(self, path: Path, every: int | None = None, fps: float = 12) -> int:
         """Write a GIF that repeats, an MP4, or a PNG of the last moment; return the number of pictures.
@@ -71,14 +88,22 @@ class EpisodeFigure:
         if path.suffix == ".png":
             iio.imwrite(path, frames[-1])
         elif path.suffix == ".gif":
-            durations = [1000 / fps] * (len(frames) - 1) + [2000]  # milliseconds; the end stays for a while
-            iio.imwrite(path, np.stack(frames), duration=durations, loop=0)
+            _write_gif(path, frames, fps)
         else:
             try:
                 iio.imwrite(path, np.stack(frames), fps=fps, macro_block_size=2)
             except ImportError:
                 refuse("MP4 needs imageio-ffmpeg: pip install imageio-ffmpeg, or write a .gif")
         return len(frames)
+
+
+def _write_gif(path: Path, frames: list[np.ndarray], fps: float) -> None:
+    """Write frames with one palette for all, so that colors do not flicker, and few pixels change between frames."""
+    some = Image.fromarray(np.concatenate(frames[:: max(1, len(frames) // 4)]))
+    palette = some.quantize(256, Image.Quantize.MAXCOVERAGE)
+    first, *others = (Image.fromarray(f).quantize(palette=palette, dither=Image.Dither.NONE) for f in frames)
+    durations = [1000 / fps] * len(others) + [2000]  # milliseconds; the end stays for a while
+    first.save(path, save_all=True, append_images=others, duration=durations, loop=0)
 
 
 def _small(figure: Any, moments: list[Moment]) -> Iterator[Show]:
@@ -114,9 +139,9 @@ def _scene(axes: Any, moments: list[Moment], small: bool = False) -> Show:
     frame = moments[0].picture if isinstance(moments[0].picture, np.ndarray) else np.full((1, 1, 3), 255, np.uint8)
     image = axes.imshow(frame, interpolation="antialiased")
     (line,) = axes.plot([], [], color=ORANGE, linewidth=3, solid_capstyle="round", solid_joinstyle="round")
-    axes.set_title("" if small else "\n", fontsize=9)  # keeps its place
+    axes.set_title("" if small else "\n", fontsize=9, y=1)  # keeps its place
 
-    def show(step: int) -> None:
+    def show(step: int) -> list[Any]:
         way = moments[step].way
         if isinstance(moments[step].picture, np.ndarray):
             image.set_data(moments[step].picture)
@@ -125,7 +150,8 @@ def _scene(axes: Any, moments: list[Moment], small: bool = False) -> Show:
             line.set_data(*way.points.T)
             last = f"last way: {way.last[0]} steps, shortest {way.last[1]}" if way.last else "not found yet"
             text += "" if small else f"\nreward found {way.found} times; {last}"
-        axes.set_title(text, fontsize=9)
+        axes.title.set_text(text)
+        return [image, line, axes.title]
 
     return show
 
@@ -147,7 +173,15 @@ def _growing(axes: Any, values: list[Any], name: str) -> Show:
     room = 0.05 * (high - low) or 1.0
     axes.set(xlim=(0, len(values) - 1), ylim=(low - room, high + room), xlabel=TIME, ylabel=name)
     axes.spines[["top", "right"]].set_visible(False)
-    return lambda step: line.set_data(np.arange(step + 1), values[: step + 1])
+    return _changing(line, lambda step: line.set_data(np.arange(step + 1), values[: step + 1]))
+
+
+def _changing(artist: Any, change: Callable[[int], None]) -> Show:
+    def show(step: int) -> list[Any]:
+        change(step)
+        return [artist]
+
+    return show
 
 
 def _matrix(axes: Any, values: np.ndarray, most: float) -> Any:
@@ -162,13 +196,13 @@ def _trace(figure: Any, axes: Any, moments: list[Moment], name: str) -> Show:
     if figure is None:
         axes.set(xticks=[], yticks=[])
         axes.set_title(name, fontsize=9)
-        return lambda step: image.set_data(moments[step].traces[name])
+        return _changing(image, lambda step: image.set_data(moments[step].traces[name]))
     axes.set(xlabel="postsynaptic neuron", ylabel="presynaptic neuron")
     axes.set_title(f"\n{name} of each connection", fontsize=11)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(8, integer=True))
     figure.colorbar(image, ax=axes, extend="both", pad=0.02)
-    return lambda step: image.set_data(moments[step].traces[name])
+    return _changing(image, lambda step: image.set_data(moments[step].traces[name]))
 
 
 def _activity(figure: Any, axes: Any, moments: list[Moment]) -> Show:
@@ -178,7 +212,8 @@ def _activity(figure: Any, axes: Any, moments: list[Moment]) -> Show:
     image = _matrix(axes, values, most)
     axes.set(xlabel=TIME, ylabel="neuron")
     figure.colorbar(image, ax=axes, label="activity", ticks=[-most, 0, most], format="%.3g", pad=0.02)
-    return lambda step: image.set_data(np.where(np.arange(values.shape[1]) <= step, values, np.nan))
+    steps = np.arange(values.shape[1])
+    return _changing(image, lambda step: image.set_data(np.where(steps <= step, values, np.nan)))
 
 
 def _choice(figure: Any, axes: Any, moments: list[Moment], space: spaces.Space, actions: tuple[str, ...]) -> Show:
@@ -192,15 +227,16 @@ def _choice(figure: Any, axes: Any, moments: list[Moment], space: spaces.Space, 
         image = axes.imshow(cells[0], cmap="cividis", vmin=low, vmax=high, interpolation="nearest")
         axes.set(xticks=[], yticks=[])
         figure.colorbar(image, ax=axes, location="bottom", pad=0.02)
-        return lambda step: image.set_data(cells[step])
+        return _changing(image, lambda step: image.set_data(cells[step]))
     bars = axes.barh(names, every[0], color=PALE, edgecolor=GRAY)
     axes.set(xlim=(low, high), ylim=(len(names) - 0.5, -0.5), xlabel="chosen: orange", ylabel="action")
     axes.spines[["top", "right"]].set_visible(False)
 
-    def show(step: int) -> None:
+    def show(step: int) -> list[Any]:
         taken = chosen(space, moments[step].action)
         for i, (bar, value) in enumerate(zip(bars, every[step], strict=True)):
             bar.set_width(value if moments[step].action is not None else 0)  # at the end nothing is chosen
             bar.set_facecolor(VERMILION if i in taken else PALE)
+        return list(bars)
 
     return show

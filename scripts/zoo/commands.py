@@ -1,4 +1,4 @@
-"""Run a command of RL Baselines3 Zoo, such as enjoy or record_video, with the algorithms and tasks of this package.
+"""Run a command of RL Baselines3 Zoo, such as enjoy, with the algorithms of this package.
 
     plastic-rl zoo enjoy --algo plastic_ppo --env plastic_rl/Maze-v0 -f runs --no-render -n 1000
 
@@ -20,7 +20,7 @@ NAMES = ("enjoy", "record_video", "load_from_hub", "push_to_hub", "plots.all_plo
 def main(argv: Sequence[str]) -> None:
     """Run the Zoo's command that the first word names."""
     if not argv or argv[0] in ("-h", "--help"):
-        print(f"{__doc__}\nCommands: {', '.join(NAMES)}")
+        print(f"{__doc__}\nCommands: {', '.join(NAMES[:4])},\n    {', '.join(NAMES[4:])}")
         return
     if argv[0] == "train":
         refuse("use `plastic-rl train`, which takes every option of the Zoo's")

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 from functools import partial
 from pathlib import Path
 
@@ -132,6 +133,13 @@ def test_attributes_and_methods():
         env.set_attr("favorite", 4, [0])
     with pytest.raises(AttributeError):
         env.get_attr("nothing_of_that_name")
+
+
+def test_an_environment_without_pictures_is_made_without_a_warning():
+    gym.register("Quiet-v0", Echo)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        make_vec_env("Quiet-v0", 2).close()
 
 
 def test_a_wrapper_asks_for_single_environments():

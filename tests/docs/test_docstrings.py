@@ -13,6 +13,10 @@ CLASSES = {f"{found.__module__}.{found.__name__}": found for found in FOUND if i
 EXAMPLES = {name: found for name, found in CLASSES.items() if ">>>" in (found.__doc__ or "")}
 
 
+def test_every_public_class_has_an_example():
+    assert not sorted(set(CLASSES) - set(EXAMPLES))
+
+
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
 def test_the_example_of_a_class_runs(name):
     test = doctest.DocTestParser().get_doctest(EXAMPLES[name].__doc__, {}, name, None, None)

@@ -117,6 +117,16 @@ def test_yaml_blocks_are_yaml(page):
             assert yaml.safe_load(block.text)
 
 
+@pytest.mark.parametrize("page", [*pages(), *tutorials()], ids=lambda path: str(path.relative_to(ROOT)))
+def test_lines_of_code_fit_their_column(page):
+    text = page.read_text()
+    if page.suffix == ".md":
+        code = [block.text for block in blocks(page)] + re.findall(r"(?m)^    (.*)", text)
+    else:
+        code = [re.sub(r'(?s)\A""".*?"""|(?m:^#[^\n]*)', "", text)]
+    assert not [line for part in code for line in part.splitlines() if len(line) > 96]
+
+
 def test_every_task_is_on_the_tasks_page():
     text = (DOCS / "tasks.md").read_text()
     assert not [name for name in ENVIRONMENTS if text.count(f"`{name}`") < 3]

@@ -142,6 +142,22 @@ def test_many_choices_are_drawn_as_cells():
     assert not np.array_equal(figure.frame(0), figure.frame(1))
 
 
+def test_a_picture_does_not_depend_on_those_drawn_before(recall_run):
+    moments, model = moments_of(recall_run)
+    figure, other = (EpisodeFigure(moments, model.action_space, "title", dpi=40) for _ in range(2))
+    first, _ = figure.frame(0), figure.frame(len(moments) - 1)
+    assert np.array_equal(first, other.frame(0))
+    assert np.array_equal(figure.frame(2), other.frame(2))
+
+
+def test_a_film_has_the_colors_of_its_pictures(plastic_run, tmp_path):
+    moments, model = moments_of(plastic_run)
+    figure = EpisodeFigure(moments, model.action_space, "title", dpi=40)
+    figure.film(tmp_path / "episode.gif", every=8)
+    (frame, *_) = iio.imread(tmp_path / "episode.gif", index=...)
+    assert np.abs(frame.astype(int) - figure.frame(0)).max() < 40  # one palette of 256 colors for all
+
+
 def test_names_of_several_actions():
     kind, names = choice_names(spaces.MultiDiscrete([2, 3]))
     assert names == ["0: 0", "0: 1", "1: 0", "1: 1", "1: 2"]
