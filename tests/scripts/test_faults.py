@@ -15,7 +15,7 @@ NETWORK = "policy_kwargs:dict(core='gru', core_kwargs=dict(hidden_size=8))"
 FAULTY = [
     *("--algo", "plastic_ppo", "--seed", "1", "--verbose", "0", "--checkpoint-seconds", "0"),
     *("--env", "Faulty-v0", "--gym-packages", "tests.scripts.faulty_envs"),
-    *("-params", "n_steps:20", "n_envs:2", "batch_size:20", NETWORK),
+    *("-params", "n_steps:20", "n_envs:2", "batch_size:20", "n_epochs:1", NETWORK),
 ]
 
 
@@ -102,11 +102,11 @@ def small_disk(tmp_path):
 
 def test_a_disk_that_becomes_full_and_is_cleared(small_disk, stopped, capsys):
     short = f"folder:'{small_disk}'", "length:2"  # a line of monitor.csv each: soon a new page of the disk is needed
-    said = stopped(small_disk, "-n", "1500", "-tb", "", "--env-kwargs", "fault:'fills the disk'", *short)
+    said = stopped(small_disk, "-n", "1000", "-tb", "", "--env-kwargs", "fault:'fills the disk'", *short)
     assert "No space left on device" in said
     assert said.count("training stopped") == 1
     assert f"--resume {run_folder(small_disk)}" in said
-    assert 0 < whole_checkpoint(small_disk)["counters"]["num_timesteps"] < 1500
+    assert 0 < whole_checkpoint(small_disk)["counters"]["num_timesteps"] < 1000
     os.truncate(small_disk / "photographs", 0)
     train.main(["--resume", str(run_folder(small_disk))])
     assert "going on from" in capsys.readouterr().out

@@ -4,7 +4,6 @@ import math
 from typing import Any
 
 import numba
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -110,7 +109,7 @@ def _recurrent_backward(
     initial_gradients = [fresh(activity, batch, n, n) for _ in trace_gradients]
     drive_gradient, first_gradient = fresh(activity, *activity.shape), fresh(x.activity, *x.activity.shape)
     shapes = ((n_jobs, k) for k in (size, size, columns, columns, 1, columns, columns, columns))
-    gradients = Gradients(*(np.zeros(shape, _dtype(activity)) for shape in shapes))
+    gradients = Gradients(*_arrays(*map(activity.new_zeros, shapes)))
     space = (
         fresh(activity, n_threads, n_traces, every + 1, size),
         fresh(activity, n_threads, n_traces, size),
@@ -238,10 +237,6 @@ def _layer(x: Inputs) -> tuple[Tensor, ...]:
         padded(x.gain, x.drive, size),
         padded(x.bias, x.drive, size),
     )
-
-
-def _dtype(tensor: Tensor) -> Any:
-    return tensor.detach().numpy().dtype
 
 
 def _arrays(*tensors: Tensor) -> tuple[Any, ...]:
