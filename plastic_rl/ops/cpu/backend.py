@@ -12,7 +12,7 @@ from plastic_rl.ops.arguments import ScanArguments, State
 from plastic_rl.ops.autograd import Inputs
 from plastic_rl.ops.cpu import kernels, memory
 from plastic_rl.ops.cpu.compiled import run
-from plastic_rl.ops.cpu.layer import Gradients, Layer
+from plastic_rl.ops.cpu.layer import Layer
 from plastic_rl.ops.cpu.packing import blocked, columns_of, fresh, in_blocks, pack, padded, size_of, unblocked, unpack
 from plastic_rl.ops.rules import Rule
 
@@ -109,7 +109,7 @@ def _recurrent_backward(
     initial_gradients = [fresh(activity, batch, n, n) for _ in trace_gradients]
     drive_gradient, first_gradient = fresh(activity, *activity.shape), fresh(x.activity, *x.activity.shape)
     shapes = ((n_jobs, k) for k in (size, size, columns, columns, 1, columns, columns, columns))
-    gradients = Gradients(*_arrays(*map(activity.new_zeros, shapes)))
+    gradients = [activity.new_zeros(shape) for shape in shapes]
     space = (
         fresh(activity, n_threads, n_traces, every + 1, size),
         fresh(activity, n_threads, n_traces, size),
@@ -120,10 +120,11 @@ def _recurrent_backward(
     arguments = (
         *_arrays(activity, received, starts, x.activity, activity_gradient, checkpoints), every,
         Layer(*_arrays(*layer)), rule.code, rule.limit, *_flat(final_gradients), *_flat(initial_gradients),
-        *_arrays(drive_gradient, first_gradient), gradients, *_arrays(*space),
+        *_arrays(drive_gradient, first_gradient, *space),
     )  # fmt: skip
-    run(kernels.backward, n_threads, n_jobs, lambda job, thread: (*arguments, job, n_jobs, thread))
-    total = Gradients(*(torch.from_numpy(g.sum(0)) for g in gradients))
+    own = [Layer(*_arrays(*of_job)) for of_job in zip(*gradients, strict=True)]
+    run(kernels.backward, n_threads, n_jobs, lambda job, thread: (*arguments, own[job], job, n_jobs, thread))
+    total = Layer(*(g.sum(0) for g in gradients))
     return Inputs(
         drive_gradient, unpack(total.weight, n), unpack(total.alpha, n), total.eta[:n], total.modulation_weight[:n],
         total.modulation_bias[0], total.fan_out[:n], total.gain[:n], total.bias[:n],

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import pickle
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -59,6 +60,13 @@ class _Cache(FunctionCache):
 
     def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
         return (*super()._index_key(sig, codegen), _SOURCES)
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except (AttributeError, ImportError, EOFError, pickle.UnpicklingError):  # another version wrote it
+            self.flush()
+            return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
         with contextlib.suppress(OSError):  # a full disk is no reason not to compute

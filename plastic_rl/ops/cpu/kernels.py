@@ -9,7 +9,7 @@ import numpy as np
 
 from plastic_rl.ops.cpu import retroactive
 from plastic_rl.ops.cpu.compiled import inner, kernel
-from plastic_rl.ops.cpu.layer import gradients_of, layer_coefficients, layer_coefficients_backward, through_tanh
+from plastic_rl.ops.cpu.layer import layer_coefficients, layer_coefficients_backward, through_tanh
 from plastic_rl.ops.cpu.normalization import normalize, normalize_backward
 from plastic_rl.ops.cpu.simd import copy, fill, lanes_of, least, load, lower, set_all, store
 from plastic_rl.ops.cpu.tiles import (
@@ -221,7 +221,7 @@ def load_adjoint(final_gradient, b, n, adjoint, columns):
 def backward(
     activity, received, starts, first, activity_gradient, checkpoints, every, layer, rule, limit, final_gradient,
     final_eligibility_gradient, initial_gradient, initial_eligibility_gradient, drive_gradient, first_gradient,
-    gradients, segments, packed, rows, vectors, slots, job, n_jobs, thread,
+    segments, packed, rows, vectors, slots, own, job, n_jobs, thread,
 ):  # fmt: skip
     """Run the adjoint of the scan, segment by segment from the last.
 
@@ -242,18 +242,18 @@ def backward(
         initial_eligibility_gradient: the same of the eligibility, or None.
         drive_gradient: written.
         first_gradient: written.
-        gradients: `Gradients` with a row for each job, added to.
         segments: (n_threads, traces, every + 1, size) for the traces of a segment.
         packed: (n_threads, traces, size) for their adjoints.
         rows: (n_threads, 6, every + 1, columns) for its activity and coefficients.
         vectors: (n_threads, 8, columns) to work in.
         slots: (n_threads, every) int64 to work in.
+        own: a `Layer` of gradients, this job's own, added to.
         job: the first sample.
         n_jobs: the distance between samples.
         thread: whose space to work in.
     """
     n_steps, batch, n = activity.shape
-    work, traces, own = vectors[thread], segments[thread, 0], gradients_of(gradients, job)
+    work, traces = vectors[thread], segments[thread, 0]
     gradient, write_sum, trace_sum, keep_sum, gate_sum = work[0], work[1], work[2], work[3], work[4]
     grow, shift, standard, adjoint = work[5], work[6], work[7, :n], packed[thread, 0]
     for b in range(job, batch, n_jobs):
