@@ -23,6 +23,7 @@ DEFAULT_CORE: Final = "plastic_memory"
 NumpyState = tuple[np.ndarray, ...]
 CoreName = Literal[
     "associative",
+    "delay_line",
     "delta",
     "gru",
     "homogeneous",

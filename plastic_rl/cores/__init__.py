@@ -2,6 +2,7 @@
 
 from plastic_rl.cores.associative import AssociativeCore
 from plastic_rl.cores.base import RecurrentCore, SequenceLayer, State
+from plastic_rl.cores.delay_line import DelayLine
 from plastic_rl.cores.delta import DeltaCore
 from plastic_rl.cores.gated import GRUCore, LSTMCore
 from plastic_rl.cores.loop import LoopCore
@@ -30,11 +31,13 @@ register_core("repeated", RepeatedCore)
 register_core("associative", AssociativeCore)
 register_core("plastic_layer", PlasticLayer)
 register_core("prototypical", PrototypicalCore)
+register_core("delay_line", DelayLine)
 register_core("gru", GRUCore)
 register_core("lstm", LSTMCore)
 
 __all__ = [
     "AssociativeCore",
+    "DelayLine",
     "DeltaCore",
     "GRUCore",
     "LSTMCore",

@@ -1,6 +1,7 @@
 """The interface that every recurrent core keeps."""
 
 from abc import ABC, abstractmethod
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -93,8 +94,8 @@ class RecurrentCore(nn.Module, ABC):
 
     def initial_state(self, batch_size: int) -> State:
         """Return the state at the start of an episode: zeros, (B, ...) each, on the module's device and dtype."""
-        parameter = next(self.parameters())
-        return tuple(parameter.new_zeros(batch_size, *shape) for shape in self.state_shapes)
+        like = next(chain(self.parameters(), self.buffers()))
+        return tuple(like.new_zeros(batch_size, *shape) for shape in self.state_shapes)
 
     @abstractmethod
     def forward(self, inputs: Tensor, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:

@@ -86,8 +86,7 @@ class PlasticMemory(RecurrentCore):
         check_number("eta_init", eta_init, 0, 1)
         check_number("alpha_init", alpha_init, 0)
         check_number("weight_init", weight_init, 0)
-        layer = (controller, {"hidden_size": c}) if isinstance(controller, str) else controller
-        core = None if layer is None else make_layer("controller", layer, input_size)
+        core = None if controller is None else make_layer("controller", controller, input_size, c)
         super().__init__(input_size, n + (0 if core is None else core.output_size))
         self.controller = core
         self.rule = get_rule(rule)

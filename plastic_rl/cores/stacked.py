@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from plastic_rl.cores.base import RecurrentCore, State
-from plastic_rl.cores.registry import make_core
+from plastic_rl.cores.registry import core_arguments, make_core
 
 Layer = str | tuple[str, dict[str, Any]]
 
@@ -84,8 +84,10 @@ class StackedCore(RecurrentCore):
         return next((signal for signal in signals if signal is not None), None)
 
 
-def make_layer(argument: str, layer: Layer, input_size: int) -> RecurrentCore:
+def make_layer(argument: str, layer: Layer, input_size: int, hidden_size: int | None = None) -> RecurrentCore:
     """Make a core that is part of another, whose `argument` names it.
+
+    A core that is given by its name alone has `hidden_size` units, if it has such an argument.
 
     Raises:
         ValueError: `layer` is neither the name of a core nor a pair of that and its arguments, or it cannot be made.
@@ -94,7 +96,10 @@ def make_layer(argument: str, layer: Layer, input_size: int) -> RecurrentCore:
     pair = (layer, {}) if isinstance(layer, str) else layer
     if not (isinstance(pair, list | tuple) and len(pair) == 2 and isinstance(pair[1], dict)):
         raise ValueError(f"{argument} must be names of cores or pairs (name, arguments), not {layer!r}")
+    name, arguments = pair
     try:
-        return make_core(pair[0], input_size, **pair[1])
+        if isinstance(layer, str) and hidden_size is not None and "hidden_size" in core_arguments(name):
+            arguments = {"hidden_size": hidden_size}
+        return make_core(name, input_size, **arguments)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{argument}: {error}") from error

@@ -11,6 +11,7 @@ def small(core: str, hidden_size: int) -> dict[str, Any]:
         "stacked": stack,
         "repeated": {"layer": ("neuromodulated", {"hidden_size": hidden_size})},
         "associative": {},
+        "delay_line": {"steps": 2},
         "prototypical": {"n_classes": 1, "n_unused": 0},
         "plastic_layer": {"n_classes": 1, "n_unused": 0, "weight": True, "gain": 1.0},
     }

@@ -76,7 +76,7 @@ def test_nothing_crosses_an_episode_start(name):
 def test_every_parameter_learns(name):
     core = make(name, **({"fan_out": True} if name in ("neuromodulated", "retroactive") else {}))
     inputs, starts = sequence()
-    outputs, _ = core(inputs, core.initial_state(B), starts)
+    outputs, _ = core(inputs.requires_grad_(), core.initial_state(B), starts)
     outputs.pow(2).sum().backward()
     silent = [n for n, p in core.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert not silent
@@ -301,6 +301,24 @@ def test_a_repeated_core_reads_every_input_twice():
 def test_a_repeated_core_names_what_is_wrong(arguments, message):
     with pytest.raises((ValueError, TypeError), match=message):
         make_core("repeated", N_INPUTS, **arguments)
+
+
+def test_a_delay_line_shows_the_last_inputs_of_the_episode():
+    core = make("delay_line")
+    inputs, starts = sequence()
+    outputs, _ = core(inputs, core.initial_state(B), starts)
+    for b in range(B):
+        for t in range(T):
+            first = max([s for s in range(t + 1) if starts[s, b]], default=0)
+            seen = [inputs[t - d, b] if t - d >= first else torch.zeros(N_INPUTS) for d in (1, 2)]
+            assert torch.equal(outputs[t, b], torch.cat(seen))
+
+
+def test_a_memory_takes_any_core_by_name_as_its_controller():
+    core = make_core("plastic_memory", N_INPUTS, hidden_size=N, controller="delay_line")
+    assert core.output_size == N + 3 * N_INPUTS
+    with pytest.raises(ValueError, match=r"controller: core 'delay_lin'.*did you mean 'delay_line'"):
+        make_core("plastic_memory", N_INPUTS, controller="delay_lin")
 
 
 @pytest.mark.parametrize("name", ["plastic_memory", pytest.param("retroactive", marks=pytest.mark.slow), "lstm"])
