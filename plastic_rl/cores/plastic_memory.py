@@ -155,7 +155,7 @@ class PlasticMemory(RecurrentCore):
         if self.controller is not None:
             hidden, own = getattr(self.controller, method)(inputs, own, episode_starts)
             seen = torch.cat([inputs, hidden], -1)
-        rate = self.rate
+        rate = None if self.eta is None else clamped_rate(self.eta)
         n, n_signals = self.sizes["drive"], self.sizes["modulation"]
         mapped = self.input_map(seen)
         drive = mapped[..., :n]
