@@ -37,8 +37,8 @@ def advance(trace, eligibility, vectors, weight, alpha, old, new):
 def rebuild(checkpoint, eligibility_checkpoint, segments, slots, n_steps, pre, keep, write, gate, starts, limit, old):
     """Compute both traces of a segment's first steps again from its first; see `tiles.rebuild`."""
     lanes, columns = lanes_of(checkpoint), keep.shape[1]
-    for j in range(0, columns, lanes):
-        for i in range(0, checkpoint.size // columns, ROWS):
+    for i in range(0, checkpoint.size // columns, ROWS):
+        for j in range(0, columns, lanes):
             o = i * columns + j * ROWS
             h0, h1, h2, h3 = tile(checkpoint, o)
             e0, e1, e2, e3 = tile(eligibility_checkpoint, o)
