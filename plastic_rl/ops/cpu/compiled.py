@@ -51,7 +51,7 @@ def kernel(function: Callable) -> Any:
     """
     dispatcher = numba.njit(**_OPTIONS, nogil=True)(function)
     with contextlib.suppress(RuntimeError):  # no folder can be written
-        dispatcher._cache = _Cache(function)  # type: ignore[attr-defined]
+        dispatcher._cache = _Cache(function)
     return dispatcher
 
 
