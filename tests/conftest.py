@@ -4,6 +4,8 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported; threads that wait by spinning are slow
 
+LONG = ("tests/scripts/", "tests/docs/")
+
 
 def pytest_addoption(parser):
     parser.addoption("--soak-steps", type=int, default=2_000_000, help="steps of each environment in `pytest -m soak`")
@@ -18,7 +20,8 @@ def pytest_sessionstart(session):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave the soak tests out, which take hours, unless they are asked for."""
+    """Begin with the longest tests, so that two workers end together; leave out the soak tests, which take hours."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
     if "soak" not in config.option.markexpr:
         left = [item for item in items if item.get_closest_marker("soak")]
         config.hook.pytest_deselected(items=left)

@@ -142,8 +142,13 @@ class RecurrentCore(nn.Module, ABC):
         return outputs[0], state
 
     def plasticity(self) -> dict[str, Tensor]:
-        """Return what is worth watching while the core learns: detached `weight`, `alpha`, `eta` where it has them."""
-        return {}
+        """Return what is worth watching while the core learns: detached `weight`, `alpha`, `eta` where it has them.
+
+        The rate `eta` is returned as it is used, kept in [0, 1].
+        """
+        found = {name: getattr(self, name, None) for name in ("weight", "alpha", "eta")}
+        values = {name: value.detach() for name, value in found.items() if isinstance(value, Tensor)}
+        return {name: value.clamp(0, 1) if name == "eta" else value for name, value in values.items()}
 
     def traces(self, state: State) -> dict[str, Tensor]:
         """Return the parts of a state that are plastic traces, by name."""

@@ -108,9 +108,7 @@ class PlasticCore(RecurrentCore):
     @property
     def rate(self) -> Tensor | None:
         """The plasticity rate kept in [0, 1], beyond which traces grow without bound; its gradient is eta's own."""
-        if self.eta is None:
-            return None
-        return clamped_rate(self.eta)
+        return None if self.eta is None else clamped_rate(self.eta)
 
     def forward(self, inputs: Tensor, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
         """Run the layer over a sequence; see `RecurrentCore.forward`."""
@@ -139,11 +137,6 @@ class PlasticCore(RecurrentCore):
             "backend": self.backend,
             "layer_norm": None if self.norm is None else (self.norm.weight, self.norm.bias),
         }
-
-    def plasticity(self) -> dict[str, Tensor]:
-        """Return the recurrent `weight` and, where the layer has them, `alpha` and `eta`."""
-        values = {"weight": self.weight, "alpha": self.alpha, "eta": self.rate}
-        return {name: value.detach() for name, value in values.items() if value is not None}
 
     def traces(self, state: State) -> dict[str, Tensor]:
         """Return the rule's traces by name, (B, N, N) each."""

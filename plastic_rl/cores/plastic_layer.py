@@ -88,11 +88,6 @@ class PlasticLayer(LabelledCore):
             trace = torch.where(labels.any(dim=1)[:, None, None], trace, state[0])
         return activity, (trace,)
 
-    def plasticity(self) -> dict[str, Tensor]:
-        """Return `alpha`, `eta`, and `weight` where there is one."""
-        values = {"weight": self.weight, "alpha": self.alpha, "eta": self.eta}
-        return {name: value.detach() for name, value in values.items() if value is not None}
-
     def traces(self, state: State) -> dict[str, Tensor]:
         """Return the trace, (B, features, classes)."""
         return {"trace": state[0]}

@@ -87,17 +87,10 @@ class PlasticLSTM(LoopCore):
         candidate = torch.tanh(candidate)
         cell = forget * cell + into * candidate
         parameters = dict(self.rule_parameters.items())
-        written = self.rule.step(tuple(traces), hidden, candidate, self._rate(), parameters)
+        rate = None if self.eta is None else clamped_rate(self.eta)
+        written = self.rule.step(tuple(traces), hidden, candidate, rate, parameters)
         hidden = out * torch.tanh(cell)
         return hidden, (hidden, cell, *written)
-
-    def _rate(self) -> Tensor | None:
-        return None if self.eta is None else clamped_rate(self.eta)
-
-    def plasticity(self) -> dict[str, Tensor]:
-        """Return the recurrent `weight` into the cells, its `alpha`, and `eta` where the rule has one."""
-        values = {"weight": self.weight, "alpha": self.alpha, "eta": self._rate()}
-        return {name: value.detach() for name, value in values.items() if value is not None}
 
     def traces(self, state: State) -> dict[str, Tensor]:
         """Return the rule's traces by name, (B, N, N) each."""

@@ -1,7 +1,7 @@
 """A plastic memory on a controller: connections that are read with what the agent sees now."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -173,11 +173,6 @@ class PlasticMemory(RecurrentCore):
         last = signal[-1] if signal.dim() == 3 else signal
         outputs = content if hidden is None else torch.cat([content, hidden], -1)
         return outputs, (*own, *((last.clone(),) if n_signals else ()), *traces)
-
-    def plasticity(self) -> dict[str, Tensor]:
-        """Return the memory's `weight` and, where it is plastic, `alpha` and `eta`."""
-        values: Mapping[str, Tensor | None] = {"weight": self.weight, "alpha": self.alpha, "eta": self.rate}
-        return {name: value.detach() for name, value in values.items() if value is not None}
 
     def traces(self, state: State) -> dict[str, Tensor]:
         """Return the rule's traces by name, (B, K, N) each."""

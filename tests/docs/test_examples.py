@@ -1,10 +1,11 @@
-"""Every Python block of the pages runs, and every tutorial."""
+"""Every Python block of the pages runs, and every tutorial. The fast tests cut trainings short."""
 
 import runpy
 
 import matplotlib
 import pytest
 
+from plastic_rl import PlasticA2C, PlasticBPTT, PlasticPPO
 from tests.docs.texts import ROOT, blocks, pages, tutorials
 
 matplotlib.use("agg")
@@ -24,7 +25,19 @@ def cases():
             yield pytest.param(page, id=str(page.relative_to(ROOT)), marks=[pytest.mark.slow] if slow else [])
 
 
-@pytest.mark.parametrize("page", cases())
+@pytest.fixture(params=[5_000, pytest.param(None, marks=pytest.mark.slow)], ids=["cut short", "in full"])
+def trainings(request, monkeypatch):
+    """Let no training take more than some steps, or leave it as the page has it."""
+
+    def cut(learn):
+        return lambda self, n_steps, *more, **how: learn(self, min(n_steps, request.param), *more, **how)
+
+    for algorithm in (PlasticA2C, PlasticBPTT, PlasticPPO) if request.param else ():
+        monkeypatch.setattr(algorithm, "learn", cut(algorithm.learn))
+
+
+@pytest.mark.usefixtures("trainings")
+@pytest.mark.parametrize("page", list(cases()))
 def test_python_blocks_of_a_page_run_one_after_the_other(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "__main__"}

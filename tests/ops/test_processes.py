@@ -2,15 +2,19 @@
 
 import multiprocessing
 import os
+import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import numba
+import numpy as np
 import pytest
 import torch
 
 from plastic_rl.cores import make_core
 from plastic_rl.ops import plastic_scan
+from plastic_rl.ops.cpu.compiled import kernel
 
 CODE = """
 import multiprocessing, torch
@@ -92,6 +96,23 @@ def test_compiling_is_announced_once_and_kept_on_disk(tmp_path):
         for _ in range(2)
     ]
     assert said == [1, 0]
+
+
+def double(array):
+    for i in range(array.size):
+        array[i] *= 2
+
+
+def test_machine_code_of_a_version_with_other_classes_is_compiled_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    array = np.ones(3)
+    kernel(double)(array)
+    (index,) = tmp_path.rglob("*.nbi")
+    index.write_bytes(pickle.dumps(numba.__version__) + b"cplastic_rl.ops.cpu.layer\nGone\n.")
+    for _ in range(2):
+        kernel(double)(array)
+    assert array.tolist() == [8.0] * 3
+    assert len(index.read_bytes()) > 100
 
 
 def test_without_compilation_another_backend_is_taken():

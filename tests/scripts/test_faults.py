@@ -15,7 +15,7 @@ NETWORK = "policy_kwargs:dict(core='gru', core_kwargs=dict(hidden_size=8))"
 FAULTY = [
     *("--algo", "plastic_ppo", "--seed", "1", "--verbose", "0", "--checkpoint-seconds", "0"),
     *("--env", "Faulty-v0", "--gym-packages", "tests.scripts.faulty_envs"),
-    *("-params", "n_steps:20", "n_envs:2", "batch_size:20", NETWORK),
+    *("-params", "n_steps:20", "n_envs:2", "batch_size:20", "n_epochs:1", NETWORK),
 ]
 
 

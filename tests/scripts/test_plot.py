@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from plastic_rl.scripts import plot
+from plastic_rl.scripts.figures import aggregates
 from plastic_rl.scripts.figures.aggregates import every_figure, score_table
 from plastic_rl.scripts.figures.curves import binned_curves, smoothed, unit_of
 from plastic_rl.scripts.figures.style import BLUE, VERMILION, line_styles
@@ -23,6 +24,14 @@ try:
     HAS_RLIABLE = True
 except (ImportError, TypeError):
     HAS_RLIABLE = False
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_resamples():
+    """Intervals of the aggregates from few draws: no test reads their ends."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(aggregates, "RESAMPLES", 40)
+        yield
 
 
 def write_run(

@@ -239,11 +239,11 @@ def sweep_in_a_process(file, output):
 
 def test_a_sweep_here_finishes_every_run_and_runs_none_again(tmp_path, capsys):
     file = tmp_path / "sweep.yaml"
-    file.write_text(json.dumps({**TINY, "core": "gru", "n_timesteps": 800}))
+    file.write_text(json.dumps({**TINY, "core": "gru", "n_timesteps": 160}))
     command = [str(file), "-o", str(tmp_path / "out"), "--jobs", "1"]
     sweep.main(command)
     rows = list(csv.DictReader((tmp_path / "out" / "results.csv").open()))
-    assert [(row["status"], row["steps"], row["attempts"]) for row in rows] == [("finished", "800", "1")]
+    assert [(row["status"], row["steps"], row["attempts"]) for row in rows] == [("finished", "160", "1")]
     sweep.main(command)
     assert "1 runs, 1 of them finished before" in capsys.readouterr().out
 

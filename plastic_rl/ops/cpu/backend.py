@@ -4,16 +4,15 @@ import math
 from typing import Any
 
 import numba
-import numpy as np
 import torch
 from torch import Tensor
 
 from plastic_rl.ops import autograd
 from plastic_rl.ops.arguments import ScanArguments, State
 from plastic_rl.ops.autograd import Inputs
-from plastic_rl.ops.cpu import kernels, memory, retroactive
+from plastic_rl.ops.cpu import kernels, memory
 from plastic_rl.ops.cpu.compiled import run
-from plastic_rl.ops.cpu.layer import Gradients, Layer
+from plastic_rl.ops.cpu.layer import Layer
 from plastic_rl.ops.cpu.packing import blocked, columns_of, fresh, in_blocks, pack, padded, size_of, unblocked, unpack
 from plastic_rl.ops.rules import Rule
 
@@ -75,14 +74,13 @@ def _recurrent_forward(rule: Rule, starts: Tensor, x: Inputs, trains: bool) -> t
     activity = fresh(x.drive, *x.drive.shape)
     received = fresh(x.drive, *((0, 0, 0) if x.gain is None else x.drive.shape))
     final = tuple(fresh(trace, *trace.shape) for trace in initial)
-    packed = fresh(x.drive, n_threads, 2, size)  # one trace of two samples, or two of one
+    packed = fresh(x.drive, n_threads, 2, size)
     vectors = fresh(x.drive, n_threads, 2, VECTORS, columns_of(x.drive))
     arguments = (
-        *_arrays(x.drive, starts, x.activity), _flat(initial), _flat(final), Layer(*_arrays(*layer)), rule.code,
+        *_arrays(x.drive, starts, x.activity), *_flat(initial), *_flat(final), Layer(*_arrays(*layer)), rule.code,
         rule.limit, *_arrays(activity, received, checkpoints), every, *_arrays(packed, vectors),
     )  # fmt: skip
-    forward = kernels.forward if len(initial) == 1 else retroactive.forward
-    run(forward, n_threads, n_jobs, lambda job, thread: (*arguments, job, n_jobs, thread))
+    run(kernels.forward, n_threads, n_jobs, lambda job, thread: (*arguments, job, n_jobs, thread))
     return activity, final, (received, checkpoints, *layer)
 
 
@@ -111,21 +109,22 @@ def _recurrent_backward(
     initial_gradients = [fresh(activity, batch, n, n) for _ in trace_gradients]
     drive_gradient, first_gradient = fresh(activity, *activity.shape), fresh(x.activity, *x.activity.shape)
     shapes = ((n_jobs, k) for k in (size, size, columns, columns, 1, columns, columns, columns))
-    gradients = Gradients(*(np.zeros(shape, _dtype(activity)) for shape in shapes))
+    gradients = [activity.new_zeros(shape) for shape in shapes]
     space = (
         fresh(activity, n_threads, n_traces, every + 1, size),
         fresh(activity, n_threads, n_traces, size),
         fresh(activity, n_threads, ROWS_OF_A_SEGMENT, every + 1, columns),
         fresh(activity, n_threads, VECTORS, columns),
+        torch.empty(n_threads, every, dtype=torch.int64),
     )
     arguments = (
         *_arrays(activity, received, starts, x.activity, activity_gradient, checkpoints), every,
-        Layer(*_arrays(*layer)), rule.code, rule.limit, _flat(final_gradients), _flat(initial_gradients),
-        *_arrays(drive_gradient, first_gradient), gradients, *_arrays(*space),
+        Layer(*_arrays(*layer)), rule.code, rule.limit, *_flat(final_gradients), *_flat(initial_gradients),
+        *_arrays(drive_gradient, first_gradient, *space),
     )  # fmt: skip
-    backward = kernels.backward if n_traces == 1 else retroactive.backward
-    run(backward, n_threads, n_jobs, lambda job, thread: (*arguments, job, n_jobs, thread))
-    total = Gradients(*(torch.from_numpy(g.sum(0)) for g in gradients))
+    own = [Layer(*_arrays(*of_job)) for of_job in zip(*gradients, strict=True)]
+    run(kernels.backward, n_threads, n_jobs, lambda job, thread: (*arguments, own[job], job, n_jobs, thread))
+    total = Layer(*(g.sum(0) for g in gradients))
     return Inputs(
         drive_gradient, unpack(total.weight, n), unpack(total.alpha, n), total.eta[:n], total.modulation_weight[:n],
         total.modulation_bias[0], total.fan_out[:n], total.gain[:n], total.bias[:n],
@@ -147,12 +146,10 @@ def _memory_forward(rule: Rule, starts: Tensor, x: Inputs, trains: bool) -> tupl
     n_threads, width = _n_threads(n_jobs), in_blocks(x.drive)
     checkpoints = fresh(x.drive, len(initial), -(-n_steps // every) if trains else 0, batch, n_blocks, block)
     activity, final = fresh(x.drive, *x.drive.shape), tuple(fresh(trace, *trace.shape) for trace in initial)
-    one = len(initial) == 1
     arguments = (
-        *_arrays(x.drive, *_presynaptic(x), _signals(x), starts), _flat(initial)[0], None if one else _flat(initial)[1],
-        _flat(final)[0], None if one else _flat(final)[1], *_arrays(alpha, *_rates(x, n_blocks)), rule.code,
-        rule.limit, *_arrays(activity, checkpoints), every,
-        *_space(not one, fresh(x.drive, 2, n_threads, block)),
+        *_arrays(x.drive, *_presynaptic(x), _signals(x), starts), *_flat(initial), *_flat(final),
+        *_arrays(alpha, *_rates(x, n_blocks)), rule.code, rule.limit, *_arrays(activity, checkpoints), every,
+        *_each(fresh(x.drive, len(initial), n_threads, block)),
         *_arrays(fresh(x.drive, n_threads, memory.GATE_SUM + 1, width)),
     )  # fmt: skip
     run(memory.forward, n_threads, n_jobs, lambda job, thread: (*arguments, job, n_jobs, thread))
@@ -174,7 +171,7 @@ def _memory_backward(
     alpha, (query, key) = blocked(x.alpha.expand(k, n)), _presynaptic(x)
     n_blocks, block = alpha.shape
     n_jobs, every = number_of_jobs(n_steps, batch, n), _segment_of_memory(n_steps)
-    n_threads, width, one = _n_threads(n_jobs), in_blocks(activity), len(trace_gradients) == 1
+    n_threads, width, n_traces = _n_threads(n_jobs), in_blocks(activity), len(trace_gradients)
     nothing = activity.new_empty(0, 0, 0)
     final = [nothing if g is None else g for g in trace_gradients]
     initial = [fresh(activity, batch, k, n) if trace.requires_grad else nothing for trace in x.traces]
@@ -186,14 +183,14 @@ def _memory_backward(
     space = (
         fresh(activity, n_threads, 5, every, width),
         fresh(activity, n_threads, memory.GATE_SUM + 1, width),
+        torch.empty(n_threads, every, dtype=torch.bool),
     )
-    finals, initials = _flat(final), _flat(initial)
     arguments = (
         *_arrays(activity, query, key, _signals(x), starts, activity_gradient, checkpoints), every,
-        *_arrays(alpha, *_rates(x, n_blocks)), rule.code, rule.limit, finals[0], None if one else finals[1],
-        initials[0], None if one else initials[1], *_arrays(drive, query_gradient, key_gradient, signal, *sums),
-        *_space(not one, fresh(activity, 2, n_threads, every, block)),
-        *_space(not one, fresh(activity, 2, n_threads, block)), *_arrays(*space),
+        *_arrays(alpha, *_rates(x, n_blocks)), rule.code, rule.limit, *_flat(final), *_flat(initial),
+        *_arrays(drive, query_gradient, key_gradient, signal, *sums),
+        *_each(fresh(activity, n_traces, n_threads, every, block)),
+        *_each(fresh(activity, n_traces, n_threads, block)), *_arrays(*space),
     )  # fmt: skip
     run(memory.backward, n_threads, n_jobs, lambda job, thread: (*arguments, job, n_jobs, thread))
     alpha_gradient, eta_gradient, fan_out_gradient = (g.sum(0) for g in sums)
@@ -213,12 +210,6 @@ def _presynaptic(x: Inputs) -> tuple[Tensor, Tensor]:
     missing = -x.query.shape[2] % memory.ROWS
     query, key = (torch.nn.functional.pad(p.detach(), (0, missing)) if missing else p for p in (x.query, x.key))
     return query, key
-
-
-def _space(eligibility: bool, both: Tensor) -> tuple[Any, Any]:
-    """Return room to work in for the trace, and for the eligibility where there is one."""
-    trace, other = _arrays(*both)
-    return trace, other if eligibility else None
 
 
 def _signals(x: Inputs) -> Tensor:
@@ -249,14 +240,16 @@ def _layer(x: Inputs) -> tuple[Tensor, ...]:
     )
 
 
-def _dtype(tensor: Tensor) -> Any:
-    return tensor.detach().numpy().dtype
-
-
 def _arrays(*tensors: Tensor) -> tuple[Any, ...]:
     return tuple(tensor.detach().contiguous().numpy() for tensor in tensors)
 
 
-def _flat(matrices: Any) -> tuple[Any, ...]:
-    """Return (B, K, N) tensors as (B, K * N) arrays."""
-    return _arrays(*(matrix.flatten(1) for matrix in matrices))
+def _each(traces: Any) -> tuple[Any, Any]:
+    """Return the array of the trace, and that of the eligibility or None for a rule without."""
+    trace, *eligibility = _arrays(*traces)
+    return trace, eligibility[0] if eligibility else None
+
+
+def _flat(matrices: Any) -> tuple[Any, Any]:
+    """Return `_each` of (B, K, N) tensors as (B, K * N) arrays."""
+    return _each([matrix.flatten(1) for matrix in matrices])

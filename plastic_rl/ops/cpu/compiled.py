@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import pickle
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -19,22 +20,27 @@ _log = logging.getLogger("plastic_rl")
 _ready: set[tuple[Any, ...]] = set()
 
 
-def inner(function: Callable) -> Callable:
-    """Compile a function that is called by kernels."""
-    return numba.njit(nogil=True, error_model="numpy", forceinline=True)(function)
+# Nothing here owns memory, so that no references are counted.
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
 
 
-def called(function: Callable) -> Callable:
+def called(function: Callable, **options: Any) -> Callable:
     """Compile a function that kernels call without inlining it: a pass that is long enough to be worth a call.
 
-    LLVM's time grows faster than the size of a function. A kernel with all of its passes inside takes minutes.
+    LLVM's time grows faster than the size of a function. A kernel with all of its passes inside takes minutes. Without
+    an entrance for Python, a function takes half as long.
     """
-    return numba.njit(nogil=True, error_model="numpy")(function)
+    return numba.njit(**_OPTIONS, no_cpython_wrapper=True, **options)(function)
+
+
+def inner(function: Callable) -> Callable:
+    """Compile a function that is inlined into kernels."""
+    return called(function, forceinline=True)
 
 
 def summing(function: Callable) -> Callable:
     """Compile as `inner` does, with leave to add up in any order, without which LLVM makes no vectors of a sum."""
-    return numba.njit(nogil=True, error_model="numpy", forceinline=True, fastmath={"reassoc"})(function)
+    return called(function, forceinline=True, fastmath={"reassoc"})
 
 
 def kernel(function: Callable) -> Any:
@@ -43,9 +49,9 @@ def kernel(function: Callable) -> Any:
     Numba writes beside the source, or into the user's cache folder where that is read-only; with neither, the code is
     compiled again in each process.
     """
-    dispatcher = inner(function)
+    dispatcher = numba.njit(**_OPTIONS, nogil=True)(function)
     with contextlib.suppress(RuntimeError):  # no folder can be written
-        dispatcher._cache = _Cache(function)  # type: ignore[attr-defined]
+        dispatcher._cache = _Cache(function)
     return dispatcher
 
 
@@ -54,6 +60,13 @@ class _Cache(FunctionCache):
 
     def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
         return (*super()._index_key(sig, codegen), _SOURCES)
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except (AttributeError, ImportError, EOFError, pickle.UnpicklingError):  # another version wrote it
+            self.flush()
+            return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
         with contextlib.suppress(OSError):  # a full disk is no reason not to compute

@@ -1,16 +1,19 @@
-"""The fused scan of the rules with one trace: one sample or two, time inside, the trace in the core's own cache.
+"""The fused scan of a recurrent layer: time inside, one or two samples at a time, their traces in the core's own cache.
 
-Each kernel takes the samples `job`, `job + n_jobs`, ... of a batch. Vectors of N numbers are padded with zeros
-to `columns`; matrices are packed to `size` (`tiles`). A leading dimension of one stands for the one trace.
+Each kernel takes the samples `job`, `job + n_jobs`, ... of a batch. Vectors of N numbers are padded with zeros to
+`columns`; matrices are packed to `size` (`tiles`). What belongs to the eligibility is None for a rule with one trace,
+which is known when compiling: the code for it is then left out, as is that for the clip where `limit` is None.
 """
 
 import numpy as np
 
+from plastic_rl.ops.cpu import retroactive
 from plastic_rl.ops.cpu.compiled import inner, kernel
-from plastic_rl.ops.cpu.layer import gradients_of, layer_coefficients, layer_coefficients_backward, through_tanh
+from plastic_rl.ops.cpu.layer import layer_coefficients, layer_coefficients_backward, through_tanh
 from plastic_rl.ops.cpu.normalization import normalize, normalize_backward
-from plastic_rl.ops.cpu.simd import fill, lanes_of, least, load, lower, store
+from plastic_rl.ops.cpu.simd import copy, fill, lanes_of, least, load, lower, set_all, store
 from plastic_rl.ops.cpu.tiles import (
+    GATE,
     KEEP,
     POST,
     PRE,
@@ -32,75 +35,86 @@ from plastic_rl.ops.cpu.tiles import (
 
 @kernel
 def forward(
-    drive, starts, first, initial, final, layer, rule, limit, activity, received, checkpoints, every, packed, vectors,
-    job, n_jobs, thread,
+    drive, starts, first, initial, initial_eligibility, final, final_eligibility, layer, rule, limit, activity,
+    received, checkpoints, every, packed, vectors, job, n_jobs, thread,
 ):  # fmt: skip
-    """Run the scan, with the trace saved before every `every`-th step if there are `checkpoints`.
+    """Run the scan, with the traces saved before every `every`-th step if there are `checkpoints`.
 
     Args:
         drive: (T, B, N).
         starts: (T, B) bool.
         first: (B, N) the activity before.
-        initial: the traces before, (B, N * N) each.
-        final: the traces after, written.
+        initial: (B, N * N) the trace before.
+        initial_eligibility: the same of the eligibility, or None.
+        final: the trace after, written.
+        final_eligibility: written, or None.
         layer: a `Layer`.
         rule: the rule's code.
         limit: where the trace is clipped, or None.
         activity: (T, B, N), written.
         received: (T, B, N), written with what a layer that normalizes has received; empty for one that does not.
-        checkpoints: (1, T / every + 1, B, size), written, the last with the final trace, or none.
+        checkpoints: (traces, T / every + 1, B, size), written, the last with the final traces, or none.
         every: steps of a segment.
-        packed: (n_threads, 2, size) to work in.
+        packed: (n_threads, 2, size) to work in: the traces of two samples, or trace and eligibility of one.
         vectors: (n_threads, 2, 8, columns) to work in.
         job: the first sample.
         n_jobs: the distance between samples.
         thread: whose space to work in.
     """
     n_steps, batch, n = drive.shape
-    traces, work = packed[thread], vectors[thread]
-    columns = vectors.shape[3]
-    for b in range(job, batch, 2 * n_jobs):
-        samples = 1 if b + n_jobs >= batch else 2
+    traces, work, columns = packed[thread], vectors[thread], vectors.shape[3]
+    at_a_time = 2 if final_eligibility is None else 1
+    for b in range(job, batch, at_a_time * n_jobs):
+        samples = 1 if b + n_jobs >= batch else at_a_time
         for s in range(samples):
-            pack(initial[0][b + s * n_jobs], n, traces[s], columns)
-            work[s, PRE] = 0
-            work[s, PRE, :n] = first[b + s * n_jobs]
-            work[s, POST] = work[s, PRE]
-            work[s, KEEP] = 1
-            work[s, WRITE] = 0
-        old_limit = np.inf
-        advance(traces, work, samples, layer.weight, layer.alpha, old_limit, None)
-        for t in range(n_steps):
-            for s in range(samples):
+            pack(initial[b + s * n_jobs], n, traces[s], columns)
+            set_all(work[s, POST], 0)
+            copy(first[b + s * n_jobs], work[s, POST, :n])
+            copy(work[s, POST], work[s, PRE])
+            set_all(work[s, KEEP], 1)
+            set_all(work[s, WRITE], 0)
+            set_all(work[s, GATE], 0)
+        if final_eligibility is not None:
+            pack(initial_eligibility[b], n, traces[1], columns)
+        old = new = np.inf
+        for t in range(-1, n_steps):  # at -1 the trace is only read, for the first step
+            for s in range(samples if t >= 0 else 0):
                 sample, trace = b + s * n_jobs, traces[s]
                 pre, post, read = work[s, PRE], work[s, POST], work[s, READ]
                 if checkpoints.shape[1] and t % every == 0:
-                    checkpoints[0, t // every, sample] = trace
-                pre[:] = post
+                    copy(trace, checkpoints[0, t // every, sample])
+                    if final_eligibility is not None:
+                        copy(traces[1], checkpoints[1, t // every, sample])
+                copy(post, pre)
                 if starts[t, sample]:
-                    trace[:] = 0
-                    read[:] = 0
-                    pre[:] = 0
+                    set_all(trace, 0)
+                    if final_eligibility is not None:
+                        set_all(traces[1], 0)
+                    set_all(read, 0)
+                    set_all(pre, 0)
                 for j in range(n):
                     read[j] += drive[t, sample, j]
                 if len(received):
-                    for j in range(n):
-                        received[t, sample, j] = read[j]
+                    copy(read[:n], received[t, sample])
                     normalize(read[:n], layer.gain, layer.bias)
                 squash(read, post)
-                for j in range(n):
-                    activity[t, sample, j] = post[j]
-                layer_coefficients(rule, layer, post, work[s, KEEP], work[s, WRITE], work[s, KEEP])
-            advance(traces, work, samples, layer.weight, layer.alpha, old_limit, limit)
-            if limit is not None:  # known when compiling
-                old_limit = limit
+                copy(post[:n], activity[t, sample])
+                layer_coefficients(rule, layer, post, work[s, KEEP], work[s, WRITE], work[s, GATE])
+            if final_eligibility is None:
+                advance(traces, work, samples, layer.weight, layer.alpha, limit, old, new)
+            else:
+                retroactive.advance(traces[0], traces[1], work[0], layer.weight, layer.alpha, old, new)
+            if limit is not None:
+                old, new = new, limit
         for s in range(samples):
             sample = b + s * n_jobs
             if checkpoints.shape[1]:
-                checkpoints[0, checkpoints.shape[1] - 1, sample] = traces[s]
-            unpack(traces[s], n, final[0][sample], columns)
+                copy(traces[s], checkpoints[0, checkpoints.shape[1] - 1, sample])
+            unpack(traces[s], n, final[sample], columns)
             if limit is not None:
-                clip_all(final[0][sample], limit)
+                clip_all(final[sample], limit)
+        if final_eligibility is not None:
+            unpack(traces[1], n, final_eligibility[b], columns)
 
 
 @inner
@@ -112,28 +126,22 @@ def load_segment(rule, layer, activity, first, starts, b, begin, pre, post, keep
     n = activity.shape[2]
     for k in range(len(pre)):
         t = begin + k - 1
-        pre[k] = 0
+        set_all(pre[k], 0)
         if t >= 0 and not starts[t, b]:
-            row = first[b] if t == 0 else activity[t - 1, b]
-            for j in range(n):
-                pre[k, j] = row[j]
+            copy(first[b] if t == 0 else activity[t - 1, b], pre[k, :n])
     for k in range(len(post)):
-        post[k] = 0
-        for j in range(n):
-            post[k, j] = activity[begin + k, b, j]
+        set_all(post[k], 0)
+        copy(activity[begin + k, b], post[k, :n])
         layer_coefficients(rule, layer, post[k], keep[k], write[k], gate[k])
 
 
 @inner
-def gradient_of_keep(trace, adjoint, start, keep, write, write_sum, trace_sum, keep_sum):
+def gradient_of_keep(trace, adjoint, keep, write, write_sum, trace_sum, keep_sum):
     """Write sum_i trace[i, j] * adjoint[i, j], the trace as it was before the step and the adjoint after.
 
     The sweep has left `trace_sum`, the same sum with the trace after the step, which is keep * trace + pre * write.
     Where `keep` is too small to divide by, the sum is done in full.
     """
-    if start:
-        keep_sum[:] = 0
-        return
     for j in range(0, keep.size, lanes_of(keep)):
         difference = load(trace_sum, j) - load(write, j) * load(write_sum, j)
         store(keep_sum, j, difference / load(keep, j))
@@ -163,9 +171,14 @@ def smallest(vector):
 def choose_slots(keep, starts, clipped, slots):
     """Choose which traces of a segment to keep: `slots[k]` is where to write the one before step k, or -1.
 
-    The others are found by undoing the step on the trace after it. That cannot be done where the trace is clipped or an
-    episode starts, whose trace nobody reads, and it multiplies the rounding error by 1 / keep: before that has grown
-    sixteen times, a trace is kept.
+    The others are found by undoing the step on the trace after it,
+
+        before[i, j] = (after[i, j] - pre[i] * write[j]) / keep[j],
+
+    which divides the error of `after` by keep and adds a rounding of its own. A trace is kept before the product of
+    1 / keep has reached 16. From one that is kept on, errors are therefore at most 16 times that of the trace it began
+    with plus 16 roundings a step, a relative 1e-6 a step in float32. Where a trace is clipped, undoing is impossible.
+    Where an episode starts, nobody reads the trace before.
 
     Returns:
         How many steps have to be computed again for those that are kept.
@@ -201,13 +214,14 @@ def load_adjoint(final_gradient, b, n, adjoint, columns):
     if len(final_gradient):
         pack(final_gradient[b], n, adjoint, columns)
     else:
-        adjoint[:] = 0
+        set_all(adjoint, 0)
 
 
 @kernel
 def backward(
-    activity, received, starts, first, activity_gradient, checkpoints, every, layer, rule, limit, final_gradients,
-    initial_gradients, drive_gradient, first_gradient, gradients, segments, packed, rows, vectors, job, n_jobs, thread,
+    activity, received, starts, first, activity_gradient, checkpoints, every, layer, rule, limit, final_gradient,
+    final_eligibility_gradient, initial_gradient, initial_eligibility_gradient, drive_gradient, first_gradient,
+    segments, packed, rows, vectors, slots, own, job, n_jobs, thread,
 ):  # fmt: skip
     """Run the adjoint of the scan, segment by segment from the last.
 
@@ -222,79 +236,99 @@ def backward(
         layer: a `Layer`.
         rule: the rule's code.
         limit: where the trace is clipped, or None.
-        final_gradients: of the final traces, (B, N * N) each, or empty for zeros.
-        initial_gradients: of the initial traces, written unless empty.
+        final_gradient: of the final trace, (B, N * N), or empty for zeros.
+        final_eligibility_gradient: the same of the eligibility, or None.
+        initial_gradient: of the initial trace, written.
+        initial_eligibility_gradient: the same of the eligibility, or None.
         drive_gradient: written.
         first_gradient: written.
-        gradients: `Gradients` with a row for each job, added to.
-        segments: (n_threads, 1, every + 1, size) for the traces of a segment.
-        packed: (n_threads, 1, size) to work in.
+        segments: (n_threads, traces, every + 1, size) for the traces of a segment.
+        packed: (n_threads, traces, size) for their adjoints.
         rows: (n_threads, 6, every + 1, columns) for its activity and coefficients.
         vectors: (n_threads, 8, columns) to work in.
+        slots: (n_threads, every) int64 to work in.
+        own: a `Layer` of gradients, this job's own, added to.
         job: the first sample.
         n_jobs: the distance between samples.
         thread: whose space to work in.
     """
     n_steps, batch, n = activity.shape
-    work, traces, own = vectors[thread], segments[thread, 0], gradients_of(gradients, job)
-    gradient, write_sum, trace_sum, keep_sum = work[0], work[1], work[2], work[3]
-    grow, shift, standard, adjoint = work[4], work[5], work[6, :n], packed[thread, 0]
-    slots = np.empty(every, np.int64)
+    work, traces = vectors[thread], segments[thread, 0]
+    gradient, write_sum, trace_sum, keep_sum, gate_sum = work[0], work[1], work[2], work[3], work[4]
+    grow, shift, standard, adjoint = work[5], work[6], work[7, :n], packed[thread, 0]
     for b in range(job, batch, n_jobs):
-        load_adjoint(final_gradients[0], b, n, adjoint, gradient.size)
-        gradient[:] = 0
+        load_adjoint(final_gradient, b, n, adjoint, gradient.size)
+        if final_eligibility_gradient is not None:
+            load_adjoint(final_eligibility_gradient, b, n, packed[thread, 1], gradient.size)
+        set_all(gradient, 0)
         for segment in range(checkpoints.shape[1] - 2, -1, -1):
             begin = segment * every
             length = min(every, n_steps - begin)
-            start = starts[begin : begin + length, b]
+            start, slot = starts[begin : begin + length, b], slots[thread, :length]
             pre, post = rows[thread, 0, : length + 1], rows[thread, 1, :length]
             keep, write, delta = rows[thread, 2, :length], rows[thread, 3, :length], rows[thread, 4, :length]
-            load_segment(rule, layer, activity, first, starts, b, begin, pre, post, keep, write, write)
-            reach = choose_slots(keep, start, limit is not None, slots[:length])
-            old_limit = np.inf if begin == 0 else 1.0
-            rebuild(checkpoints[0, segment, b], traces, slots, reach, pre[1:], keep, write, start, old_limit, limit)
-            after, trace = checkpoints[0, segment + 1, b], traces[every]
+            gate = rows[thread, 5, :length]
+            load_segment(rule, layer, activity, first, starts, b, begin, pre, post, keep, write, gate)
+            reach = choose_slots(keep, start, limit is not None, slot)
+            saved, after, old = checkpoints[0, segment, b], checkpoints[0, segment + 1, b], np.inf
+            if limit is not None and begin > 0:
+                old = limit
+            if final_eligibility_gradient is None:
+                rebuild(saved, traces, slot, reach, pre[1:], keep, write, start, limit, old)
+            else:
+                retroactive.rebuild(
+                    saved, checkpoints[1, segment, b], segments[thread], slot, reach, pre[1:], keep, write, gate, start,
+                    limit, old,
+                )  # fmt: skip
             if begin + length == n_steps:
                 begin_retreat(adjoint, after, pre[length], write_sum, trace_sum, limit)
+            trace = traces[every]
             if limit is None:
                 undo(keep[length - 1], write[length - 1], grow, shift)
                 undo_step(after, pre[length], grow, shift, trace)
             for k in range(length - 1, -1, -1):
                 t = begin + k
-                if slots[k] >= 0:
-                    trace = traces[slots[k]]
+                if slot[k] >= 0:
+                    trace = traces[slot[k]]
                 for j in range(n):
                     gradient[j] += activity_gradient[t, b, j]
-                if limit is None:
-                    gradient_of_keep(trace, adjoint, start[k], keep[k], write[k], write_sum, trace_sum, keep_sum)
-                layer_coefficients_backward(rule, layer, post[k], keep_sum, write_sum, write_sum, gradient, own)
+                if start[k]:
+                    set_all(keep_sum, 0)
+                    set_all(write_sum, 0)
+                    set_all(gate_sum, 0)
+                elif final_eligibility_gradient is not None:
+                    eligibility = segments[thread, 1, slot[k]]
+                    retroactive.gather(packed[thread], eligibility, pre[k + 1], gate_sum, write_sum, keep_sum)
+                elif limit is None:
+                    gradient_of_keep(trace, adjoint, keep[k], write[k], write_sum, trace_sum, keep_sum)
+                layer_coefficients_backward(rule, layer, post[k], keep_sum, write_sum, gate_sum, gradient, own)
                 through_tanh(gradient, post[k], delta[k])
                 if len(received):
                     normalize_backward(received[t, b], layer.gain, delta[k, :n], standard, own.gain, own.bias)
-                for j in range(n):
-                    drive_gradient[t, b, j] = delta[k, j]
+                copy(delta[k, :n], drive_gradient[t, b])
+                bound = np.inf
+                if limit is not None and t > 0:
+                    bound = limit
                 if start[k]:
-                    adjoint[:] = 0
-                    gradient[:] = 0
-                    write_sum[:] = 0
-                    trace_sum[:] = 0
-                    continue
-                if limit is None:  # known when compiling: the branch that is not taken is not compiled
-                    if k > 0 and slots[k - 1] < 0 and not start[k - 1]:
-                        undo(keep[k - 1], write[k - 1], grow, shift)
-                        retreat(
-                            adjoint, trace, layer.weight, layer.alpha, own.alpha, pre[k + 1], pre[k], keep[k], write[k],
-                            delta[k], write_sum, trace_sum, gradient, None, grow, shift,
-                        )  # fmt: skip
-                        continue
-                    bound = None
+                    set_all(adjoint, 0)
+                    if final_eligibility_gradient is not None:
+                        set_all(packed[thread, 1], 0)
+                    set_all(gradient, 0)
+                    set_all(trace_sum, 0)
+                elif final_eligibility_gradient is not None:
+                    retroactive.retreat(
+                        packed[thread], trace, layer.weight, layer.alpha, own.alpha, pre[k + 1], keep[k], write[k],
+                        gate[k], delta[k], gradient, bound,
+                    )  # fmt: skip
                 else:
-                    bound = limit if t > 0 else np.inf
-                retreat(
-                    adjoint, trace, layer.weight, layer.alpha, own.alpha, pre[k + 1], pre[k], keep[k], write[k],
-                    delta[k], write_sum, trace_sum, gradient, bound, None, None,
-                )  # fmt: skip
+                    if limit is None and k > 0:
+                        undo(keep[k - 1], write[k - 1], grow, shift)
+                    retreat(
+                        adjoint, trace, layer.weight, layer.alpha, own.alpha, pre[k + 1], pre[k], keep[k], write[k],
+                        delta[k], write_sum, trace_sum, gradient, limit, bound, grow, shift,
+                    )  # fmt: skip
             add_products(own.weight, pre[1:], delta)
-        first_gradient[b] = gradient[:n]
-        if len(initial_gradients[0]):
-            unpack(adjoint, n, initial_gradients[0][b], gradient.size)
+        copy(gradient[:n], first_gradient[b])
+        unpack(adjoint, n, initial_gradient[b], gradient.size)
+        if final_eligibility_gradient is not None:
+            unpack(packed[thread, 1], n, initial_eligibility_gradient[b], gradient.size)

@@ -13,20 +13,10 @@ from plastic_rl.ops.rules import NEUROMODULATED, OJA, RETROACTIVE
 
 
 class Layer(NamedTuple):
-    """A layer's parameters as the kernels want them: matrices packed, vectors padded, what is missing zero."""
+    """A layer's parameters, or their gradients, as the kernels want them: matrices packed, vectors padded.
 
-    weight: Any
-    alpha: Any
-    eta: Any
-    modulation_weight: Any
-    modulation_bias: Any
-    fan_out: Any
-    gain: Any
-    bias: Any
-
-
-class Gradients(NamedTuple):
-    """The gradients that a job sums over its samples, in the form of `Layer`."""
+    What a layer does not have is zero.
+    """
 
     weight: Any
     alpha: Any
@@ -125,21 +115,6 @@ def layer_coefficients_backward(rule, layer, post, keep_sum, write_sum, gate_sum
     )  # fmt: skip
     if rule in (NEUROMODULATED, RETROACTIVE):
         modulation_backward(layer, post, signal, signal_gradient, gradient, gradients)
-
-
-@inner
-def gradients_of(gradients, job):
-    """Return one job's share."""
-    return Gradients(
-        gradients.weight[job],
-        gradients.alpha[job],
-        gradients.eta[job],
-        gradients.modulation_weight[job],
-        gradients.modulation_bias[job],
-        gradients.fan_out[job],
-        gradients.gain[job],
-        gradients.bias[job],
-    )
 
 
 @inner

@@ -13,7 +13,6 @@ gradient needs it. `eligibility`, `limit` and `before` may be None, which is kno
 then left out.
 """
 
-import numpy as np
 from numba import types
 from numba.extending import overload
 
@@ -22,12 +21,14 @@ from plastic_rl.ops.cpu.layer import coefficients, coefficients_backward, throug
 from plastic_rl.ops.cpu.simd import (
     add_totals,
     clip,
+    copy,
     fill,
     fma,
     greatest,
     lanes_of,
     larger_magnitude,
     load,
+    set_all,
     store,
     where_within,
 )
@@ -45,7 +46,8 @@ def part(arrays, i):
     return None if arrays is None else arrays[i]
 
 
-@overload(part)  # compiled as it stands, it would return an optional array
+# Compiled as it stands, it would return an optional array. Numba lets it return one only where references are counted.
+@overload(part, jit_options={"_nrt": True})
 def _part(arrays, i):
     if isinstance(arrays, types.NoneType):
         return lambda arrays, i: None
@@ -54,11 +56,11 @@ def _part(arrays, i):
 
 @called
 def load_block(matrix, n_columns, first, block):
-    """Copy columns from `first` on of a flat (K, n_columns) matrix into a block, whose padding becomes zero."""
+    """Copy columns from `first` on of a flat (K, n_columns) matrix or row into a block, its padding zero."""
     lanes = lanes_of(block)
     width = VECTORS * lanes
     rows = matrix.size // n_columns
-    block[rows * width :] = 0
+    set_all(block[rows * width :], 0)
     if first + width <= n_columns:
         for i in range(rows):
             for j in range(0, width, lanes):
@@ -71,7 +73,7 @@ def load_block(matrix, n_columns, first, block):
 
 @called
 def store_block(block, n_columns, first, matrix):
-    """Copy a block into columns from `first` on of a flat (K, n_columns) matrix."""
+    """Copy a block into columns from `first` on of a flat (K, n_columns) matrix or row, without its padding."""
     lanes = lanes_of(block)
     width = VECTORS * lanes
     if first + width <= n_columns:
@@ -82,28 +84,6 @@ def store_block(block, n_columns, first, matrix):
     for i in range(matrix.size // n_columns):
         for j in range(n_columns - first):
             matrix[i * n_columns + first + j] = block[i * width + j]
-
-
-@inner
-def load_row(row, first, vector):
-    """Copy a row's numbers from `first` on into a vector, padded with zeros."""
-    if first + vector.size <= row.size:
-        for j in range(0, vector.size, lanes_of(vector)):
-            store(vector, j, load(row, first + j))
-        return
-    for j in range(vector.size):
-        vector[j] = row[first + j] if first + j < row.size else 0
-
-
-@inner
-def store_row(vector, first, row):
-    """Copy a vector into a row from `first` on, without its padding."""
-    if first + vector.size <= row.size:
-        for j in range(0, vector.size, lanes_of(vector)):
-            store(row, first + j, load(vector, j))
-        return
-    for j in range(row.size - first):
-        row[first + j] = vector[j]
 
 
 @inner
@@ -171,7 +151,7 @@ def write_only(before, eligibility_before, after, eligibility_after, key, keep, 
 def read_only(trace, alpha, query, read):
     """Read a trace with a query."""
     lanes = lanes_of(trace)
-    read[:] = 0
+    set_all(read, 0)
     o = 0
     for i in range(query.size):
         for j in range(0, VECTORS * lanes, lanes):
@@ -214,7 +194,6 @@ def forward(
     n_steps, batch, n = drive.shape
     work, width = vectors[thread], vectors.shape[2]
     trace, eligibility = blocks[thread], part(eligibility_blocks, thread)
-    work[GATE] = 0
     for b in range(job, batch, n_jobs):
         for block in range(len(alpha)):
             first = block * width
@@ -225,19 +204,19 @@ def forward(
                 read_only(trace, alpha[block], query[0, b], work[READ])
             for t in range(n_steps):
                 if starts[t, b]:
-                    trace[:] = 0
+                    set_all(trace, 0)
                     if final_eligibility is not None:
-                        eligibility[:] = 0
-                    work[READ] = 0
+                        set_all(eligibility, 0)
+                    set_all(work[READ], 0)
                 if checkpoints.shape[1] and t % every == 0:
-                    checkpoints[0, t // every, b, block] = trace
+                    copy(trace, checkpoints[0, t // every, b, block])
                     if final_eligibility is not None:
-                        checkpoints[1, t // every, b, block] = eligibility
-                load_row(drive[t, b], first, work[POST])
+                        copy(eligibility, checkpoints[1, t // every, b, block])
+                load_block(drive[t, b], n, first, work[POST])
                 for j in range(0, width, lanes_of(trace)):
                     store(work[POST], j, load(work[POST], j) + load(work[READ], j))
                 squash(work[POST], work[POST])
-                store_row(work[POST], first, activity[t, b])
+                store_block(work[POST], n, first, activity[t, b])
                 coefficients(
                     rule, eta[first : first + width], fan_out[first : first + width], signals[t, b], work[POST],
                     work[KEEP], work[WRITE], work[GATE],
@@ -288,9 +267,9 @@ def gather_vector(before, eligibility_before, o, g, f, p, u, m, keep_sum, write_
 def gather(adjoint, eligibility_adjoint, before, eligibility_before, key, write, gate, vectors, limit):
     """Do `gather_vector` for a whole block."""
     lanes = lanes_of(adjoint)
-    vectors[KEEP_SUM] = 0
-    vectors[WRITE_SUM] = 0
-    vectors[GATE_SUM] = 0
+    set_all(vectors[KEEP_SUM], 0)
+    set_all(vectors[WRITE_SUM], 0)
+    set_all(vectors[GATE_SUM], 0)
     o = 0
     for i in range(key.size):
         p = fill(adjoint, key[i])
@@ -345,9 +324,9 @@ def retreat(
 ):  # fmt: skip
     """Take the adjoints back over a step, and gather them for the step before in the same pass."""
     lanes = lanes_of(adjoint)
-    vectors[KEEP_SUM] = 0
-    vectors[WRITE_SUM] = 0
-    vectors[GATE_SUM] = 0
+    set_all(vectors[KEEP_SUM], 0)
+    set_all(vectors[WRITE_SUM], 0)
+    set_all(vectors[GATE_SUM], 0)
     zero = fill(adjoint, 0.0)
     for i in range(0, query.size, ROWS):
         k0 = k1 = k2 = k3 = zero
@@ -438,7 +417,7 @@ def backward(
     activity, query, key, signals, starts, activity_gradient, checkpoints, every, alpha, eta, fan_out, rule, limit,
     final_gradient, final_eligibility_gradient, initial_gradient, initial_eligibility_gradient, drive_gradient,
     query_gradient, key_gradient, signal_gradient, alpha_gradients, eta_gradients, fan_out_gradients, segments,
-    eligibility_segments, blocks, eligibility_blocks, rows, vectors, job, n_jobs, thread,
+    eligibility_segments, blocks, eligibility_blocks, rows, vectors, limited, job, n_jobs, thread,
 ):  # fmt: skip
     """Run the adjoint of the scan, segment by segment from the last.
 
@@ -462,6 +441,7 @@ def backward(
         blocks: (n_threads, K * WIDTH) for the trace's adjoint.
         eligibility_blocks: the same for the eligibility's, or None.
         rows: (n_threads, 5, every, WIDTH) for a segment's activity, coefficients and delta.
+        limited: (n_threads, every) bool, for the steps before which the trace had reached its limit.
     """
     n_steps, batch, n = activity.shape
     work, width = vectors[thread], vectors.shape[2]
@@ -469,35 +449,33 @@ def backward(
     traces, eligibilities = segments[thread], part(eligibility_segments, thread)
     post, keep, write = rows[thread, 0], rows[thread, 1], rows[thread, 2]
     gate, delta = rows[thread, 3], rows[thread, 4]
-    gate[:] = 0
-    limited = np.zeros(every, np.bool_)
     for b in range(job, batch, n_jobs):
         for block in range(len(alpha)):
             first = block * width
             own_eta, own_fan_out = eta[first : first + width], fan_out[first : first + width]
-            adjoint[:] = 0
+            set_all(adjoint, 0)
             if len(final_gradient):
                 load_block(final_gradient[b], n, first, adjoint)
             if initial_eligibility_gradient is not None:
-                eligibility_adjoint[:] = 0
+                set_all(eligibility_adjoint, 0)
                 if len(final_eligibility_gradient):
                     load_block(final_eligibility_gradient[b], n, first, eligibility_adjoint)
             for segment in range(checkpoints.shape[1] - 1, -1, -1):
                 begin = segment * every
                 length = min(every, n_steps - begin)
-                traces[0] = checkpoints[0, segment, b, block]
+                copy(checkpoints[0, segment, b, block], traces[0])
                 if initial_eligibility_gradient is not None:
-                    eligibilities[0] = checkpoints[1, segment, b, block]
+                    copy(checkpoints[1, segment, b, block], eligibilities[0])
                 for k in range(length):
                     t = begin + k
                     if starts[t, b]:
-                        traces[k] = 0
+                        set_all(traces[k], 0)
                         if initial_eligibility_gradient is not None:
-                            eligibilities[k] = 0
-                    load_row(activity[t, b], first, post[k])
+                            set_all(eligibilities[k], 0)
+                    load_block(activity[t, b], n, first, post[k])
                     coefficients(rule, own_eta, own_fan_out, signals[t, b], post[k], keep[k], write[k], gate[k])
                     if k + 1 < length:
-                        limited[k + 1] = write_only(
+                        limited[thread, k + 1] = write_only(
                             traces[k], part(eligibilities, k), traces[k + 1], part(eligibilities, k + 1), key[t, b],
                             keep[k], write[k], gate[k], limit,
                         )  # fmt: skip
@@ -508,16 +486,16 @@ def backward(
                 )  # fmt: skip
                 for k in range(length - 1, -1, -1):
                     t = begin + k
-                    load_row(activity_gradient[t, b], first, work[GRADIENT])
+                    load_block(activity_gradient[t, b], n, first, work[GRADIENT])
                     signal_gradient[t, b] += coefficients_backward(
                         rule, own_eta, own_fan_out, signals[t, b], post[k], work[KEEP_SUM], work[WRITE_SUM],
                         work[GATE_SUM], work[GRADIENT], eta_gradients[job, first : first + width],
                         fan_out_gradients[job, first : first + width],
                     )  # fmt: skip
                     through_tanh(work[GRADIENT], post[k], delta[k])
-                    store_row(delta[k], first, drive_gradient[t, b])
+                    store_block(delta[k], n, first, drive_gradient[t, b])
                     # A rule with one trace that clips, but did not at the step before, needs nothing of that step.
-                    free = limit is not None and eligibility_blocks is None and not limited[k]
+                    free = limit is not None and eligibility_blocks is None and not limited[thread, k]
                     if k == 0 or starts[t, b] or free:
                         retreat(
                             adjoint, eligibility_adjoint, None, None, alpha[block], query[t, b], key[t - (k > 0), b],
@@ -530,12 +508,12 @@ def backward(
                             delta[k], work, key_gradient[t, b], limit,
                         )  # fmt: skip
                     if starts[t, b]:
-                        adjoint[:] = 0
+                        set_all(adjoint, 0)
                         if eligibility_blocks is not None:
-                            eligibility_adjoint[:] = 0
-                        work[KEEP_SUM] = 0
-                        work[WRITE_SUM] = 0
-                        work[GATE_SUM] = 0
+                            set_all(eligibility_adjoint, 0)
+                        set_all(work[KEEP_SUM], 0)
+                        set_all(work[WRITE_SUM], 0)
+                        set_all(work[GATE_SUM], 0)
                 end = begin + length
                 read_backward(
                     traces[:length], delta[:length], alpha[block], alpha_gradients[job, block], query[begin:end, b],

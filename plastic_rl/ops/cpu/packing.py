@@ -41,11 +41,11 @@ def size_of(like: Tensor) -> int:
 
 def pack(matrix: Tensor) -> Tensor:
     """Return (N, N) as (size,): padded with zeros and cut into tiles of ROWS rows by one vector of columns."""
-    n, columns = len(matrix), columns_of(matrix)
+    n, columns, lanes = len(matrix), columns_of(matrix), BYTES // matrix.dtype.itemsize
     padded = np.zeros((-(-n // ROWS) * ROWS, columns), matrix.detach().numpy().dtype)
     padded[:n, :n] = matrix.detach().numpy()
     packed = fresh(matrix, padded.size)
-    packed.numpy()[:] = _tiles(padded, columns, matrix.dtype).transpose(0, 2, 1, 3).reshape(-1)
+    packed.numpy()[:] = padded.reshape(-1, ROWS, columns // lanes, lanes).transpose(0, 2, 1, 3).reshape(-1)
     return packed
 
 
@@ -55,11 +55,6 @@ def unpack(packed: Tensor, n: int) -> Tensor:
     columns = -(-n // lanes) * lanes
     tiles = packed.numpy().reshape(-1, columns // lanes, ROWS, lanes).transpose(0, 2, 1, 3)
     return torch.from_numpy(tiles.reshape(-1, columns)[:n, :n].copy())
-
-
-def _tiles(matrix: np.ndarray, columns: int, dtype: torch.dtype) -> np.ndarray:
-    lanes = BYTES // dtype.itemsize
-    return matrix.reshape(-1, ROWS, columns // lanes, lanes)
 
 
 def padded(vector: Tensor | None, like: Tensor, size: int) -> Tensor:

@@ -13,6 +13,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
+from plastic_rl.ops.cpu.compiled import inner
+
 # One machine register, so that no value of a kernel needs two: 64 bytes with AVX-512, else 32.
 BYTES = 64 if binding.get_host_cpu_features().get("avx512f", False) else 32
 
@@ -240,3 +242,18 @@ for _operator, _instruction in (
     (operator.truediv, "fdiv"),
 ):
     _define(_operator, _instruction)
+
+
+# A slice that is assigned to compiles for much longer: numba checks shapes, and makes an error's text of them.
+@inner
+def set_all(array, number):
+    """Write a number into every place of a flat array."""
+    for i in range(array.size):
+        array[i] = number
+
+
+@inner
+def copy(source, array):
+    """Write the numbers of a flat array into another as long."""
+    for i in range(array.size):
+        array[i] = source[i]

@@ -13,6 +13,7 @@ from torch import Tensor
 from plastic_rl.ops.arguments import ScanArguments, State
 from plastic_rl.ops.cpu.compiled import inner, kernel, run
 from plastic_rl.ops.cpu.normalization import normalize
+from plastic_rl.ops.cpu.simd import set_all
 from plastic_rl.ops.cpu.tiles import squash
 from plastic_rl.ops.reference import activate
 from plastic_rl.ops.rules import DECAY, NEUROMODULATED, OJA
@@ -64,8 +65,9 @@ def _step(
     for b in range(job, len(query), n_jobs):
         trace, eligibility, post, total = traces[b], eligibilities[b], activity[b], received[b]
         if starts[b]:
-            trace[:] = 0
-            eligibility[:] = 0
+            for i in range(len(trace)):
+                set_all(trace[i], 0)
+                set_all(eligibility[i], 0)
         else:
             _read(trace, alpha, query[b], total)
         if len(gain):

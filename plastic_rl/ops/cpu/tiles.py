@@ -12,7 +12,7 @@ trace, and what `keep` would need is left out.
 import math
 
 from plastic_rl.ops.cpu.compiled import inner
-from plastic_rl.ops.cpu.simd import clip, fill, fma, lanes_of, load, store, total, where_within
+from plastic_rl.ops.cpu.simd import clip, fill, fma, lanes_of, load, set_all, store, total, where_within
 
 ROWS = 4
 
@@ -37,46 +37,48 @@ def squash(received, post):
 
 
 # The rows of a sample's vectors in the forward sweep.
-PRE, POST, KEEP, WRITE, READ = range(5)
+PRE, POST, KEEP, WRITE, READ, GATE = range(6)
 
 
 @inner
-def advance(traces, vectors, samples, weight, alpha, old_limit, limit):
+def advance(traces, vectors, samples, weight, alpha, limit, old, new):
     """Write the trace of a step, and read it for the next one in the same sweep, for one or two `samples`.
 
     A trace (packed) takes the step from PRE to POST; READ becomes sum_i post[i] * (weight + alpha * trace)[i, j], what
-    the next step receives. For two samples weight and alpha are read once. `vectors` is (2, 5 or more, columns).
+    the next step receives. For two samples weight and alpha are read once. `vectors` is (2, 6 or more, columns). Where
+    the rule clips, the trace is clipped to `old` before the step, and to `new` where it is read.
     """
     lanes, columns = lanes_of(weight), vectors.shape[2]
     first, second = vectors[0], vectors[1]
-    first[READ] = 0
-    second[READ] = 0
+    set_all(first[READ], 0)
+    set_all(second[READ], 0)
     o = 0
     for i in range(0, weight.size // columns, ROWS):
         p, x = spread(first[PRE], i), spread(first[POST], i)
         q, y = spread(second[PRE], i), spread(second[POST], i)
         for j in range(0, columns, lanes):
             a, w = tile(alpha, o), tile(weight, o)
-            advance_tile(traces[0], first, p, x, a, w, o, j, old_limit, limit)
+            advance_tile(traces[0], first, p, x, a, w, o, j, limit, old, new)
             if samples == 2:
-                advance_tile(traces[1], second, q, y, a, w, o, j, old_limit, limit)
+                advance_tile(traces[1], second, q, y, a, w, o, j, limit, old, new)
             o += ROWS * lanes
 
 
 @inner
-def advance_tile(trace, vectors, p, x, a, w, o, j, old_limit, limit):
+def advance_tile(trace, vectors, p, x, a, w, o, j, limit, old, new):
     """Do a tile's share of `advance`: the tile at `o`, whose columns begin at `j`."""
     c, u = load(vectors[KEEP], j), load(vectors[WRITE], j)
     h0, h1, h2, h3 = tile(trace, o)
     if limit is not None:
-        old, new = fill(trace, old_limit), fill(trace, limit)
-        h0, h1, h2, h3 = clip(h0, old), clip(h1, old), clip(h2, old), clip(h3, old)
+        bound = fill(trace, old)
+        h0, h1, h2, h3 = clip(h0, bound), clip(h1, bound), clip(h2, bound), clip(h3, bound)
         h0, h1, h2, h3 = fma(p[0], u, h0), fma(p[1], u, h1), fma(p[2], u, h2), fma(p[3], u, h3)
     else:
         h0, h1, h2, h3 = fma(c, h0, p[0] * u), fma(c, h1, p[1] * u), fma(c, h2, p[2] * u), fma(c, h3, p[3] * u)
     store_tile(trace, o, h0, h1, h2, h3)
     if limit is not None:
-        h0, h1, h2, h3 = clip(h0, new), clip(h1, new), clip(h2, new), clip(h3, new)
+        bound = fill(trace, new)
+        h0, h1, h2, h3 = clip(h0, bound), clip(h1, bound), clip(h2, bound), clip(h3, bound)
     r = fma(x[0], fma(a[0], h0, w[0]), load(vectors[READ], j)) + x[1] * fma(a[1], h1, w[1])
     store(vectors[READ], j, r + fma(x[2], fma(a[2], h2, w[2]), x[3] * fma(a[3], h3, w[3])))
 
@@ -92,7 +94,7 @@ def spread(vector, i):
 def pack(flat, n, packed, columns):
     """Copy an N x N matrix, flat, into a packed one, whose padding becomes zero."""
     lanes = lanes_of(flat)
-    packed[:] = 0
+    set_all(packed, 0)
     for i in range(n):
         o = i // ROWS * ROWS * columns + i % ROWS * lanes
         whole = n // lanes * lanes
@@ -140,14 +142,13 @@ def store_tile(matrix, o, v0, v1, v2, v3):
 
 
 @inner
-def rebuild(checkpoint, traces, slots, n_steps, pre, keep, write, starts, old_limit, limit):
+def rebuild(checkpoint, traces, slots, n_steps, pre, keep, write, starts, limit, old):
     """Compute the traces of a segment's first steps again from its first, each packed and as it is before its step.
 
     The activity is known, so a tile takes all its steps in registers. The trace before step k is written to
-    `traces[slots[k]]` unless `slots[k]` is negative. `pre`, `keep` and `write` have a row for a step.
+    `traces[slots[k]]` unless `slots[k]` is negative. `pre`, `keep` and `write` have a row for a step. `old` is where
+    the trace before the first is clipped.
     """
-    if n_steps == 0:
-        return
     columns = keep.shape[1]
     lanes = lanes_of(traces)
     for j in range(0, columns, lanes):  # outside, so that the steps' coefficients of these columns stay at hand
@@ -161,7 +162,7 @@ def rebuild(checkpoint, traces, slots, n_steps, pre, keep, write, starts, old_li
                 if starts[k]:
                     h0 = h1 = h2 = h3 = fill(keep, 0.0)
                 elif limit is not None:
-                    bound = fill(keep, old_limit if k == 0 else limit)
+                    bound = fill(keep, old if k == 0 else limit)
                     h0, h1, h2, h3 = clip(h0, bound), clip(h1, bound), clip(h2, bound), clip(h3, bound)
                 h0, h1 = fma(c, h0, fill(keep, pre[k, i]) * u), fma(c, h1, fill(keep, pre[k, i + 1]) * u)
                 h2, h3 = fma(c, h2, fill(keep, pre[k, i + 2]) * u), fma(c, h3, fill(keep, pre[k, i + 3]) * u)
@@ -184,7 +185,7 @@ def undo_step(after, pre, grow, shift, trace):
 @inner
 def retreat(
     adjoint, trace, weight, alpha, alpha_gradient, pre, before, keep, write, delta, write_sum, trace_sum, pre_gradient,
-    limit, grow, shift,
+    limit, bound, grow, shift,
 ):  # fmt: skip
     """Take the trace's adjoint back over one step, and sum it for the step before in the same sweep.
 
@@ -194,13 +195,13 @@ def retreat(
         pre_gradient[i] = sum_j delta[j] * (weight + alpha * trace)[i, j] + write[j] * adjoint_after[i, j]
         write_sum[j] = sum_i before[i] * adjoint[i, j]       trace_sum[j] = sum_i trace[i, j] * adjoint[i, j]
 
-    are what the step before needs before it knows its own delta (`before` is its `pre`); for a rule that clips, whose
-    `keep` is 1, `trace_sum` is left out. Unless `grow` and `shift` are None, that step is also undone in `trace`:
-    trace <- grow[j] * trace - before[i] * shift[j].
+    are what the step before needs before it knows its own delta (`before` is its `pre`). A rule that does not clip has
+    that step undone in `trace`, too: trace <- grow[j] * trace - before[i] * shift[j]. For one that clips, to `bound`
+    here, `keep` is 1, and `trace_sum` is left out.
     """
     lanes = lanes_of(trace)
-    write_sum[:] = 0
-    trace_sum[:] = 0
+    set_all(write_sum, 0)
+    set_all(trace_sum, 0)
     o = 0
     for i in range(0, trace.size // keep.size, ROWS):
         p0, p1, p2, p3 = spread(pre, i)
@@ -208,23 +209,23 @@ def retreat(
         r0 = r1 = r2 = r3 = fill(trace, 0.0)
         for j in range(0, keep.size, lanes):
             c, u, d = load(keep, j), load(write, j), load(delta, j)
-            f, m = (c, c) if grow is None else (load(grow, j), load(shift, j))
+            f, m = load(grow, j), load(shift, j)
             s, t = load(write_sum, j), load(trace_sum, j)
             r0, s, t = retreat_row(
                 adjoint, trace, weight, alpha, alpha_gradient, o,
-                p0, b0, c, u, d, f, m, r0, s, t, limit, grow,
+                p0, b0, c, u, d, f, m, r0, s, t, limit, bound,
             )  # fmt: skip
             r1, s, t = retreat_row(
                 adjoint, trace, weight, alpha, alpha_gradient, o + lanes,
-                p1, b1, c, u, d, f, m, r1, s, t, limit, grow,
+                p1, b1, c, u, d, f, m, r1, s, t, limit, bound,
             )  # fmt: skip
             r2, s, t = retreat_row(
                 adjoint, trace, weight, alpha, alpha_gradient, o + 2 * lanes,
-                p2, b2, c, u, d, f, m, r2, s, t, limit, grow,
+                p2, b2, c, u, d, f, m, r2, s, t, limit, bound,
             )  # fmt: skip
             r3, s, t = retreat_row(
                 adjoint, trace, weight, alpha, alpha_gradient, o + 3 * lanes,
-                p3, b3, c, u, d, f, m, r3, s, t, limit, grow,
+                p3, b3, c, u, d, f, m, r3, s, t, limit, bound,
             )  # fmt: skip
             store(write_sum, j, s)
             if limit is None:
@@ -236,7 +237,7 @@ def retreat(
 
 @inner
 def retreat_row(
-    adjoint, trace, weight, alpha, alpha_gradient, o, p, b, c, u, d, f, m, r, write_sum, trace_sum, limit, grow
+    adjoint, trace, weight, alpha, alpha_gradient, o, p, b, c, u, d, f, m, r, write_sum, trace_sum, limit, bound
 ):  # fmt: skip
     """Do the share of `retreat` of one vector of each matrix, at `o`, and return the three sums with it.
 
@@ -244,18 +245,17 @@ def retreat_row(
     there would not be registers enough.
     """
     v, a, g = load(trace, o), load(alpha, o), load(adjoint, o)
-    h = v if limit is None else clip(v, fill(trace, limit))
+    h = v if limit is None else clip(v, fill(trace, bound))
     r = fma(u, g, fma(d, fma(a, h, load(weight, o)), r))
     s = p * d
     store(alpha_gradient, o, fma(s, h, load(alpha_gradient, o)))
     if limit is None:
         g = fma(a, s, c * g)
         trace_sum = fma(h, g, trace_sum)
-    else:
-        g = where_within(fma(a, s, g), v, fill(trace, limit))
-    store(adjoint, o, g)
-    if grow is not None:
         store(trace, o, f * h - b * m)
+    else:
+        g = where_within(fma(a, s, g), v, fill(trace, bound))
+    store(adjoint, o, g)
     return r, fma(b, g, write_sum), trace_sum
 
 
@@ -291,8 +291,8 @@ def add_products(matrix, pre, delta):
 def begin_retreat(adjoint, trace, before, write_sum, trace_sum, limit):
     """Prepare the adjoint of the final trace for the last step: what `retreat` leaves for the step before."""
     lanes = lanes_of(trace)
-    write_sum[:] = 0
-    trace_sum[:] = 0
+    set_all(write_sum, 0)
+    set_all(trace_sum, 0)
     o = 0
     for i in range(0, trace.size // write_sum.size, ROWS):
         for j in range(0, write_sum.size, lanes):
