@@ -95,31 +95,7 @@ class PlasticA2C(RecurrentRollouts, A2C):
         ent_coef_final: float | None = None,
         normalize_reward: bool | None = None,
     ) -> None:
-        arguments: dict[str, Any] = {
-            "learning_rate": learning_rate,
-            "n_steps": n_steps,
-            "gamma": gamma,
-            "gae_lambda": gae_lambda,
-            "ent_coef": ent_coef,
-            "vf_coef": vf_coef,
-            "max_grad_norm": max_grad_norm,
-            "use_sde": use_sde,
-            "sde_sample_freq": sde_sample_freq,
-            "rollout_buffer_class": rollout_buffer_class,
-            "rollout_buffer_kwargs": rollout_buffer_kwargs,
-            "normalize_advantage": normalize_advantage,
-            "stats_window_size": stats_window_size,
-            "tensorboard_log": tensorboard_log,
-            "policy_kwargs": policy_kwargs,
-            "verbose": verbose,
-            "seed": seed,
-            "device": device,
-            "rms_prop_eps": rms_prop_eps,
-            "use_rms_prop": use_rms_prop,
-            "ent_coef_final": ent_coef_final,
-            "normalize_reward": normalize_reward,
-        }
-        arguments = fill_in(self.name, env, arguments)
+        arguments = fill_in(self.name, env, locals())
         check_hyperparameters(**arguments)
         self.ent_coef_final = arguments.pop("ent_coef_final")
         self.normalize_reward = arguments.pop("normalize_reward")

@@ -94,21 +94,7 @@ class PlasticBPTT(RecurrentRollouts):
         *,
         acting: Literal["policy", "oracle"] | None = None,
     ) -> None:
-        arguments: dict[str, Any] = {
-            "learning_rate": learning_rate,
-            "n_steps": n_steps,
-            "max_grad_norm": max_grad_norm,
-            "rollout_buffer_class": rollout_buffer_class,
-            "rollout_buffer_kwargs": rollout_buffer_kwargs,
-            "stats_window_size": stats_window_size,
-            "tensorboard_log": tensorboard_log,
-            "policy_kwargs": policy_kwargs,
-            "verbose": verbose,
-            "seed": seed,
-            "device": device,
-            "acting": acting,
-        }
-        arguments = fill_in(self.name, env, arguments)
+        arguments = fill_in(self.name, env, locals())
         self.acting = check_choice("acting", arguments.pop("acting"), ACTING)  # type: ignore[assignment]
         finds_length = arguments["n_steps"] is None
         if finds_length:
@@ -181,9 +167,8 @@ class PlasticBPTT(RecurrentRollouts):
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         query = torch.as_tensor(self._queries.reshape(-1), device=self.device)
-        n_queries = distributed.all_reduce_mean(
-            query.sum().float()
-        )  # of a process: one of many may have none in its episodes
+        # Of a process: one of many may have none in its episodes.
+        n_queries = distributed.all_reduce_mean(query.sum().float())
         if n_queries == 0:
             return
         sequences = self.rollout_buffer.sequences(np.arange(self.n_envs)).observations

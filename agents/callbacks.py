@@ -212,10 +212,6 @@ class PlasticityCallback(BaseCallback):
             self._log_pictures()
             self._last_set, self._last_pictures = self._n_rollouts, now
 
-    def _log_pictures(self) -> None:
-        self._log_matrices()
-        self._log_figures()
-
     def _log_scalars(self) -> None:
         core, states = self.model.policy.core, self.model.policy.actor_state(self.model.last_states)
         for name, value in core.plasticity().items():
@@ -240,7 +236,11 @@ class PlasticityCallback(BaseCallback):
         assert self._score_range is not None
         return self._score_range[0] + self._score_range[1] * mean_return
 
-    def _log_matrices(self) -> None:
+    def _log_matrix(self, tag: str, matrix: torch.Tensor, title: str) -> None:
+        picture = matrix_image(matrix.float().cpu().numpy(), title)
+        self.logger.record(f"matrices/{tag}", Image(picture, "HWC"), exclude=NOT_TEXT)
+
+    def _log_pictures(self) -> None:
         for name, value in self.model.policy.core.plasticity().items():
             if value.dim() == 2:
                 self.logger.record(f"plasticity/{name}", value.flatten(), exclude=NOT_TEXT)
@@ -248,12 +248,6 @@ class PlasticityCallback(BaseCallback):
         for name, trace in self._traces.items():
             if trace.dim() == 2:
                 self._log_matrix(f"{name}_at_episode_end", trace, f"{name} at an episode's end")
-
-    def _log_matrix(self, tag: str, matrix: torch.Tensor, title: str) -> None:
-        picture = matrix_image(matrix.float().cpu().numpy(), title)
-        self.logger.record(f"matrices/{tag}", Image(picture, "HWC"), exclude=NOT_TEXT)
-
-    def _log_figures(self) -> None:
         if self._counts.any():
             title = f"within-episode learning after {self.n_episodes:,} episodes"
             curve = _binned(self._reward_sums, self._counts)

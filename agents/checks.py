@@ -19,9 +19,9 @@ def check_hyperparameters(**given: Any) -> None:
         TypeError: one is of another type than it must be; the message names it.
         ValueError: one is out of its range; the message names it, and says which.
     """
-    for name, value in given.items():
-        if name in _CHECKS and not (value is None and name in _OPTIONAL):
-            _CHECKS[name](name, value)
+    for name, check in _CHECKS.items():
+        if name in given and not (given[name] is None and name in _OPTIONAL):
+            check(name, given[name])
 
 
 def _number_or_schedule(name: str, value: Any) -> None:
@@ -72,13 +72,13 @@ _CHECKS: dict[str, Check] = {
     **dict.fromkeys(("gamma", "gae_lambda"), _FRACTION),
     **dict.fromkeys(("vf_coef", "max_grad_norm", "target_kl"), _AT_LEAST_0),
     **dict.fromkeys(("ent_coef", "ent_coef_final"), partial(check_number, minimum=-LARGEST, maximum=LARGEST)),
-    **dict.fromkeys(("learning_rate", "clip_range", "clip_range_vf"), _number_or_schedule),
     **dict.fromkeys(("normalize_advantage", "normalize_reward", "use_sde", "use_rms_prop"), check_flag),
-    **dict.fromkeys(("policy_kwargs", "rollout_buffer_kwargs"), check_dict),
     "sde_sample_freq": partial(check_integer, minimum=-1),
     "seed": partial(check_integer, minimum=0, maximum=2**32 - 1),
     "rms_prop_eps": partial(check_number, minimum=1e-12, maximum=1),  # what is divided by, where a gradient is 0
     "verbose": partial(check_integer, minimum=0),
+    **dict.fromkeys(("learning_rate", "clip_range", "clip_range_vf"), _number_or_schedule),
+    **dict.fromkeys(("policy_kwargs", "rollout_buffer_kwargs"), check_dict),
     "rollout_buffer_class": _class,
     "tensorboard_log": _path,
     "device": _device,

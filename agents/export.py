@@ -17,6 +17,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 from torch import Tensor, nn
 
 from plastic_rl.agents.policy import PlasticActorCriticPolicy
+from plastic_rl.agents.step_graph import unvalidated
 from plastic_rl.cores import State
 
 SUFFIXES = (".onnx", ".pt2")
@@ -171,10 +172,8 @@ def _program(step: SingleStep) -> tuple[torch.export.ExportedProgram, Any]:
     state = policy.core.initial_state(n)
     along: Any = dict.fromkeys(observation, batch) if isinstance(observation, dict) else batch
     shapes = (along, batch, tuple(batch for _ in state))
-    distributions, checks = torch.distributions.Distribution, torch.distributions.Distribution._validate_args
-    distributions.set_default_validate_args(False)  # the checks look at values, and there are none yet
     try:
-        with torch.no_grad():
+        with torch.no_grad(), unvalidated():  # there are no values yet
             arguments = (observation, torch.zeros(n, dtype=torch.bool), state)
             return torch.export.export(step, arguments, dynamic_shapes=shapes), shapes
     except Exception as error:  # of many kinds, and many lines
@@ -182,8 +181,6 @@ def _program(step: SingleStep) -> tuple[torch.export.ExportedProgram, Any]:
             f"core {policy.core_name!r} or the features before it cannot be exported: pure_step must consist of "
             f"PyTorch operations that depend on no value ({str(error).partition(chr(10))[0]})"
         ) from error
-    finally:
-        distributions.set_default_validate_args(checks)
 
 
 def _write_onnx(

@@ -111,8 +111,8 @@ class PlasticActorCriticPolicy(ActorCriticPolicy):
         **kwargs: Any,
     ) -> None:
         _check_readout(readout)
-        check_dict("core_kwargs", {} if core_kwargs is None else core_kwargs)
         _check_net_arch(net_arch)
+        check_dict("core_kwargs", {} if core_kwargs is None else core_kwargs)
         check_flag("share_features_extractor", share_features_extractor)
         self.readout = readout
         self.core_name = core
@@ -154,7 +154,7 @@ class PlasticActorCriticPolicy(ActorCriticPolicy):
     def _build(self, lr_schedule: Schedule) -> None:
         super()._build(lr_schedule)
         if not isinstance(self.readout, str):
-            wanted, given = self._n_outputs(), self.mlp_extractor.latent_dim_pi
+            wanted, given = self.action_net.out_features, self.mlp_extractor.latent_dim_pi
             if wanted != given:
                 raise ValueError(f"readout={self.readout} needs a core of {wanted} outputs, one a logit, not {given}")
             self.action_net = _Scale(self.readout)
@@ -178,12 +178,6 @@ class PlasticActorCriticPolicy(ActorCriticPolicy):
             own = name.rpartition(".")[2] if name.startswith(("core.", "critic_core.")) else ""
             groups.setdefault(float(self.lr_scales.get(own, 1.0)), []).append(parameter)
         return [{"params": parameters, "lr_scale": factor} for factor, parameters in groups.items()]
-
-    def _n_outputs(self) -> int:
-        space = self.action_space
-        if isinstance(space, spaces.Discrete):
-            return int(space.n)
-        return int(space.nvec.sum() if isinstance(space, spaces.MultiDiscrete) else np.prod(space.shape or ()))
 
     def _build_mlp_extractor(self) -> None:
         # Called by SB3 before the heads and the optimizer are made; orthogonal initialization leaves the cores alone.

@@ -107,34 +107,7 @@ class PlasticPPO(RecurrentRollouts, PPO):
         ent_coef_final: float | None = None,
         normalize_reward: bool | None = None,
     ) -> None:
-        arguments: dict[str, Any] = {
-            "learning_rate": learning_rate,
-            "n_steps": n_steps,
-            "batch_size": batch_size,
-            "n_epochs": n_epochs,
-            "gamma": gamma,
-            "gae_lambda": gae_lambda,
-            "clip_range": clip_range,
-            "clip_range_vf": clip_range_vf,
-            "normalize_advantage": normalize_advantage,
-            "ent_coef": ent_coef,
-            "vf_coef": vf_coef,
-            "max_grad_norm": max_grad_norm,
-            "use_sde": use_sde,
-            "sde_sample_freq": sde_sample_freq,
-            "rollout_buffer_class": rollout_buffer_class,
-            "rollout_buffer_kwargs": rollout_buffer_kwargs,
-            "target_kl": target_kl,
-            "stats_window_size": stats_window_size,
-            "tensorboard_log": tensorboard_log,
-            "policy_kwargs": policy_kwargs,
-            "verbose": verbose,
-            "seed": seed,
-            "device": device,
-            "ent_coef_final": ent_coef_final,
-            "normalize_reward": normalize_reward,
-        }
-        arguments = fill_in(self.name, env, arguments)
+        arguments = fill_in(self.name, env, locals())
         check_hyperparameters(**arguments)
         self.ent_coef_final = arguments.pop("ent_coef_final")
         self.normalize_reward = arguments.pop("normalize_reward")

@@ -1,16 +1,15 @@
 """What TensorBoard is told of a run as a whole: its hyperparameters, and how to repeat it."""
 
-import os
-import platform
 import shlex
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.utils import get_system_info
 
-PACKAGES = ("plastic_rl", "stable-baselines3", "rl_zoo3", "gymnasium", "torch", "numpy", "numba")
+import plastic_rl
+
 SETTINGS = (
     "n_envs",
     "n_steps",
@@ -45,25 +44,17 @@ def hyperparameters(model: OnPolicyAlgorithm) -> dict[str, Any]:
 
 def describe_run() -> str:
     """Return the exact command, the versions of what runs it, and the working folder's git commit, as Markdown."""
-    command = shlex.join(getattr(sys, "orig_argv", sys.argv))
-    rows = [f"| {name} | {installed} |" for name in PACKAGES if (installed := _version(name))]
-    rows += [f"| Python | {platform.python_version()} |", f"| system | {platform.platform()} |"]
+    facts = {"plastic_rl": plastic_rl.__version__, **get_system_info(print_info=False)[0]}
+    rows = [f"| {name} | {found} |" for name, found in facts.items()]
     commit = _git_commit()
-    parts = [f"    {command}", "| | version |\n|---|---|\n" + "\n".join(rows)]
+    parts = [f"    {shlex.join(sys.orig_argv)}", "\n".join(["| | version |", "|---|---|", *rows])]
     parts.append(f"git commit: {commit}" if commit else "not in a git repository")
     return "\n\n".join(parts)
 
 
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
-
-
 def _git_commit() -> str | None:
     def git(*words: str) -> str:
-        result = subprocess.run(["git", *words], capture_output=True, text=True, timeout=5, check=True, cwd=os.getcwd())
+        result = subprocess.run(["git", *words], capture_output=True, text=True, timeout=5, check=True)
         return result.stdout.strip()
 
     try:

@@ -3,8 +3,8 @@
 import numpy as np
 from gymnasium import Space, spaces
 
-OBSERVATIONS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
-ACTIONS = OBSERVATIONS
+KINDS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+_NAMES = "Box, Discrete, MultiDiscrete or MultiBinary"
 
 
 def check_spaces(observation_space: Space, action_space: Space) -> None:
@@ -18,15 +18,15 @@ def check_spaces(observation_space: Space, action_space: Space) -> None:
         raise ValueError("env must have observations, not an empty Dict")
     for key, space in entries.items():
         what = f"observations {key!r}" if key else "observations"
-        if not isinstance(space, OBSERVATIONS):
-            raise ValueError(
-                f"env must have {what} in a {_names(OBSERVATIONS)} or a Dict of these, not in {space}{_hint(space)}"
-            )
+        if not isinstance(space, KINDS):
+            flatten = "gymnasium.wrappers.FlattenObservation makes one vector of it"
+            hint = f"; {flatten}" if isinstance(space, spaces.Tuple | spaces.Dict) else ""
+            raise ValueError(f"env must have {what} in a {_NAMES} or a Dict of these, not in {space}{hint}")
         _check_choices(what, space)
         if isinstance(space, spaces.Box) and (not space.shape or 0 in space.shape):
             raise ValueError(f"env must have {what} of at least one number in a row, not of shape {space.shape}")
-    if not isinstance(action_space, ACTIONS):
-        raise ValueError(f"env must have actions in a {_names(ACTIONS)}, not in {action_space}")
+    if not isinstance(action_space, KINDS):
+        raise ValueError(f"env must have actions in a {_NAMES}, not in {action_space}")
     _check_choices("actions", action_space)
     _check_actions(action_space)
 
@@ -49,13 +49,3 @@ def _check_actions(space: Space) -> None:
             raise ValueError(f"env must have floating-point actions in a Box, not {space.dtype}")
         if 0 in space.shape:
             raise ValueError(f"env must have actions of at least one number, not of shape {space.shape}")
-
-
-def _hint(space: Space) -> str:
-    if isinstance(space, spaces.Tuple | spaces.Dict):
-        return "; gymnasium.wrappers.FlattenObservation makes one vector of it"
-    return ""
-
-
-def _names(kinds: tuple[type, ...]) -> str:
-    return ", ".join(kind.__name__ for kind in kinds[:-1]) + f" or {kinds[-1].__name__}"

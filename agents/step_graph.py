@@ -105,7 +105,7 @@ class StepGraph:
 
     @torch.no_grad()
     def _run(self) -> None:
-        with _unvalidated():
+        with unvalidated():
             actions, values, log_probs, state = self._policy(self._observations, self._state, self._starts)
         places = {place.untyped_storage().data_ptr() for place in self._state}
         moved = [s.clone() if s.untyped_storage().data_ptr() in places else s for s in state]
@@ -169,7 +169,7 @@ def _block(
 
 
 @contextmanager
-def _unvalidated() -> Iterator[None]:
+def unvalidated() -> Iterator[None]:
     """Let distributions take their arguments as they are: to check them is to look at numbers."""
     before = Distribution._validate_args
     Distribution.set_default_validate_args(False)

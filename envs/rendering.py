@@ -21,19 +21,13 @@ RED: Color = (200, 72, 62)
 
 
 class Canvas:
-    """A picture being drawn, at `scale` times its size so that edges come out smooth.
+    """A picture being drawn, of so many pixels, at `scale` times its size so that edges come out smooth."""
 
-    Args:
-        width: in pixels.
-        height: in pixels.
-        background: color of the empty picture.
-    """
-
-    def __init__(self, width: int, height: int, background: Color = PAPER) -> None:
+    def __init__(self, width: int, height: int) -> None:
         from PIL import Image, ImageDraw  # only those who render need it
 
         self.scale = 3
-        self._image = Image.new("RGB", (width * self.scale, height * self.scale), background)
+        self._image = Image.new("RGB", (width * self.scale, height * self.scale), PAPER)
         self._draw = ImageDraw.Draw(self._image)
 
     def rectangle(self, x: float, y: float, width: float, height: float, color: Color, radius: float = 0) -> None:
@@ -55,11 +49,11 @@ class Canvas:
         font: Any = ImageFont.load_default(size * self.scale)
         self._draw.text((x * self.scale, y * self.scale), text, fill=color, font=font)
 
-    def bar(self, x: float, y: float, width: float, height: float, fraction: float, color: Color = BLUE) -> None:
+    def bar(self, x: float, y: float, width: float, height: float, fraction: float) -> None:
         """Draw a bar that is filled to `fraction` (0 to 1), for the time elapsed in an episode."""
         self.rectangle(x, y, width, height, GRID, height / 2)
         if fraction > 0:
-            self.rectangle(x, y, max(height, width * fraction), height, color, height / 2)
+            self.rectangle(x, y, max(height, width * fraction), height, BLUE, height / 2)
 
     def picture(self, x: float, y: float, width: int, height: int, image: np.ndarray) -> None:
         """Place an image, (h, w) or (h, w, 3) uint8, stretched with sharp pixels."""

@@ -10,7 +10,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
     Raises:
         OSError: it cannot be written; nothing is left of it, and what was there before is untouched.
     """
-    part = path.with_suffix(".part")
+    part = path.with_suffix(f".{os.getpid()}.part")  # another process may write the same file
     try:
         with part.open("wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)

@@ -1,6 +1,7 @@
 """The commands: `plastic-rl COMMAND`, or `python -m plastic_rl COMMAND`."""
 
 import argparse
+import math
 import os
 import sys
 import tempfile
@@ -67,16 +68,15 @@ class CommandParser(argparse.ArgumentParser):
         refuse(message)
 
 
-def positive(number: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Return the type of an option whose numbers, `int` or `float`, are more than 0."""
-
-    def read(text: str) -> Any:
-        if (value := number(text)) <= 0:
-            raise argparse.ArgumentTypeError(f"must be more than 0, not {text}")
-        return value
-
-    read.__name__ = number.__name__
-    return read
+def whole_number(text: str) -> int:
+    """Return the value of an option that counts something."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not (1 <= number < math.inf and number == int(number)):
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, such as 1e6, not {text!r}")
+    return int(number)
 
 
 def _prepare_process() -> None:

@@ -46,14 +46,11 @@ def download(url: str, folder: Path, md5: str, retries: int = 3) -> Path:
     has another sum.
     """
     import pooch
-    import requests
 
     pooch.get_logger().setLevel("WARNING")
     name = url.rpartition("/")[2]
     source = pooch.create(folder, "", registry={name: f"md5:{md5}"}, urls={name: url}, retry_if_failed=retries)
     try:
         return Path(source.fetch(name, progressbar=True))
-    except (requests.RequestException, ValueError) as error:  # ValueError: another sum, or no such kind of address
-        refuse(f"{url} cannot be downloaded: {error}")
-    except OSError as error:
-        refuse(f"{folder / name} cannot be written: {error}")
+    except (OSError, ValueError) as error:  # ValueError: another sum, or no such kind of address
+        refuse(f"{url} cannot be downloaded into {folder}: {error}")

@@ -3,39 +3,30 @@
     plastic-rl evaluate RUN [RUN ...]
     plastic-rl evaluate RUN --ablate trace
 
-Prints the mean return and the normalized score (0 random, 1 oracle) with 95% bootstrap intervals over episodes, and the
-within-episode learning curve: how the reward per step grows in the course of one episode. The figures are also left in
-each run folder as evaluation.json, from which `plot` reads them.
+Prints the mean return and the normalized score (0 random, 1 oracle) with 95% bootstrap intervals over episodes, and how
+the reward per step grows in the course of one episode, by its quarters. The figures, with the reward of every step, are
+also left in each run folder as evaluation.json, from which `plot` reads them.
 
 `--ablate trace` plays a second time with the plastic trace held at zero, `--ablate state` with the activity reset
 before every step, which leaves a plastic core nothing to write into its trace, so no memory at all.
 """
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from plastic_rl.files import write_whole
-from plastic_rl.scripts import CommandParser, command, positive, refuse
-
-BARS = " ▁▂▃▄▅▆▇█"
-ASCII_BARS = " .:-=+*#@"
+from plastic_rl.scripts import CommandParser, command, whole_number
 
 
 def make_parser() -> CommandParser:
     """Return the command's parser."""
     parser = CommandParser("evaluate", __doc__, run="+")
     episodes = "episodes to play for each run; default: 256"
-    parser.add_argument("--episodes", type=positive(int), default=256, help=episodes)
+    parser.add_argument("--episodes", type=whole_number, default=256, help=episodes)
     parser.add_argument("--seed", type=int, default=1_000_000, help="of the first environment and of sampled actions")
     parser.add_argument("--device", default="cpu", help="default: cpu")
-    actions = parser.add_mutually_exclusive_group()
-    actions.add_argument("--deterministic", action="store_true", help="only with the most probable actions")
-    actions.add_argument("--stochastic", action="store_true", help="only with sampled actions, as in training")
     parser.add_argument("--ablate", choices=("trace", "state"), help="play also without this part of the memory")
     parser.add_argument("--json", metavar="FILE", help="write the figures of all runs into this file, too")
     return parser
@@ -53,16 +44,12 @@ def main(argv: Sequence[str]) -> None:
     torch.set_num_threads(1)
     runs = [open_run(path, trust=args.trust) for path in args.run]
     models = [run.load(args.device) for run in runs]
-    for run, model in zip(runs, models, strict=True):
-        try:
-            _ = ablated(model, args.ablate) if args.ablate else None
-        except ValueError as error:
-            refuse(f"run {str(run.folder)!r}: {error}")
-    ways = [False] if args.stochastic else [True] if args.deterministic else [False, True]
-    memories = dict.fromkeys([None, args.ablate])
+    for model in models if args.ablate else []:
+        ablated(model, args.ablate)  # refuses what cannot be, before anything is played
+    plays = [(memory, way) for memory in dict.fromkeys([None, args.ablate]) for way in (False, True)]
     everything = []
     for run, model in zip(runs, models, strict=True):
-        results = [evaluate(run, model, args.episodes, args.seed, way, memory) for memory in memories for way in ways]
+        results = [evaluate(run, model, args.episodes, args.seed, way, memory) for memory, way in plays]
         if run.output == run.folder:
             write_whole(run.folder / "evaluation.json", json.dumps(results, indent=1))
         everything += results
@@ -73,7 +60,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def print_table(results: list[dict[str, Any]]) -> None:
-    """Print figures of one or more runs as one table of at most 80 columns, and the curves below."""
+    """Print figures of one or more runs as one table of at most 80 columns, and below it which run is which."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -84,28 +71,12 @@ def print_table(results: list[dict[str, Any]]) -> None:
     for heading in ("run", "actions", "episodes", "mean return\n(95%)", "score\n(95%)", quarters):
         table.add_column(heading, no_wrap=True)
     for result in results:
+        actions = result["actions"] + (f"\nwithout {result['ablate']}" if result["ablate"] else "")
         mean = "{:.1f}\n{:.1f} to {:.1f}".format(result["mean_return"], *result["interval"])
         between = "{:.2f}\n{:.2f} to {:.2f}"
         score = "" if result["score"] is None else between.format(result["score"], *result["score_interval"])
         by_quarter = " ".join(f"{quarter:.2f}" for quarter in result["reward_per_step_by_quarter"])
-        first = str(runs.index(result["run"]) + 1), _how(result, "\n"), str(result["episodes"])
-        table.add_row(*first, mean, score, by_quarter)
+        table.add_row(str(runs.index(result["run"]) + 1), actions, str(result["episodes"]), mean, score, by_quarter)
     Console().print(table)
     for number, run in enumerate(runs, 1):
-        print(f"\nrun {number}: {run}\nreward by time in the episode")
-        own = [result for result in results if result["run"] == run]
-        for result, bars in zip(own, curves([result["reward_by_time"] for result in own]), strict=True):
-            print(f"  {_how(result, ', '):<28}  {bars}")
-
-
-def _how(result: dict[str, Any], separator: str) -> str:
-    return result["actions"] + (f"{separator}without {result['ablate']}" if result["ablate"] else "")
-
-
-def curves(rewards: list[list[float]], width: int = 44) -> list[str]:
-    """Draw mean rewards by time as lines of bars, all from zero (or the lowest) to the highest of all."""
-    means = [[float(p.mean()) for p in np.array_split(np.array(row), min(width, len(row)))] for row in rewards]
-    low, high = min(0.0, *map(min, means)), max(map(max, means))
-    bars = BARS if "utf" in (sys.stdout.encoding or "").lower() else ASCII_BARS
-    scale = (len(bars) - 1) / (high - low) if high > low else 0.0
-    return ["".join(bars[round((mean - low) * scale)] for mean in row) for row in means]
+        print(f"run {number}: {run}")

@@ -7,6 +7,7 @@ Names are those that `--env`, `--algo` and `--core` of `train` take.
 """
 
 import inspect
+import pkgutil
 import shutil
 from collections.abc import Sequence
 from textwrap import fill
@@ -35,11 +36,12 @@ def main(argv: Sequence[str]) -> None:
     from plastic_rl.cores import registry
     from plastic_rl.envs.registration import ENVIRONMENTS
     from plastic_rl.envs.scores import find_task
-    from plastic_rl.scripts.runs.folder import ALGORITHMS, OURS, algorithm
+    from plastic_rl.scripts.runs.folder import ALGORITHMS, OURS
 
+    ours = {name: pkgutil.resolve_name(ALGORITHMS[name]) for name in OURS}
     rows: dict[str, dict[str, Any]] = {
         "environments": {env_id: find_task(env_id) for env_id in (f"plastic_rl/{name}" for name in ENVIRONMENTS)},
-        "algorithms": {name: algorithm(name) if name in OURS else place for name, place in ALGORITHMS.items()},
+        "algorithms": {**ALGORITHMS, **ours},
         "cores": {name: registry._find_core(name) for name in registry.registered_cores()},
     }
     for kind in kinds:

@@ -14,9 +14,7 @@ evaluated; else those are of the last 100 training episodes.
 from collections.abc import Sequence
 from pathlib import Path
 
-from plastic_rl.scripts import CommandParser, UsageError, command, positive, refuse
-
-FORMATS = ("png", "svg")
+from plastic_rl.scripts import CommandParser, UsageError, command, refuse, whole_number
 
 
 def make_parser() -> CommandParser:
@@ -24,9 +22,7 @@ def make_parser() -> CommandParser:
     parser = CommandParser("plot", __doc__, run="+")
     smooth = "bins of 100 that a point is the mean of"
     parser.add_argument("-o", "--output", default="plots", metavar="FOLDER", help="where to write; default: plots")
-    parser.add_argument("--smooth", type=positive(int), default=1, metavar="BINS", help=smooth)
-    parser.add_argument("--formats", nargs="+", choices=FORMATS, default=FORMATS, help="default: both")
-    parser.add_argument("--dpi", type=positive(int), default=120, help="dots per inch of a PNG; default: 120")
+    parser.add_argument("--smooth", type=whole_number, default=1, metavar="BINS", help=smooth)
     return parser
 
 
@@ -55,9 +51,9 @@ def main(argv: Sequence[str]) -> None:
     output = Path(args.output)
     output.mkdir(parents=True, exist_ok=True)
     for name, figure in every_figure(results, args.smooth):
-        for ending in args.formats:
+        for ending in ("png", "svg"):
             file = output / f"{name}.{ending}"
-            figure.savefig(file, dpi=args.dpi, bbox_inches="tight")
+            figure.savefig(file, dpi=120, bbox_inches="tight")
             print(f"wrote {file}")
 
 

@@ -8,7 +8,6 @@ time is what the report compares.
 
 import json
 import os
-import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -26,8 +25,6 @@ def make_parser() -> CommandParser:
     parser.add_argument("claims", nargs="*", metavar="NAME", help=f"all, or some of: {', '.join(claim_names())}")
     parser.add_argument("--arms", nargs="+", metavar="ARM", help="run these arms only")
     parser.add_argument("--seeds", nargs="+", type=int, metavar="SEED", help="run these seeds only")
-    quick = "a small version of the first arm, or of --arms, in a folder of its own"
-    parser.add_argument("--quick", action="store_true", help=quick)
     parser.add_argument("--evaluate", action="store_true", help="only try the agents that are kept, on fresh episodes")
     parser.add_argument("--report", action="store_true", help="only write the report of the results on file")
     parser.add_argument("--results", default="results", help="folder of the results; RESULTS.md is beside it")
@@ -43,51 +40,43 @@ def main(argv: Sequence[str]) -> None:
     for name in names:
         check_name("claim", name, claim_names())
     claims = {name: read_claim(name) for name in names}
-    results = Path(args.results).resolve() / "quick" if args.quick else Path(args.results).resolve()
+    results = Path(args.results).resolve()
     if args.evaluate:
         return evaluate(claims, results)
     from plastic_rl.scripts.experiments.report import write_report
 
     errors: dict[str, str] = {}
     if not args.report:
-        wanted = [run for claim in claims.values() for run in chosen(claim, args.quick, args.arms, args.seeds)]
+        wanted = [run for claim in claims.values() for run in chosen(claim, args.arms, args.seeds)]
         runs = [run for run in wanted if not (results / f"{run.result}.json").exists()]
-        errors = reproduce(claims, runs, results, args.quick, args.jobs, args.address)
+        errors = reproduce(claims, runs, results, args.jobs, args.address)
     print(write_report(results, results.parent / "RESULTS.md"))
-    for name, error in errors.items():
-        print(f"{name} failed: {error}; see {results / 'runs' / name / 'log.txt'}", file=sys.stderr)
     if errors:
         raise SystemExit(1)
 
 
-def chosen(claim: Claim, quick: bool, arms: list[str] | None, seeds: list[int] | None) -> list[Run]:
-    """Return the runs of a claim, or those of them that have one of these arms and seeds.
-
-    The small version has its first arm alone, in its first task, unless arms are named.
-    """
-    runs = claim.runs(quick)
-    if quick and arms is None:
-        return runs[:1]
+def chosen(claim: Claim, arms: list[str] | None, seeds: list[int] | None) -> list[Run]:
+    """Return the runs of a claim, or those of them that have one of these arms and seeds."""
     for arm in arms or []:
         check_name(f"arm of claim {claim.name!r}", arm, {*claim.grid["arms"], *claim.arms})
     wanted = {f"{arm}, {task}" for arm in arms or [] for task in claim.tasks} | set(arms or claim.arms)
-    runs = [run for run in runs if run.values["arm"] in wanted]
+    runs = [run for run in claim.runs() if run.values["arm"] in wanted]
     if unknown := set(seeds or []) - {run.values["seed"] for run in runs}:
         refuse(f"--seeds must be those of claim {claim.name!r}, which has none of {sorted(unknown)}")
     return [run for run in runs if seeds is None or run.values["seed"] in seeds]
 
 
 def reproduce(
-    claims: dict[str, Claim], runs: list[Run], results: Path, quick: bool, jobs: int | None, address: str | None
+    claims: dict[str, Claim], runs: list[Run], results: Path, jobs: int | None, address: str | None
 ) -> dict[str, str]:
     """Run what is missing of some claims; return why runs failed, by name."""
     from plastic_rl.scripts.experiments.measure import train_and_measure
 
     check_runs(runs)
     for claim in claims.values():
-        for test in filter(None, [] if quick else [claim.test, *claim.tests.values()]):
-            check_environment(claim.grid["env"], test)
-    work = partial(train_and_measure, claims=claims, results=results, quick=quick, here=os.getcwd())
+        for test in filter(None, [claim.test, *claim.tests.values()]):
+            check_environment(claim.grid["env"], {**claim.grid.get("env_kwargs", {}), **test})
+    work = partial(train_and_measure, claims=claims, results=results, here=os.getcwd())
 
     def said(run: Run) -> str:
         value = json.loads((results / f"{run.result}.json").read_text())["value"]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
-from plastic_rl.scripts import CommandParser, command, positive, refuse
+from plastic_rl.scripts import CommandParser, command, refuse, whole_number
 
 FILMS = (".gif", ".mp4", ".png")
 
@@ -25,12 +25,12 @@ def make_parser() -> CommandParser:
     where.add_argument("--human", action="store_true", help="live in the environment's own window")
     parser.add_argument("--seed", type=int, default=1_000_000, help="seed of the episode; default: 1000000")
     parser.add_argument("--deterministic", action="store_true", help="take the most probable actions")
-    parser.add_argument("--fps", type=positive(float), default=12, help="pictures per second; default: 12")
+    parser.add_argument("--fps", type=whole_number, default=12, help="pictures per second; default: 12")
     every = "draw each K-th step, and the last; default: 1, or what makes 100 pictures of a long episode"
-    parser.add_argument("--every", type=positive(int), metavar="K", help=every)
-    parser.add_argument("--steps", type=positive(int), help="stop after so many steps")
+    parser.add_argument("--every", type=whole_number, metavar="K", help=every)
+    parser.add_argument("--steps", type=whole_number, help="stop after so many steps")
     dpi = "dots per inch; default: 80, which is 960 by 512 pixels"
-    parser.add_argument("--dpi", type=positive(int), default=80, help=dpi)
+    parser.add_argument("--dpi", type=whole_number, default=80, help=dpi)
     parser.add_argument("--device", default="cpu", help="default: cpu")
     return parser
 

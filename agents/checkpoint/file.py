@@ -51,8 +51,8 @@ def write(state: dict[str, Any], folder: Path, num_timesteps: int) -> Path:
     return path
 
 
-def read(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Read a checkpoint; nothing that it holds is executed.
+def read(path: Path) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU; nothing that it holds is executed.
 
     Raises:
         DamagedCheckpointError: the file is cut off or changed, or holds something else than a checkpoint does.
@@ -62,7 +62,7 @@ def read(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     if hashlib.sha256(content[:-_DIGEST]).digest() != content[-_DIGEST:]:
         raise DamagedCheckpointError(f"checkpoint {path.name} is damaged: its content does not fit its checksum")
     try:
-        state = torch.load(io.BytesIO(content[:-_DIGEST]), map_location=device, weights_only=True)
+        state = torch.load(io.BytesIO(content[:-_DIGEST]), map_location="cpu", weights_only=True)
         found = state["format"]
     except (pickle.UnpicklingError, EOFError, RuntimeError, LookupError, TypeError) as error:
         raise DamagedCheckpointError(

@@ -11,6 +11,8 @@ FOLDER = files(__name__)  # not a path: the package may be imported from a zip
 ALGORITHMS = tuple(sorted(file.name.removesuffix(".yml") for file in FOLDER.iterdir() if file.name.endswith(".yml")))
 # Settings of a training that are no arguments of an algorithm's constructor.
 _OF_A_TRAINING = ("n_timesteps", "n_envs", "env_kwargs")
+# What a constructor has beside hyperparameters.
+_NO_HYPERPARAMETERS = ("self", "__class__", "policy", "env", "_init_setup_model")
 
 
 def hyperparameters(algorithm: str, env_id: str) -> dict[str, Any]:
@@ -32,7 +34,7 @@ def hyperparameters(algorithm: str, env_id: str) -> dict[str, Any]:
 
 
 def fill_in(algorithm: str, env: Any, given: dict[str, Any]) -> dict[str, Any]:
-    """Return arguments of an algorithm with a value for each that is None.
+    """Return the hyperparameters among an algorithm's arguments (its constructor's locals), with a value for None.
 
     It is that of the environment's row, if `env` is an id that has one, else that of the row `default`, else None.
     """
@@ -41,7 +43,11 @@ def fill_in(algorithm: str, env: Any, given: dict[str, Any]) -> dict[str, Any]:
         tuned |= hyperparameters(algorithm, env)
     if given["n_steps"] is not None:
         tuned.pop("batch_size", None)  # which was a multiple of another length
-    return {name: tuned.get(name) if value is None else value for name, value in given.items()}
+    return {
+        name: tuned.get(name) if value is None else value
+        for name, value in given.items()
+        if name not in _NO_HYPERPARAMETERS
+    }
 
 
 def row(algorithm: str, env_id: str) -> dict[str, Any]:

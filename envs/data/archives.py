@@ -6,10 +6,14 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
-from tempfile import NamedTemporaryFile, gettempdir
+from tempfile import gettempdir
 
 import numpy as np
+
+from plastic_rl.files import write_whole
 
 ROOT_VARIABLE = "PLASTIC_RL_DATA"
 
@@ -109,19 +113,9 @@ def cached(sources: list[Path], name: str, make: Callable[[], np.ndarray]) -> np
             array.setflags(write=False)
             return array
     array = make()
-    save_whole(copy, array)
+    content = BytesIO()
+    np.save(content, array, allow_pickle=False)
+    with suppress(OSError):  # the folder cannot be written, or the disk is full: it is not kept
+        write_whole(copy, content.getvalue())
     array.setflags(write=False)
     return array
-
-
-def save_whole(path: Path, array: np.ndarray) -> None:
-    """Save an array, whole or not at all: where the folder cannot be written or the disk is full, it is not kept."""
-    temporary = None
-    try:
-        with NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-            temporary = Path(file.name)
-            np.save(file, array, allow_pickle=False)
-        temporary.replace(path)
-    except OSError:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)

@@ -51,6 +51,17 @@ def make_core(core: str | CoreFactory, input_size: int, *, batch_first: bool = F
     """
     factory, defaults = _find_core(core)
     check_integer("input_size", input_size, 1)
+    check_core(core, kwargs)
+    built = factory(input_size, **{**defaults, **kwargs})
+    if not isinstance(built, RecurrentCore):
+        raise TypeError(f"core {core!r} must be a RecurrentCore, not {type(built).__name__}")
+    built.batch_first = check_flag("batch_first", batch_first)
+    return built
+
+
+def check_core(core: str | CoreFactory, kwargs: dict[str, Any]) -> None:
+    """Check that a core takes these arguments; raises what `make_core` raises."""
+    factory, _ = _find_core(core)
     known = core_arguments(core)
     parameters = inspect.signature(factory).parameters
     takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
@@ -59,11 +70,6 @@ def make_core(core: str | CoreFactory, input_size: int, *, batch_first: bool = F
             _check_type(name, value, parameters[name].annotation)
         elif not takes_any:
             raise ValueError(f"core {core!r} has no argument {name!r}; {suggestion(name, known)}")
-    built = factory(input_size, **{**defaults, **kwargs})
-    if not isinstance(built, RecurrentCore):
-        raise TypeError(f"core {core!r} must be a RecurrentCore, not {type(built).__name__}")
-    built.batch_first = check_flag("batch_first", batch_first)
-    return built
 
 
 def _check_type(name: str, value: Any, annotation: Any) -> None:

@@ -44,7 +44,8 @@ def run(arguments: argparse.Namespace) -> None:
             model = _model(name, n_envs, arguments)
             clock = Clock(arguments.device)
             steps = model.n_steps * n_envs
-            model.learn((arguments.rollouts + 1) * steps, callback=clock)
+            model.learn(steps)  # which compiles
+            model.learn(arguments.rollouts * steps, callback=clock, reset_num_timesteps=False)
             model.get_env().close()
             total = clock.rollouts + clock.updates
             parts = (clock.stepping, clock.rollouts - clock.stepping, clock.updates)
@@ -73,33 +74,31 @@ def _model(name: str, n_envs: int, arguments: argparse.Namespace) -> Any:
 
 
 class Clock(BaseCallback):
-    """Sums up the seconds of rollouts, of environments in them, and of updates, but for the first, which compiles."""
+    """Sums up the seconds of rollouts, of environments in them, and of updates."""
 
     def __init__(self, device: str) -> None:
         super().__init__()
-        self.device, self.rollouts, self.updates, self.stepping = device, 0.0, 0.0, 0.0
-        self._at, self._n = 0.0, 0
+        self.device, self._at = device, 0.0
+        self.rollouts = self.updates = self.stepping = 0.0
 
     def _lap(self) -> float:
         before, self._at = self._at, now(self.device)
-        return self._at - before if self._n > 1 else 0.0
+        return self._at - before
 
     def _on_training_start(self) -> None:
+        self._at = now(self.device)
         step = self.training_env.step
 
         def timed(actions: Any) -> Any:
             begin = now("cpu")
             result = step(actions)
-            self.stepping += now("cpu") - begin if self._n > 1 else 0.0
+            self.stepping += now("cpu") - begin
             return result
 
         self.training_env.step = timed  # type: ignore[method-assign]
 
     def _on_rollout_start(self) -> None:
         self.updates += self._lap()
-        self._n += 1
-        if self._n == 2:  # the update before it was the first
-            self.updates = 0.0
 
     def _on_step(self) -> bool:
         return True

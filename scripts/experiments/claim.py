@@ -6,7 +6,7 @@ from typing import Any
 
 from plastic_rl.arguments import check_name
 from plastic_rl.scripts import refuse
-from plastic_rl.scripts.experiments.grid import Run, expand, merged, read_yaml
+from plastic_rl.scripts.experiments.grid import Run, expand, read_yaml
 
 FOLDER = Path(__file__).with_name("paper")
 MEASURES = ("score", "wrong bits", "wrong answers", "error", "return", "best return")
@@ -37,7 +37,6 @@ class Claim:
     thresholds: list[float] = field(default_factory=list)
     pictures: bool = False
     agent: str | None = None
-    quick: dict[str, Any] = field(default_factory=dict)
     order: int = 100
 
     @property
@@ -55,13 +54,9 @@ class Claim:
         """Whether less of what is measured is better."""
         return self.measure.startswith("wrong") or self.measure == "error"
 
-    def runs(self, quick: bool = False) -> list[Run]:
-        """Return its runs, or one small one of each arm, seed by seed: all arms are seen once before any is twice."""
-        grid = dict(self.grid)
-        if quick:
-            small = {**self.quick, "seeds": 1}
-            grid["arms"] = {arm: merged(settings, small) for arm, settings in grid["arms"].items()}
-        return sorted(expand(grid, self.name), key=lambda run: run.values["seed"])
+    def runs(self) -> list[Run]:
+        """Return its runs, seed by seed: all arms are seen once before any is twice."""
+        return sorted(expand(self.grid, self.name), key=lambda run: run.values["seed"])
 
 
 def claim_names() -> list[str]:

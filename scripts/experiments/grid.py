@@ -179,18 +179,17 @@ def _flags(combination: dict[str, Any], settings: dict[str, Any]) -> list[str]:
 
 def check_runs(runs: list[Run]) -> None:
     """Raise `UsageError` where `train` would refuse a name, or the environment or the core an argument."""
-    from plastic_rl.cores import core_arguments
+    from plastic_rl.cores.registry import check_core
     from plastic_rl.scripts.zoo import options
 
     options.register_algorithms()
     wanted = [options.parse(run.argv) for run in runs]
     for args in {str((a.env, a.env_kwargs, a.core, a.core_kwargs)): a for a in wanted}.values():
         try:
-            known = core_arguments(args.core) if args.core else args.core_kwargs
-        except ValueError as error:
+            if args.core:
+                check_core(args.core, args.core_kwargs)
+        except (TypeError, ValueError) as error:
             refuse(str(error))
-        for name in args.core_kwargs:
-            check_name(f"argument of core {args.core!r}", name, known)
         if args.env_kwargs or args.env.startswith("plastic_rl/"):  # others' may want what a hyperparameter file says
             check_environment(args.env, args.env_kwargs or {})
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 import plastic_rl
@@ -31,21 +32,20 @@ from plastic_rl.scripts.zoo.clock import cpu_seconds
 SEED = 1_000_000  # of the first environment of an evaluation
 MOST_BYTES = 2_000_000  # of an agent that is kept
 ROWS = 100
-QUICK_EPISODES = 64
 _one_at_a_time = threading.Lock()  # evaluations draw from torch's global generator
 
 
-def train_and_measure(run: Run, claims: dict[str, Claim], results: Path, quick: bool, here: str) -> None:
+def train_and_measure(run: Run, claims: dict[str, Claim], results: Path, here: str) -> None:
     """Train a run of one of the claims, then write its learning curve and evaluation into the folder of all results.
 
-    Of the small version (`quick`) a few episodes of the first test are played. `here` is the working folder.
+    `here` is the working folder of the command.
     """
     folder, claim, file = train_run(run, results / "runs", here), claims[run.claim], results / f"{run.result}.json"
     with _one_at_a_time:
         opened, training = open_run(str(folder)), learning_curve(folder)
         rows = _curve(opened, training, folder.parents[1] / "tb", claim)
         result = {
-            **({} if claim.measure == "best return" else _evaluations(opened, claim, quick)),
+            **({} if claim.measure == "best return" else _evaluations(opened, claim)),
             **_facts(opened, training, claim, rows),
             "command": shlex.join(["plastic-rl", "train", *run.argv]),
             "folder": str(folder.relative_to(results)),
@@ -54,11 +54,10 @@ def train_and_measure(run: Run, claims: dict[str, Claim], results: Path, quick: 
             "version": plastic_rl.__version__,
         }
         file.parent.mkdir(parents=True, exist_ok=True)
-        heading = "steps,episodes,cpu_seconds,return,value"
-        lines = [",".join("" if np.isnan(value) else f"{value:.10g}" for value in row) for row in rows]
-        write_whole(file.with_suffix(".csv"), "\n".join([heading, *lines]) + "\n")
+        table = pd.DataFrame(rows, columns=["steps", "episodes", "cpu_seconds", "return", "value"])
+        write_whole(file.with_suffix(".csv"), table.to_csv(index=False, float_format="%.10g", lineterminator="\n"))
         if claim.pictures:
-            _draw(opened, claim, quick, file)
+            _draw(opened, claim, file)
         if run.values["seed"] == 1 and run.values["arm"] == claim.agent:
             keep_agent(opened, results / "agents" / run.claim)
         write_whole(file, json.dumps(result, indent=1) + "\n")  # the last one says that it is finished
@@ -83,12 +82,12 @@ def evaluate(
     return float(measured(np.nansum(rewards, axis=1).mean(), _reference(run, test), measure))
 
 
-def keep_agent(run: Folder, folder: Path) -> bool:
-    """Copy a trained run's policy and settings into a run folder of their own, unless they are large; say whether."""
+def keep_agent(run: Folder, folder: Path) -> None:
+    """Copy a trained run's policy and settings into a run folder of their own, unless they are large."""
     with zipfile.ZipFile(run.model_file) as file:
         parameters = file.read("policy.pth")
     if len(parameters) > MOST_BYTES:
-        return False
+        return
     shutil.rmtree(folder, ignore_errors=True)
     settings = folder / run.settings.name
     settings.mkdir(parents=True)
@@ -97,7 +96,6 @@ def keep_agent(run: Folder, folder: Path) -> bool:
             shutil.copy(run.settings / name, settings / name)
     with zipfile.ZipFile(folder / run.model_file.name, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("policy.pth", parameters)
-    return True
 
 
 def _reference(run: Folder, test: dict[str, Any]) -> ReferenceReturns | None:
@@ -144,10 +142,9 @@ def _facts(run: Folder, training: Training, claim: Claim, rows: np.ndarray) -> d
     return facts | ({"value": float(rows[:, 3].max()), "tests": {}} if claim.measure == "best return" else {})
 
 
-def _evaluations(run: Folder, claim: Claim, quick: bool) -> dict[str, Any]:
+def _evaluations(run: Folder, claim: Claim) -> dict[str, Any]:
     """Return what a trained run does in the tests of a claim, and with sampled answers in the first of them."""
-    episodes = QUICK_EPISODES if quick else claim.episodes
-    tests = {"": claim.test, **({} if quick else claim.tests)}
+    episodes, tests = claim.episodes, {"": claim.test, **claim.tests}
     models = list(_last_states(run)) if claim.last_states else [run.load(device="cpu")]
     values = {n: [evaluate(run, model, test, claim.measure, episodes) for model in models] for n, test in tests.items()}
     return {
@@ -167,18 +164,15 @@ def _last_states(run: Folder) -> Iterator[Any]:
     yield run.load(device="cpu")
 
 
-
-
-def _draw(run: Folder, claim: Claim, quick: bool, file: Path) -> None:
+def _draw(run: Folder, claim: Claim, file: Path) -> None:
     """Draw what a run that recalls images has learned."""
     from plastic_rl.scripts.figures import recall
 
     model = run.load(device="cpu")
-    tests = {"test images": claim.test, **({} if quick else claim.tests)}
+    tests = {"test images": claim.test, **claim.tests}
     settings = {name: {**run.env_kwargs, **test} for name, test in tests.items()}
     recall.draw_recall(model, run.env_id, settings, file.with_name(f"{file.stem}-episodes.png"))
     policy: Any = model.policy
     alpha = policy.core.plasticity().get("alpha")
     if alpha is not None and alpha.dim() == 2:
         recall.draw_memory(model, run.env_id, settings["test images"], file.with_name(f"{file.stem}-memory.png"))
-

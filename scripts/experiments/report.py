@@ -1,11 +1,11 @@
 """RESULTS.md, the tables and the figures, from the files that `reproduce` left in the results folder."""
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -57,10 +57,9 @@ def read_results(claim: Claim, results: Path) -> Results:
 
 def _read(file: Path) -> Result:
     """Read a result, whose curve is (rows, 3): episodes, CPU seconds, value; also one of version 0.1."""
-    result, rows = json.loads(file.read_text()), list(csv.DictReader(file.with_suffix(".csv").open()))
+    result, rows = json.loads(file.read_text()), pd.read_csv(file.with_suffix(".csv"), dtype=str)
     used = "cpu_seconds" if "cpu_seconds" in result else "seconds"
-    curve = [[row["episodes"], row[used], row["value"]] for row in rows]
-    return {**result, "cpu_seconds": result[used], "curve": np.array(curve, float)}
+    return {**result, "cpu_seconds": result[used], "curve": rows[["episodes", used, "value"]].to_numpy(float)}
 
 
 def values_of(claim: Claim, arms: Results, arm: str) -> list[float]:

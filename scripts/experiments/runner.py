@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from plastic_rl.files import write_whole
-from plastic_rl.scripts import positive, refuse
+from plastic_rl.scripts import refuse, whole_number
 from plastic_rl.scripts.experiments.grid import Run
-from plastic_rl.scripts.runs.monitor import FINISHED, finished
 from plastic_rl.scripts.runs.process import KilledError, train
 
-ATTEMPTS = "attempts.txt"
+ATTEMPTS, FINISHED = "attempts.txt", "finished.json"
 OBJECT_STORE = 100 * 2**20  # bytes; runs pass no data through Ray
 
 Work = Callable[[Run], Any]
@@ -32,7 +31,7 @@ Ended = Iterator[tuple[Run, str | None]]  # each run as it ends, with what went 
 def add_runner_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say where runs run."""
     cores = "cores of this machine to use, usually one for a run; default: all"
-    parser.add_argument("--jobs", type=positive(int), metavar="N", help=cores)
+    parser.add_argument("--jobs", type=whole_number, metavar="N", help=cores)
     parser.add_argument("--address", help="run on Ray: host:port or auto of a cluster, or local; default: without Ray")
 
 
@@ -58,7 +57,8 @@ def run_all(
             for run, error in ended:
                 if error is not None:
                     errors[run.name] = error
-                progress.console.print(f"{run.name}: {error or said(run)}", markup=False, highlight=False)
+                result = said(run) if error is None else f"failed: {error}; see its log.txt"
+                progress.console.print(f"{run.name}: {result}", markup=False, highlight=False)
                 progress.update(bar, advance=1, description=f"runs, {len(errors)} failed" if errors else "runs")
     except KeyboardInterrupt:
         print("stopped; the same command goes on", file=sys.stderr)
@@ -102,6 +102,12 @@ def _command(run: Run, folder: Path) -> list[str]:
     for left in folder.glob("*/"):  # it was killed before there was anything to go on from
         shutil.rmtree(left)
     return ["--verbose", "0", *run.argv, "-f", str(folder), "-tb", str(folder / "tb")]
+
+
+def finished(folder: Path) -> dict[str, Any] | None:
+    """Return where in the folder of a run its run folder is, and after how many attempts; None before its end."""
+    file = folder / FINISHED
+    return json.loads(file.read_text()) if file.exists() else None
 
 
 def attempts(folder: Path) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from plastic_rl.scripts.figures.curves import binned_curves, learning_curves, within_episode
+from plastic_rl.scripts.figures.curves import learning_curves, within_episode
 from plastic_rl.scripts.figures.style import Styles, line_styles
 from plastic_rl.scripts.runs.monitor import Result, grouped
 
@@ -151,8 +151,8 @@ def _score_curves(by_task: list[list[Result]]) -> np.ndarray:
     """Return scores in the course of training, (runs, tasks, points)."""
 
     def curve(result: Result) -> list[Any]:
-        ends, curves = binned_curves([result.training], "steps")
-        returns = np.interp(np.linspace(0, 1, POINTS + 1)[1:] * ends[-1], ends, curves[0])
+        steps = result.training.steps
+        returns = result.training.binned(steps, np.linspace(0, steps[-1], POINTS + 1))
         return [result.score_of(float(value)) for value in returns]
 
     return np.array([[curve(result) for result in runs] for runs in by_task], float).swapaxes(0, 1)

@@ -15,6 +15,7 @@ AXES = {"episodes": "training episodes", "steps": "training steps", "seconds": "
 COUNTS = {1.0: "", 1e3: "thousands", 1e6: "millions"}
 TIMES = {1.0: "seconds", 60.0: "minutes", 3600.0: "hours"}
 BINS = 100
+POINTS = 40  # of a curve within an episode, at most
 WHAT = "line: mean of the seeds; band: its 95% bootstrap interval; thin lines: the seeds"
 
 
@@ -39,17 +40,14 @@ def learning_curves(results: list[Result], styles: Styles, smooth: int = 1) -> F
     return _finished(figure, panels)
 
 
-def within_episode(results: list[Result], styles: Styles, width: int = 40) -> Figure:
-    """Draw the mean reward per step against the time in the episode, over the evaluations of one task.
-
-    There are at most `width` points; steps in between are averaged.
-    """
+def within_episode(results: list[Result], styles: Styles) -> Figure:
+    """Draw the mean reward per step against the time in the episode, over the evaluations of one task."""
     figure = Figure(figsize=(7.5, 5), layout="constrained")
     axes: Any = figure.subplots()
     for label, group in grouped(results).items():
         rewards = [np.array(result.evaluation["reward_by_time"]) for result in group if result.evaluation]
         longest = min(map(len, rewards))
-        parts = np.array_split(np.arange(longest), min(width, longest))
+        parts = np.array_split(np.arange(longest), min(POINTS, longest))
         x = np.array([part.mean() + 1 for part in parts])
         curves = np.array([[own[part].mean() for part in parts] for own in rewards])
         _draw(axes, x, curves, label, styles[label])

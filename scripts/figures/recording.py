@@ -140,12 +140,13 @@ def think(
     tensor, _ = policy.obs_to_tensor(observation)
     state = policy.initial_state(1) if state is None else state
     flags = torch.as_tensor(start, device=policy.device)
-    latent, state = policy.core.step(policy.extract_features(tensor), state, flags)  # type: ignore[arg-type]
+    latent, _, state = policy._step(tensor, state, flags)
     distribution = policy._get_action_dist_from_latent(policy.mlp_extractor.forward_actor(latent))
     action = distribution.get_actions(deterministic=deterministic).cpu().numpy()
     action = policy._to_action_space(action.reshape((-1, *(policy.action_space.shape or ()))))
-    traces = {name: trace[0].float().cpu().numpy().copy() for name, trace in policy.core.traces(state).items()}
-    modulation = policy.core.modulation(state)
+    memory = policy.actor_state(state)
+    traces = {name: trace[0].float().cpu().numpy().copy() for name, trace in policy.core.traces(memory).items()}
+    modulation = policy.core.modulation(memory)
     return action[0], state, {
         "traces": _with_effect(traces, policy.core.plasticity()),
         "activity": latent[0].cpu().numpy().copy(),

@@ -1,7 +1,6 @@
 """Run folders: what `train` leaves behind, read again."""
 
-import io
-import re
+import pkgutil
 import zipfile
 from dataclasses import dataclass
 from importlib import import_module
@@ -9,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import torch
 import yaml
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack, VecNormalize
 
 from plastic_rl.agents.vec_env import make_vec_env
@@ -60,14 +59,18 @@ class Run:
     @property
     def core(self) -> str | None:
         """The name of the policy's core; None where it has none."""
-        return core_of(self.config)[0]
+        return self.config["policy_kwargs"].get("core")
+
+    @property
+    def core_kwargs(self) -> dict[str, Any]:
+        """The arguments of the core that are not its defaults."""
+        return self.config["policy_kwargs"].get("core_kwargs") or {}
 
     @property
     def label(self) -> str:
         """What to call the policy in a title: its core, with its rule where it has one, or the algorithm."""
-        core, core_kwargs = core_of(self.config)
-        rule = core_kwargs.get("rule") if core != "rnn" else None
-        return f"{core} ({rule})" if core and rule else core or self.algo
+        rule = self.core_kwargs.get("rule") if self.core != "rnn" else None
+        return f"{self.core} ({rule})" if self.core and rule else self.core or self.algo
 
     @property
     def task(self) -> str:
@@ -78,30 +81,21 @@ class Run:
     def load(self, device: str = "auto") -> BaseAlgorithm:
         """Load the trained model: its policy, that is, with no more of the training unless the run is trusted."""
         check_name(f"algorithm of run {str(self.folder)!r}", self.algo, ALGORITHMS)
-        cls: Any = algorithm(self.algo)
+        cls: Any = pkgutil.resolve_name(ALGORITHMS[self.algo])
         try:
             if self.trusted:
                 return cls.load(self.model_file, device=device)
             env, policy_kwargs = self.make_env(1, seed=0), self.config["policy_kwargs"]
             model = cls(self.config["policy"], env, policy_kwargs=policy_kwargs, device=device, verbose=0)
-            with zipfile.ZipFile(self.model_file) as file:
-                parameters = torch.load(io.BytesIO(file.read("policy.pth")), device, weights_only=True)
-            model.policy.load_state_dict(parameters)
+            _, parameters, _ = load_from_zip_file(self.model_file, load_data=False, device=device)
+            model.policy.load_state_dict(parameters["policy"])
             return model
         except UsageError:
             raise
         except Exception as error:  # whatever unpickling, or building the policy from what was pickled, may raise
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
-            if not zipfile.is_zipfile(self.model_file):
-                refuse(f"the model of run {str(self.folder)!r} is cut off or no model: {reason}")
-            refuse(f"the model of run {str(self.folder)!r} does not fit this version{self._written_by()}: {reason}")
-
-    def _written_by(self) -> str:
-        """Return which libraries wrote the model, where it says so."""
-        with zipfile.ZipFile(self.model_file) as file:
-            lines = file.read("system_info.txt").decode() if "system_info.txt" in file.namelist() else ""
-        versions = [line.lstrip("- ") for line in lines.splitlines() if re.search("Stable-Baselines3|PyTorch", line)]
-        return f" (it was written by {', '.join(versions)})" if versions else ""
+            what = "does not fit this version" if zipfile.is_zipfile(self.model_file) else "is cut off or no model"
+            refuse(f"the model of run {str(self.folder)!r} {what}: {reason}")
 
     def make_env(self, n_envs: int, seed: int, camera: Any = None, **env_kwargs: Any) -> VecEnv:
         """Make the environments it was trained on, with the same observations; rewards are not normalized.
@@ -167,8 +161,13 @@ def open_run(path: str, trained: bool = True, trust: bool = False) -> Run:
     found = sorted(folder.glob("*/args.yml" if trust else f"*/{NAME}"))
     if not found:
         refuse(f"run {path!r} is no run folder: it holds no */{NAME}{_hint(folder)}")
-    settings = found[0].parent
-    run = _trusted(folder, settings) if trust else _plain(folder, settings)
+    try:
+        run = _trusted(folder, found[0].parent) if trust else _plain(folder, found[0].parent)
+    except ImportError as error:
+        refuse(f"run {path!r} needs what cannot be imported: {error}")
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, yaml.YAMLError) as error:
+        reason = f"it does not say {error}" if isinstance(error, KeyError) else error
+        refuse(f"run {path!r} cannot be read, it may be half written or of another version: {reason}")
     check_name(f"environment of run {path!r}", run.env_id, gym.registry)
     if trained and not run.model_file.exists():
         refuse(f"run {path!r} holds no model yet: {run.model_file.name} is missing; was it stopped before its end?")
@@ -191,76 +190,33 @@ def pretrained() -> Path:
 
 
 def _plain(folder: Path, settings: Path) -> Run:
-    try:
-        facts = read_run_file(settings)
-    except RunFileError as error:
-        refuse(f"run {str(folder)!r}: {error}")
-    _must_say(folder, NAME, facts, "algo", "env", "env_kwargs", "gym_packages", "policy", "policy_kwargs", "config")
-    if not isinstance(facts["policy_kwargs"], dict):  # a string would be evaluated
-        refuse(f"run {str(folder)!r} is of another version: policy_kwargs must be a dict")
-    _import_all(folder, facts["gym_packages"])
-    config = {**facts["config"], "policy": facts["policy"], "policy_kwargs": facts["policy_kwargs"]}
+    facts = read_run_file(settings)
+    for package in facts["gym_packages"]:
+        import_module(package)
+    policy_kwargs = dict(facts["policy_kwargs"])  # a string of Python is none, and is not evaluated
+    config = {**facts["config"], "policy": facts["policy"], "policy_kwargs": policy_kwargs}
     processes = facts.get("processes", 1)
     return Run(folder, settings, facts["algo"], facts["env"], facts["env_kwargs"], config, processes=processes)
 
 
 def _trusted(folder: Path, settings: Path) -> Run:
-    args, config = _read(settings / "args.yml", folder), _read(settings / "config.yml", folder)
-    _must_say(folder, "args.yml", {key: value for key, value in args.items() if value}, "algo", "env")
-    _import_all(folder, args.get("gym_packages") or [])
-    env_kwargs = dict(evaluated(args.get("env_kwargs") or config.get("env_kwargs") or {}))
-    return Run(folder, settings, args["algo"], args["env"], env_kwargs, config, trusted=True)
-
-
-def _must_say(folder: Path, file: str, facts: dict[str, Any], *names: str) -> None:
-    if missing := [name for name in names if name not in facts]:
-        refuse(f"run {str(folder)!r} is of another version: its {file} does not say {' and '.join(missing)}")
-
-
-def _import_all(folder: Path, packages: list[str]) -> None:
-    for package in packages:
-        try:
-            import_module(package)
-        except ImportError as error:
-            refuse(f"run {str(folder)!r} needs {package!r}, which cannot be imported: {error}")
-
-
-def _read(file: Path, folder: Path) -> dict[str, Any]:
     # The Zoo writes these as an OrderedDict, which only yaml's unsafe loader reads.
+    args, config = (dict(yaml.unsafe_load((settings / f"{name}.yml").read_text())) for name in ("args", "config"))
+    for package in args.get("gym_packages") or []:
+        import_module(package)
+    env_kwargs = dict(evaluated(args.get("env_kwargs") or config.get("env_kwargs") or {}))
     try:
-        return dict(yaml.unsafe_load(file.read_text()) or {})
-    except FileNotFoundError:
-        refuse(f"run {str(folder)!r} is half written: {file.parent.name}/{file.name} is missing")
-    except (yaml.YAMLError, TypeError, ValueError, ImportError, AttributeError) as error:
-        reason = str(error).partition("\n")[0]
-        refuse(f"run {str(folder)!r}: {file.parent.name}/{file.name} is cut off or of another version: {reason}")
-
-
-def core_of(config: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
-    """Return the name and the arguments of the core that some hyperparameters ask for; None and none without a core."""
-    try:
-        policy_kwargs = evaluated(config.get("policy_kwargs") or {})
+        config["policy_kwargs"] = dict(evaluated(config.get("policy_kwargs") or {}))
     except ValueError:  # it names a class that the Zoo knows and we do not: then it is no core of ours
-        return None, {}
-    return policy_kwargs.get("core"), dict(policy_kwargs.get("core_kwargs") or {})
-
-
-def algorithm(name: str) -> type[BaseAlgorithm]:
-    """Return the class of an algorithm by its name in `ALGORITHMS`."""
-    return _named(ALGORITHMS[name])
-
-
-def _named(place: str) -> Any:
-    """Import what `module:name` or, as the Zoo writes it, `module.name` says."""
-    module, _, name = place.replace(":", ".").rpartition(".")
-    return getattr(import_module(module), name)
+        config["policy_kwargs"] = {}
+    return Run(folder, settings, args["algo"], args["env"], env_kwargs, config, trusted=True)
 
 
 def _wrapped(env: Any, setting: Any) -> Any:
     """Wrap an environment as a setting of the Zoo's format says: a name, {name: arguments}, a list of these or None."""
     for part in setting if isinstance(setting, list) else [setting] if setting else []:
         ((place, arguments),) = {part: {}}.items() if isinstance(part, str) else part.items()
-        env = _named(place)(env, **(arguments or {}))
+        env = pkgutil.resolve_name(place)(env, **(arguments or {}))
     return env
 
 

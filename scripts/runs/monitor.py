@@ -14,10 +14,9 @@ from stable_baselines3.common.monitor import LoadMonitorResultsError, load_resul
 
 from plastic_rl.envs import score
 from plastic_rl.scripts import refuse
-from plastic_rl.scripts.runs.folder import Run, core_of
+from plastic_rl.scripts.runs.folder import Run
 
 LAST = 100  # episodes of a training that its final return is the mean of
-FINISHED = "finished.json"
 
 
 class Training(NamedTuple):
@@ -81,26 +80,16 @@ def learning_curve(folder: Path, processes: int = 1) -> Training:
     Of many processes only the first one writes, and each of its episodes stands for one of each.
     """
     try:
-        rows = load_results(glob.escape(str(folder)))
+        rows = load_results(glob.escape(str(folder)))[list("rlt")]
     except LoadMonitorResultsError:
         refuse(f"run {str(folder)!r} holds no learning curve: *.monitor.csv is missing")
     except (ValueError, LookupError, AssertionError) as error:
         refuse(f"a *.monitor.csv of run {str(folder)!r} is no Monitor file: {error or type(error).__name__}")
-    if missing := [name for name in "rlt" if name not in rows]:
-        refuse(f"a *.monitor.csv of run {str(folder)!r} is no Monitor file: it has no column {missing[0]!r}")
-    rows = rows[list("rlt")].apply(pd.to_numeric, errors="coerce").dropna()  # the last line may be half written
+    rows = rows.apply(pd.to_numeric, errors="coerce").dropna()  # the last line may be half written
     if rows.empty:
         refuse(f"run {str(folder)!r} has no finished episode yet")
     returns, lengths, seconds = (rows[name].to_numpy(float).repeat(processes) for name in "rlt")
     return Training(returns, lengths.cumsum(), seconds)
-
-
-def finished(folder: Path) -> dict[str, Any] | None:
-    """Return what `sweep` or `reproduce` wrote at a run's end into the folder around its run folder; None before it."""
-    try:
-        return json.loads((folder / FINISHED).read_text())
-    except FileNotFoundError:
-        return None
 
 
 def _evaluation(run: Run) -> dict[str, Any] | None:
@@ -124,13 +113,13 @@ def group_labels(runs: list[Run]) -> list[str]:
     several_algos = len({run.algo for run in runs}) > 1
     values: dict[tuple[str, str | None, str], set[str]] = defaultdict(set)
     for run in runs:
-        for argument, value in core_of(run.config)[1].items():
+        for argument, value in run.core_kwargs.items():
             values[run.task, run.core, argument].add(str(value))
     labels = []
     for run in runs:
-        core, arguments = core_of(run.config)
-        told = [f"{name}={value}" for name, value in arguments.items() if len(values[run.task, core, name]) > 1]
-        labels.append(", ".join([core or run.algo, *told, *[run.algo] * (core is not None and several_algos)]))
+        several = [name for name in run.core_kwargs if len(values[run.task, run.core, name]) > 1]
+        told = [f"{name}={run.core_kwargs[name]}" for name in several]
+        labels.append(", ".join([run.core or run.algo, *told, *[run.algo] * (run.core is not None and several_algos)]))
     return labels
 
 

@@ -3,11 +3,13 @@
 from typing import Any, Literal
 
 import numpy as np
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.evaluation import evaluate_policy
 
 from plastic_rl.envs import score
+from plastic_rl.scripts import refuse
 from plastic_rl.scripts.runs.folder import Run
 
+RESAMPLES = 2000
 Ablation = Literal["trace", "state"]
 
 
@@ -17,13 +19,13 @@ def mean_interval(values: Any) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def bootstrap_interval(values: np.ndarray, resamples: int = 2000, seed: int = 0) -> np.ndarray:
+def bootstrap_interval(values: np.ndarray) -> np.ndarray:
     """Return 95% percentile bootstrap intervals of the means of columns, (2, columns), low and high.
 
     Values are (n, columns), NaN where there is no value; rows are drawn with replacement.
     """
     # A resample is how often each row was drawn, which makes all of the means two products of matrices.
-    draws = np.random.default_rng(seed).multinomial(len(values), np.full(len(values), 1 / len(values)), resamples)
+    draws = np.random.default_rng(0).multinomial(len(values), np.full(len(values), 1 / len(values)), RESAMPLES)
     there = ~np.isnan(values)
     with np.errstate(invalid="ignore"):
         means = (draws @ np.where(there, values, 0.0)) / (draws @ there.astype(float))
@@ -33,52 +35,35 @@ def bootstrap_interval(values: np.ndarray, resamples: int = 2000, seed: int = 0)
     return intervals
 
 
-def play(model: Any, env: VecEnv, n_episodes: int, deterministic: bool, erased: tuple[int, ...] = ()) -> np.ndarray:
-    """Play whole episodes, the same number in every environment, so that short ones are not favored.
-
-    Args:
-        model: anything with SB3's `predict`.
-        env: its environments, unnormalized rewards.
-        n_episodes: how many; rounded up to a multiple of the number of environments.
-        deterministic: whether to take the most probable actions.
-        erased: which parts of the recurrent state are set to zero before every step; see `ablated`.
-
-    Returns:
-        (n, longest) float64, the reward of each step of each episode; NaN after its end.
-    """
-    each = -(-n_episodes // env.num_envs)
-    observations: Any = env.reset()
-    state, starts = None, np.ones(env.num_envs, bool)
-    finished = np.zeros(env.num_envs, int)
-    running: list[list[float]] = [[] for _ in range(env.num_envs)]
-    episodes: list[list[float]] = []
-    while finished.min() < each:
-        actions, state = model.predict(observations, state, starts, deterministic=deterministic)
-        if erased:
-            state = tuple(np.zeros_like(part) if i in erased else part for i, part in enumerate(state))
-        observations, rewards, starts, _ = env.step(actions)
-        for own, reward in zip(running, rewards.tolist(), strict=True):
-            own.append(reward)
-        for copy in np.flatnonzero(starts):
-            if finished[copy] < each:
-                episodes.append(running[copy])
-            finished[copy] += 1
-            running[copy] = []
-    padded = np.full((len(episodes), max(map(len, episodes))), np.nan)
-    for row, episode in zip(padded, episodes, strict=True):
-        row[: len(episode)] = episode
-    return padded
-
-
 def play_run(
     run: Run, model: Any, n_episodes: int, seed: int, deterministic: bool, erased: tuple[int, ...] = (), **more: Any
 ) -> np.ndarray:
-    """Play a run's model in environments with further arguments, seeded with `seed` and those that follow it."""
+    """Play a run's model; return the reward of each step of each episode, (n_episodes, longest), NaN after its end.
+
+    Each environment plays as many episodes, so that short ones are not favored. The first one, and sampled actions,
+    have the seed. The parts of the recurrent state that are `erased` are zero before every step (see `ablated`).
+    Further arguments are the environments'.
+    """
     env = run.make_env(min(n_episodes, 64), seed, **more)
-    model.set_random_seed(seed)  # of sampled actions
-    played = play(model, env, n_episodes, deterministic, erased)
+    model.set_random_seed(seed)
+    running: list[list[float]] = [[] for _ in range(env.num_envs)]
+    episodes: list[list[float]] = []
+
+    def remember(seen: dict[str, Any], _: Any) -> None:
+        copy = seen["i"]
+        running[copy].append(float(seen["reward"]))
+        if seen["done"]:
+            episodes.append(running[copy])
+            running[copy] = []
+        for part in erased:
+            seen["states"][part][:] = 0
+
+    evaluate_policy(model, env, n_episodes, deterministic, callback=remember, warn=False)
     env.close()
-    return played
+    padded = np.full((n_episodes, max(map(len, episodes))), np.nan)
+    for row, episode in zip(padded, episodes, strict=True):
+        row[: len(episode)] = episode
+    return padded
 
 
 def evaluate(
@@ -108,17 +93,17 @@ def evaluate(
 
 
 def ablated(model: Any, ablate: Ablation) -> tuple[int, ...]:
-    """Return which parts of the recurrent state an ablation sets to zero; `ValueError` where there is no such memory.
+    """Return which parts of the recurrent state an ablation sets to zero; `UsageError` where there is no such memory.
 
     `trace` takes the plastic traces, and leaves the activity. `state` takes all but the traces; as traces are written
     from the activity of the step before, a plastic core has no memory at all then.
     """
     core = getattr(model.policy, "core", None)
     if core is None:
-        raise ValueError(f"ablate must be left out: {type(model).__name__} has no recurrent core")
+        refuse(f"--ablate must be left out: {type(model).__name__} has no recurrent core")
     state = core.initial_state(1)
     traces = list(core.traces(state).values())
     is_trace = [any(part is trace for trace in traces) for part in state]
     if ablate == "trace" and not any(is_trace):
-        raise ValueError(f"ablate must be 'state', not 'trace': core {model.policy.core_name!r} has no trace")
+        refuse(f"--ablate must be 'state', not 'trace': core {model.policy.core_name!r} has no trace")
     return tuple(i for i, trace in enumerate(is_trace) if trace == (ablate == "trace"))

@@ -4,8 +4,8 @@ import argparse
 import ast
 import inspect
 import json
-import math
 import os
+import pkgutil
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -25,9 +25,9 @@ from rl_zoo3.hyperparams_opt import HYPERPARAMS_CONVERTER, HYPERPARAMS_SAMPLER
 
 from plastic_rl import agents
 from plastic_rl.arguments import LARGEST, check_flag, check_integer, check_name, check_number, suggestion
-from plastic_rl.scripts import CommandParser, refuse
+from plastic_rl.scripts import CommandParser, refuse, whole_number
 from plastic_rl.scripts.runs.file import COMMAND, RunFileError, check_format, evaluated
-from plastic_rl.scripts.runs.folder import OURS
+from plastic_rl.scripts.runs.folder import ALGORITHMS, OURS
 from plastic_rl.scripts.zoo.search import found_hyperparams, sample_hyperparams
 
 DEFAULTS = {
@@ -50,9 +50,8 @@ TORCHRUN = "torchrun_id"
 
 def register_algorithms() -> None:
     """Put our algorithms into the Zoo's tables, which all of its commands share."""
-    classes: Any = (agents.PlasticPPO, agents.PlasticA2C, agents.PlasticBPTT)
-    for name, cls in zip(OURS, classes, strict=True):
-        rl_zoo3.ALGOS[name] = cls
+    for name in OURS:
+        rl_zoo3.ALGOS[name] = pkgutil.resolve_name(ALGORITHMS[name])
         HYPERPARAMS_SAMPLER[name] = sample_hyperparams
         HYPERPARAMS_CONVERTER[name] = found_hyperparams  # type: ignore[assignment]
 
@@ -93,8 +92,8 @@ class TrainParser(CommandParser):
             how["default"] = DEFAULTS[name]
         if name == "--algo":  # `parse` suggests the nearest
             how.pop("choices", None)
-        if name == "--n-timesteps":
-            how["type"] = _whole_number
+        if name in ("--n-timesteps", "--n-eval-envs"):
+            how["type"] = whole_number
         if how.get("action") is rl_zoo3.train.StoreDict:
             how["action"] = StorePairs
         return super().add_argument(*flags, **how)
@@ -134,16 +133,6 @@ class StorePairs(argparse.Action):
         setattr(namespace, self.dest, found)
 
 
-def _whole_number(text: str) -> int:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not (1 <= number < math.inf and number == int(number)):
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, such as 1e6, not {text!r}")
-    return int(number)
-
-
 @cache
 def make_parser() -> TrainParser:
     """Return the parser. The Zoo makes its own inside of a function, so this calls it up to where it would parse."""
@@ -178,8 +167,6 @@ def _check(args: argparse.Namespace) -> None:
         refuse(f"--seed must be below 2**32, or negative for a random one, not {args.seed}")
     if args.trained_agent and not (args.trained_agent.endswith(".zip") and Path(args.trained_agent).is_file()):
         refuse(f"--trained-agent must be a .zip file, not {args.trained_agent!r}")
-    if args.n_eval_envs < 1:
-        refuse(f"--n-eval-envs must be at least 1, not {args.n_eval_envs}")
     if args.track and find_spec("wandb") is None:
         refuse("--track needs wandb: pip install wandb")
 
@@ -195,7 +182,7 @@ def known_hyperparams(algo: str) -> list[str]:
 
 
 def check_settings(settings: Any) -> None:
-    """Check those settings of an environment that are the Zoo's own, and evaluate those that are strings of Python."""
+    """Check those settings of an environment that the Zoo does not, and evaluate those that are strings of Python."""
     if not (isinstance(settings, dict) and all(isinstance(key, str) for key in settings)):
         raise TypeError(f"those of an environment must be names with values, not {settings!r}")
     if "n_timesteps" not in settings:
@@ -215,17 +202,9 @@ def check_settings(settings: Any) -> None:
     else:
         check_flag("normalize", settings.get("normalize", False))
     for name in [name for name in dicts if name in settings]:
-        try:
-            settings[name] = evaluated(settings[name], NAMES)
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from error
+        settings[name] = evaluated(settings[name], NAMES)
         if not isinstance(settings[name], dict):
             raise TypeError(f"{name} must be a dict, or a string of Python that is one, not {settings[name]!r}")
-    for name in ("env_wrapper", "vec_env_wrapper", "callback"):
-        if not isinstance(settings.get(name), str | list | dict | None):
-            raise TypeError(f"{name} must be the name of a class, or a list of such, not {settings[name]!r}")
-    if not isinstance(settings.get("policy", ""), str):
-        raise TypeError(f"policy must be a name, not {settings['policy']!r}")
 
 
 def _unfinished_run(argv: list[str], log_folder: str) -> str | None:

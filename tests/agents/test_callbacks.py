@@ -1,7 +1,6 @@
 """What TensorBoard gets, read with TensorBoard's own reader."""
 
 import io
-from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -97,7 +96,7 @@ def test_the_text_says_how_to_repeat_the_run(tmp_path, monkeypatch):
     _, _, events = learn(tmp_path)
     (text,) = events.Tensors("run/about/text_summary")[0].tensor_proto.string_val
     assert b"    python 'my script.py' --seed 3" in text
-    assert f"| torch | {version('torch')} |".encode() in text
+    assert f"| PyTorch | {torch.__version__} |".encode() in text
     assert b"git" in text
 
 

@@ -142,7 +142,7 @@ def test_a_full_disk_is_said_once_and_does_not_stop_the_training(tmp_path, capsy
     folder = tmp_path / "checkpoints"
     folder.mkdir()
     for step in range(0, STEPS, 64):  # where each checkpoint is written first, the kernel has no space left
-        (folder / f"{step:015d}.part").symlink_to("/dev/full")
+        (folder / f"{step:015d}.{os.getpid()}.part").symlink_to("/dev/full")
     whole = learn(PlasticPPO, tmp_path)
     assert whole.num_timesteps == STEPS
     assert capsys.readouterr().err.count("No space left on device; training goes on") == 1

@@ -81,7 +81,7 @@ def test_another_sum_is_not_kept(server, tmp_path):
 
 def test_a_folder_that_cannot_be_made(server, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="cannot be written"):
+    with pytest.raises(UsageError, match="cannot be downloaded into"):
         download(f"{server[0]}/a.zip", tmp_path / "file" / "folder", MD5, retries=0)
 
 

@@ -66,9 +66,10 @@ def test_an_ablated_memory_stays_empty(plastic_run, ablate, monkeypatch):
 
 
 def test_ablations_are_rows_of_their_own(gru_run, capsys):
-    evaluate.main([str(gru_run), "--ablate", "state", "--deterministic", "--episodes", "4"])
+    evaluate.main([str(gru_run), "--ablate", "state", "--episodes", "4"])
     assert "without state" in capsys.readouterr().out
-    assert [f["ablate"] for f in json.loads((gru_run / "evaluation.json").read_text())] == [None, "state"]
+    figures = json.loads((gru_run / "evaluation.json").read_text())
+    assert [figure["ablate"] for figure in figures] == [None, None, "state", "state"]
 
 
 def test_a_core_without_a_trace_cannot_lose_it(plastic_run, gru_run, capsys):
@@ -86,7 +87,7 @@ def test_a_model_that_is_cut_off(gru_run, tmp_path, capsys):
     assert "cut off" in refusal(capsys, evaluate.main, [run])
 
 
-def test_a_model_of_another_version_names_what_wrote_it(plastic_run, gru_run, tmp_path, capsys):
+def test_a_model_of_another_version_is_one_line(plastic_run, gru_run, tmp_path, capsys):
     # The parameters of one core in the folder of another are what a renamed parameter looks like.
     run = broken(plastic_run, tmp_path)
     with (
@@ -96,9 +97,7 @@ def test_a_model_of_another_version_names_what_wrote_it(plastic_run, gru_run, tm
     ):
         for name in own.namelist():
             mixed.writestr(name, (other if name == "policy.pth" else own).read(name))
-    error = refusal(capsys, evaluate.main, [run])
-    assert "does not fit this version" in error
-    assert "Stable-Baselines3: 2" in error
+    assert "does not fit this version" in refusal(capsys, evaluate.main, [run])
 
 
 @pytest.mark.parametrize("file", [f"{NAME}/normalization.json", f"{NAME}.zip"])
@@ -115,7 +114,7 @@ def test_a_half_written_run_names_what_is_missing(plastic_run, file, tmp_path, c
         ("run.json", "[1]", "another version"),
         ("run.json", '{"format": 0}', "format 0, written by plastic_rl None; this version reads format 1"),
         ("run.json", '{"format": 2, "plastic_rl": "7.0"}', "format 2, written by plastic_rl 7.0; this version reads"),
-        ("run.json", '{"format": 1}', "does not say algo and env"),
+        ("run.json", '{"format": 1}', "it does not say 'gym_packages'"),
         ("run.json", '{"format": 1, ', "cut off"),
         ("run.json", '{"format": 1, "policy": {"class": "os:system"}}', "which is not loaded unasked"),
         ("run.json", '{"format": 1, "policy": {"class": "plastic_rl.agents:Nothing"}}', "which is not there"),

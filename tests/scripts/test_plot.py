@@ -158,7 +158,7 @@ def test_every_axis_is_labelled_and_every_legend_names_its_seeds(drawn):
 
 def test_writes_png_and_svg(suite, tmp_path, capsys):
     output = tmp_path / "new" / "plots"
-    plot.main([*(str(run) for run in suite if "Maze" in run.name), "-o", str(output), "--dpi", "50"])
+    plot.main([*(str(run) for run in suite if "Maze" in run.name), "-o", str(output)])
     written = re.findall(r"wrote (.*)", capsys.readouterr().out)
     names = {"learning_Maze-v0", "within_episode_Maze-v0"}
     assert names <= {file.stem for file in output.glob("*.svg")}

@@ -11,12 +11,13 @@ from types import SimpleNamespace
 import imageio.v3 as iio
 import numpy as np
 import pytest
+import yaml
 
 from plastic_rl.scripts import reproduce
 from plastic_rl.scripts.experiments import claim as claims
 from plastic_rl.scripts.experiments import measure, report
 from plastic_rl.scripts.experiments.claim import claim_names, read_claim
-from plastic_rl.scripts.experiments.grid import check_runs, file_name
+from plastic_rl.scripts.experiments.grid import check_runs, file_name, merged
 from plastic_rl.scripts.runs.play import bootstrap_interval
 
 ROOT = Path(__file__).parents[2]
@@ -43,29 +44,65 @@ def tiny(tmp_path, monkeypatch):
     """Make a package of one claim, `tiny`, and return the file."""
     folder = tmp_path / "paper"
     folder.mkdir()
-    monkeypatch.setattr(claims, "FOLDER", folder)
-    monkeypatch.setattr(reproduce, "read_claim", lambda name: read_claim(name, folder))
-    monkeypatch.setattr(report, "read_claim", lambda name: read_claim(name, folder))
+    shutil.copy(claims.FOLDER / "report.md", folder)
+    at(folder, monkeypatch)
     (folder / "tiny.yaml").write_text(json.dumps(TINY))
     return folder / "tiny.yaml"
 
 
-def test_every_claim_can_be_run():
+SHORT_MAZE = {"n_timesteps": 20_000, "env_kwargs": {"size": 5, "episode_steps": 30}}
+GLYPHS = {"n_timesteps": 5_000, "env_kwargs": {"n_queries": 10, "source": "glyphs"}}
+IMAGES = {"settling_steps": 2, "presentation_steps": 2, "n_presentations": 1}
+SMALL = {  # settings that make the runs of a claim small; 20,000 steps for the others
+    "images": {"n_timesteps": 1_000, "env_kwargs": IMAGES},
+    "recall": {"n_timesteps": 1_000, "env_kwargs": {"settling_steps": 5, "presentation_steps": 2, "n_patterns": 2}},
+    "maze": {**SHORT_MAZE, "hyperparams": {"n_steps": 30, "batch_size": 480}},
+    "rule": {**SHORT_MAZE, "hyperparams": {"n_steps": 30, "batch_size": 480}},
+    "maze-a2c": {**SHORT_MAZE, "hyperparams": {"n_steps": 30}},
+    **dict.fromkeys(("omniglot", "omniglot-20", "prototypical"), GLYPHS),
+    **{name: {"n_timesteps": 8_000} for name in ("lstm", "minigrid", "popgym")},
+}
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """Make a small version of every claim: one seed, few steps, one test."""
+    folder = tmp_path / "small"
+    folder.mkdir()
     for name in claim_names():
-        claim = read_claim(name)
-        check_runs(claim.runs(quick=True))
-        assert {run.result for run in claim.runs(quick=True)} <= {run.result for run in claim.runs()}
+        content = yaml.safe_load((claims.FOLDER / f"{name}.yaml").read_text())
+        tiny = SMALL.get(name, {"n_timesteps": 20_000})
+        arms = {arm: merged(settings, tiny) for arm, settings in content["arms"].items()}
+        small = {"arms": arms, "seeds": 1, "expect": [], "tests": {}, "episodes": 64}
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(merged(content, tiny) | small, sort_keys=False))
+    (folder / "report.md").write_text("# Results\n")
+    return at(folder, monkeypatch)
+
+
+def at(folder, monkeypatch):
+    """Make the claims of a folder those of the package."""
+    monkeypatch.setattr(claims, "FOLDER", folder)
+    monkeypatch.setattr(report, "FOLDER", folder)
+    monkeypatch.setattr(reproduce, "read_claim", lambda name: read_claim(name, folder))
+    monkeypatch.setattr(report, "read_claim", lambda name: read_claim(name, folder))
+    return folder
+
+
+def test_every_claim_can_be_run(small):
+    for name in claim_names():
+        check_runs(read_claim(name, small).runs())
 
 
 @pytest.mark.slow
-def test_the_small_version_of_every_claim(tmp_path):
+def test_the_first_run_of_every_claim_when_it_is_small(small, tmp_path, monkeypatch):
     results = tmp_path / "results"
-    reproduce.main(["--quick", "--jobs", "2", "--results", str(results)])
-    text = (tmp_path / "results" / "RESULTS.md").read_text()
+    monkeypatch.setattr(reproduce, "chosen", lambda claim, arms, seeds: claim.runs()[:1])
+    reproduce.main(["--jobs", "2", "--results", str(results)])
+    text = (tmp_path / "RESULTS.md").read_text()
     for name in claim_names():
-        claim = read_claim(name)
+        claim = read_claim(name, small)
         assert f"## {claim.title}" in text
-        (file,) = (results / "quick" / name).glob("*.json")
+        (file,) = (results / name).glob("*.json")
         result = json.loads(file.read_text())
         assert ("last_states" in result) == claim.last_states
         assert not claim.last_states or result["last_states"][""][-1] == result["value"]
@@ -117,7 +154,7 @@ def test_kept_agents_are_tried_in_all_tests_of_their_claim(tmp_path, monkeypatch
 
 def test_the_report_is_what_the_kept_results_say(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "draw", lambda claim, arms, path: None)
-    unread = shutil.ignore_patterns("runs", "quick", "agents", "*.png")
+    unread = shutil.ignore_patterns("runs", "agents", "*.png")
     results = shutil.copytree(ROOT / "results", tmp_path / "results", ignore=unread)
     for picture in ROOT.glob("results/*/*.png"):
         (results / picture.relative_to(ROOT / "results")).touch()
@@ -179,7 +216,7 @@ def test_an_arm_in_several_tasks_is_its_mean_over_those_seeds_that_have_all(tmp_
     arms = {arm: [{"seed": seed, "value": value} for seed, value in found.items()] for arm, found in runs.items()}
     assert report.values_of(claim, arms, "plastic") == [pytest.approx(0.4)]
     assert report.values_of(claim, arms, "plastic, a") == [0.2, 0.4]
-    assert {run.values["arm"] for run in reproduce.chosen(claim, False, ["GRU"], None)} == {"GRU, a", "GRU, b"}
+    assert {run.values["arm"] for run in reproduce.chosen(claim, ["GRU"], None)} == {"GRU, a", "GRU, b"}
 
 
 def test_figures_of_several_seeds_and_of_several_tasks(tmp_path):

@@ -149,7 +149,7 @@ def test_a_run_of_two_processes_goes_on_as_one(tmp_path):
     run = next(tmp_path.glob("plastic_ppo/*_1"))
     command = [sys.executable, "-m", "plastic_rl.scripts.train", "--resume", str(run)]
     done = subprocess.run(command, check=True, capture_output=True, timeout=1200, text=True)
-    assert "it was written by 2 processes: all begin new episodes" in done.stderr
+    assert "it was written by 2 processes: environments begin new episodes" in done.stderr
     assert read(checkpoints(run / "checkpoints")[-1])["counters"]["num_timesteps"] == 8000 - 80
 
 

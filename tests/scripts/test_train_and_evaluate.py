@@ -61,7 +61,7 @@ def test_a_trained_agent_goes_on(gru_run, tmp_path):
 
 def test_an_environment_of_ones_own_uses_the_default_hyperparameters(tmp_path):
     run = trained(tmp_path, "--env", "CartPole-v1", *GRU, small=["-params", "n_envs:2", "n_steps:32"])
-    evaluate.main([str(run), "--episodes", "2", "--deterministic"])
+    evaluate.main([str(run), "--episodes", "2"])
 
 
 @pytest.mark.parametrize(
