@@ -185,12 +185,13 @@ class RecurrentRollouts(OnPolicyAlgorithm):
         return f"{type(self).__name__}_{core}" + ("" if self.seed is None else f"_s{self.seed}")
 
     def _update_current_progress_remaining(self, num_timesteps: int, total_timesteps: int) -> None:
-        super()._update_current_progress_remaining(num_timesteps, total_timesteps)
+        # The last rollout goes beyond total_timesteps, where a linear schedule would be negative.
+        super()._update_current_progress_remaining(min(num_timesteps, total_timesteps), total_timesteps)
         if self.ent_coef_final is not None:
             if self._ent_coef_start is None:
                 self._ent_coef_start = self.ent_coef
             range_left = self._ent_coef_start - self.ent_coef_final
-            self.ent_coef = self.ent_coef_final + max(self._current_progress_remaining, 0.0) * range_left
+            self.ent_coef = self.ent_coef_final + self._current_progress_remaining * range_left
 
     def collect_rollouts(  # type: ignore[override]
         self, env: VecEnv, callback: BaseCallback, rollout_buffer: SequenceBuffer, n_rollout_steps: int

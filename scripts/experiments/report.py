@@ -22,7 +22,7 @@ UNITS = {
     "return": "mean return",
     "best return": "best mean return in training",
 }
-MOST_ROWS = 10  # of a table in RESULTS.md
+MOST_ROWS = 15  # of a table in RESULTS.md
 Result = dict[str, Any]
 Results = dict[str, list[Result]]
 

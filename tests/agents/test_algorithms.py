@@ -10,6 +10,7 @@ from stable_baselines3.common.env_util import make_vec_env as make_sb3_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.save_util import load_from_zip_file
+from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import SubprocVecEnv, VecNormalize
 
 from plastic_rl.agents import PlasticA2C, PlasticPPO, make_vec_env
@@ -155,6 +156,13 @@ def test_entropy_coefficient_falls_to_its_end():
     model = make_model(ent_coef=0.1, ent_coef_final=0.02)
     model.learn(200)
     assert model.ent_coef == pytest.approx(0.02)
+
+
+def test_a_linear_schedule_ends_at_zero_where_the_last_rollout_is_longer():
+    model = make_model(learning_rate=LinearSchedule(0.01, 0.0, 1.0))
+    model.learn(model.n_steps * model.n_envs + 1)
+    assert model.num_timesteps == 2 * model.n_steps * model.n_envs
+    assert model.policy.optimizer.param_groups[0]["lr"] == 0
 
 
 def test_with_the_tools_around(tmp_path):
