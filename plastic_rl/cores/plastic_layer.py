@@ -41,7 +41,7 @@ class PlasticLayer(LabelledCore):
     Example:
         >>> import torch
         >>> from plastic_rl import make_core
-        >>> core = make_core("plastic_layer", input_size=64 + 5, n_classes=5)
+        >>> core = make_core("plastic_layer", input_size=64 + 5, n_classes=5, n_unused=0)
         >>> features, label = torch.randn(10, 4, 64), torch.zeros(10, 4, 5)
         >>> label[range(5), :, range(5)] = 1  # five steps with a label each, then five queries
         >>> logits, state = core(torch.cat([features, label], dim=2))
