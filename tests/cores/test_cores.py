@@ -321,7 +321,9 @@ def test_a_memory_takes_any_core_by_name_as_its_controller():
         make_core("plastic_memory", N_INPUTS, controller="delay_lin")
 
 
-@pytest.mark.parametrize("name", ["plastic_memory", pytest.param("retroactive", marks=pytest.mark.slow), "lstm"])
+@pytest.mark.parametrize(
+    "name", ["plastic_memory", *(pytest.param(name, marks=pytest.mark.slow) for name in ("retroactive", "lstm"))]
+)
 def test_a_core_is_a_layer_that_can_be_compiled_and_exported(name):
     core = make_core(name, 5, hidden_size=4)
     layer, inputs = SequenceLayer(core), torch.randn(6, 2, 5)
