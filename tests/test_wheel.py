@@ -51,9 +51,10 @@ def wheel(tmp_path_factory):
     return folder / run(sys.executable, "-P", "-c", BUILD, "build_wheel", folder, cwd=source).split()[-1]
 
 
-def test_holds_every_module_and_data_file_and_nothing_generic(wheel):
+def test_holds_every_module_and_data_file_and_nothing_generic_or_compiled(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {name.split("/")[0].split("-")[0] for name in names} == {"plastic_rl"}
+    assert not [name for name in names if "__pycache__" in name]  # where machine code lies, too
     for top in ("envs", "agents", "scripts"):
         for path in (ROOT / top).rglob("*"):
             if path.suffix in (".py", ".yml", ".yaml"):
