@@ -7,7 +7,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported; th
 # What takes seconds to import, once for all processes that are forked from this server.
 multiprocessing.set_forkserver_preload(["plastic_rl.agents.checkpoint", "plastic_rl.envs.wrappers", "numba"])
 
-LONG = ("tests/scripts/", "tests/docs/")
+LONG = ("tests/scripts/", "tests/docs/", "tests/test_")
 
 
 def pytest_addoption(parser):
