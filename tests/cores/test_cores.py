@@ -250,7 +250,7 @@ def test_gradients_of_loops(name):
         outputs, state = core(inputs, state, starts)
         return outputs, *state
 
-    assert torch.autograd.gradcheck(run, (inputs.requires_grad_(), *state))
+    assert torch.autograd.gradcheck(run, (inputs.requires_grad_(), *state), fast_mode=True)
 
 
 def test_what_is_no_core_is_refused():
