@@ -15,13 +15,6 @@ from plastic_rl.scripts import CommandParser, command
 BENCHMARKS = ("ops", "cores", "envs", "training")  # modules with `add_arguments` and `run`
 
 
-class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
-    """Says the default of each option that has one."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help if action.default in (None, False) else super()._get_help_string(action)
-
-
 @command
 def main(argv: Sequence[str]) -> None:
     """Run the benchmark that the command line names."""
@@ -29,6 +22,6 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("name", choices=BENCHMARKS)
     name = parser.parse_args(argv[:1]).name
     benchmark = import_module(f"plastic_rl.scripts.benchmarks.{name}")
-    parser = CommandParser(f"benchmark {name}", benchmark.__doc__, formatter_class=_Defaults)
+    parser = CommandParser(f"benchmark {name}", benchmark.__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     benchmark.add_arguments(parser)
     benchmark.run(parser.parse_args(argv[1:]))

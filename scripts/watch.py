@@ -43,13 +43,13 @@ def main(argv: Sequence[str]) -> None:
         refuse(f"--output must end in {', '.join(FILMS)}, not {args.output!r}")
     import torch
 
-    from plastic_rl.scripts.figures.recording import action_names, record
+    from plastic_rl.scripts.figures.recording import choice_names, record
     from plastic_rl.scripts.runs.folder import open_run
 
     torch.set_num_threads(1)
     run = open_run(args.run, trust=args.trust)
     model = run.load(args.device)
-    title, actions = f"{run.task}: one episode of {run.label}", action_names(run)
+    title, names = f"{run.task}: one episode of {run.label}", choice_names(run, model.action_space)
     mode = "human" if args.human else "ansi" if args.ansi else "rgb_array"
     moments = record(run, model, args.seed, args.deterministic, mode)
     moments = moments if args.steps is None else islice(moments, args.steps + 1)
@@ -57,10 +57,10 @@ def main(argv: Sequence[str]) -> None:
         from plastic_rl.scripts.figures.episode import EpisodeFigure
 
         output = Path(args.output or run.output / "episode.gif")
-        figure = EpisodeFigure(list(moments), model.action_space, title, args.dpi, actions=actions)
+        figure = EpisodeFigure(list(moments), model.action_space, title, args.dpi, names)
         n_frames = figure.film(output, args.every, args.fps)
         print(f"wrote {output}: {n_frames} pictures, {output.stat().st_size / 1e6:.1f} MB")
     else:
         from plastic_rl.scripts.figures.terminal import Scene, show_live
 
-        show_live(Scene(model.action_space, title, actions), moments, args.every or 1, args.fps)
+        show_live(Scene(model.action_space, title, names), moments, args.every or 1, args.fps)

@@ -2,10 +2,10 @@
 
 import argparse
 from importlib import import_module
-from statistics import median
 from time import perf_counter
 
 import gymnasium as gym
+import pandas as pd
 from gymnasium.vector import VectorEnv
 
 import plastic_rl  # noqa: F401  (registers the environments)
@@ -13,7 +13,7 @@ from plastic_rl.envs.registration import ENVIRONMENTS
 
 # Packages to import, and the ids that they register.
 OTHERS = {"popgym.envs": "popgym-RepeatPreviousEasy-v0", "minigrid": "MiniGrid-MemoryS7-v0"}
-NATIVE, SYNC = "vector_entry_point", "sync"
+MODES = {"vector_entry_point": "vector env", "sync": "SyncVectorEnv"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,9 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Measure all environments in turn, several times over, and print a table."""
-    lanes: dict[tuple[str, str], VectorEnv] = {}
-    wanted = [("plastic_rl", f"plastic_rl/{name}", mode) for name in ENVIRONMENTS for mode in (NATIVE, SYNC)]
-    for package, env_id, mode in [*wanted, *((package, env_id, SYNC) for package, env_id in OTHERS.items())]:
+    envs: dict[tuple[str, str], VectorEnv] = {}
+    wanted = [("plastic_rl", f"plastic_rl/{name}", mode) for name in ENVIRONMENTS for mode in MODES]
+    for package, env_id, mode in [*wanted, *((package, env_id, "sync") for package, env_id in OTHERS.items())]:
         try:
             import_module(package)
             env = gym.make_vec(env_id, num_envs=arguments.num_envs, vectorization_mode=mode)
@@ -36,18 +36,11 @@ def run(arguments: argparse.Namespace) -> None:
             continue
         env.reset(seed=0)
         env.action_space.seed(0)
-        lanes[env_id, mode] = env
-    rates: dict[tuple[str, str], list[float]] = {lane: [] for lane in lanes}
-    for _ in range(arguments.repeats):
-        for lane, env in lanes.items():
-            rates[lane].append(_rate(env, arguments.steps))
-    print(f"steps per second, {arguments.num_envs} copies")
-    print(f"{'environment':34}{'vector env':>14}{'SyncVectorEnv':>15}{'ratio':>8}")
-    for env_id in dict.fromkeys(env_id for env_id, _ in rates):
-        sync = median(rates[env_id, SYNC])
-        native = median(rates.get((env_id, NATIVE), [0]))
-        shown = f"{native:14,.0f}{sync:15,.0f}{native / sync:8.1f}" if native else f"{'':14}{sync:15,.0f}"
-        print(f"{env_id:34}{shown}")
+        envs[env_id, MODES[mode]] = env
+    rates = pd.DataFrame([{k: _rate(env, arguments.steps) for k, env in envs.items()} for _ in range(arguments.repeats)])
+    table = rates.median().unstack()
+    table["ratio"] = table["vector env"] / table["SyncVectorEnv"]
+    print(f"steps per second, {arguments.num_envs} copies", table.to_string(float_format="{:,.1f}".format), sep="\n")
 
 
 def _rate(env: VectorEnv, steps: int) -> float:

@@ -22,6 +22,7 @@ from plastic_rl.files import write_whole
 from plastic_rl.scripts.experiments.claim import Claim
 from plastic_rl.scripts.experiments.grid import Run
 from plastic_rl.scripts.experiments.runner import train_run
+from plastic_rl.scripts.figures.recall import draw_recall
 from plastic_rl.scripts.runs.file import NAME, STATISTICS
 from plastic_rl.scripts.runs.folder import Run as Folder
 from plastic_rl.scripts.runs.folder import open_run
@@ -57,7 +58,9 @@ def train_and_measure(run: Run, claims: dict[str, Claim], results: Path, here: s
         table = pd.DataFrame(rows, columns=["steps", "episodes", "cpu_seconds", "return", "value"])
         write_whole(file.with_suffix(".csv"), table.to_csv(index=False, float_format="%.10g", lineterminator="\n"))
         if claim.pictures:
-            _draw(opened, claim, file)
+            tests = {"test images": claim.test, **claim.tests}
+            sources = {name: {**opened.env_kwargs, **test} for name, test in tests.items()}
+            draw_recall(opened.load("cpu"), opened.env_id, sources, file.with_name(f"{file.stem}-episodes.png"))
         if run.values["seed"] == 1 and run.values["arm"] == claim.agent:
             keep_agent(opened, results / "agents" / run.claim)
         write_whole(file, json.dumps(result, indent=1) + "\n")  # the last one says that it is finished
@@ -162,17 +165,3 @@ def _last_states(run: Folder) -> Iterator[Any]:
         model.policy.load_state_dict(checkpoint.read(file)["policy"])
         yield model
     yield run.load(device="cpu")
-
-
-def _draw(run: Folder, claim: Claim, file: Path) -> None:
-    """Draw what a run that recalls images has learned."""
-    from plastic_rl.scripts.figures import recall
-
-    model = run.load(device="cpu")
-    tests = {"test images": claim.test, **claim.tests}
-    settings = {name: {**run.env_kwargs, **test} for name, test in tests.items()}
-    recall.draw_recall(model, run.env_id, settings, file.with_name(f"{file.stem}-episodes.png"))
-    policy: Any = model.policy
-    alpha = policy.core.plasticity().get("alpha")
-    if alpha is not None and alpha.dim() == 2:
-        recall.draw_memory(model, run.env_id, settings["test images"], file.with_name(f"{file.stem}-memory.png"))

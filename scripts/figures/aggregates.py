@@ -18,12 +18,7 @@ from plastic_rl.scripts.runs.monitor import Result, grouped
 
 RESAMPLES = 2000
 POINTS = 25  # of a sample-efficiency curve
-METRICS = {
-    "median": "aggregate_median",
-    "interquartile mean": "aggregate_iqm",
-    "mean": "aggregate_mean",
-    "optimality gap": "aggregate_optimality_gap",
-}
+METRICS = {"median": "median", "interquartile mean": "iqm", "mean": "mean", "optimality gap": "optimality_gap"}
 
 Table = dict[str, list[list[Result]]]
 
@@ -39,8 +34,7 @@ def every_figure(results: list[Result], smooth: int = 1) -> Iterator[tuple[str, 
         name = re.sub(r"[^A-Za-z0-9.=-]+", "_", task).strip("_")
         of_task = [result for result in results if result.run.task == task]
         yield f"learning_{name}", learning_curves(of_task, styles, smooth)
-        evaluated = [result for result in of_task if result.evaluation is not None]
-        if evaluated:
+        if evaluated := [result for result in of_task if result.evaluation is not None]:
             yield f"within_episode_{name}", within_episode(evaluated, styles)
         for result in of_task:
             if result.evaluation is None:
@@ -97,16 +91,15 @@ def aggregates(table: Table, styles: Styles, source: str) -> Figure:
     """Draw rliable's aggregate metrics over all tasks with stratified bootstrap intervals; scores are of `source`."""
     from rliable import metrics, plot_utils
 
-    finals = {label: [[result.final for result in runs] for runs in by_task] for label, by_task in table.items()}
-    scores = {label: np.array(values, float).T for label, values in finals.items()}
+    scores = _scores(table, lambda result: [result.final])
     points, intervals = _estimates(
-        scores, RESAMPLES, lambda values: np.array([getattr(metrics, name)(values) for name in METRICS.values()])
+        scores, RESAMPLES, lambda x: [getattr(metrics, f"aggregate_{name}")(x[..., 0]) for name in METRICS.values()]
     )
     figure, _ = plot_utils.plot_interval_estimates(
         points, intervals, list(METRICS), list(table), _colors(styles), row_height=0.6, xlabel_y_coordinate=-0.25,
         xlabel="score (0 random policy, 1 oracle); of the gap less is better",
     )  # fmt: skip
-    n_runs, n_tasks = next(iter(scores.values())).shape
+    n_runs, n_tasks, _ = next(iter(scores.values())).shape
     what = f"{n_tasks} task{'s' * (n_tasks > 1)}, {n_runs} run{'s' * (n_runs > 1)} each ({source})"
     figure.suptitle(f"Scores over {what}, with 95% stratified bootstrap intervals", y=1.25)
     return figure
@@ -116,11 +109,13 @@ def sample_efficiency(table: Table, styles: Styles) -> Figure:
     """Draw the interquartile mean of the score over all tasks and runs in the course of training."""
     from rliable import metrics, plot_utils
 
-    curves = {label: _score_curves(by_task) for label, by_task in table.items()}
+    def curve(result: Result) -> list[Any]:
+        steps = result.training.steps
+        returns = result.training.binned(steps, np.linspace(0, steps[-1], POINTS + 1))
+        return [result.score_of(float(value)) for value in returns]
+
     points, intervals = _estimates(
-        curves,
-        RESAMPLES // 4,
-        lambda values: np.array([metrics.aggregate_iqm(values[..., point]) for point in range(values.shape[-1])]),
+        _scores(table, curve), RESAMPLES // 4, lambda x: [metrics.aggregate_iqm(x[..., i]) for i in range(POINTS)]
     )
     figure = Figure(figsize=(7, 4.8), layout="constrained")
     axes: Any = figure.subplots()
@@ -138,21 +133,17 @@ def _colors(styles: Styles) -> dict[str, str]:
     return {label: style["color"] for label, style in styles.items()}
 
 
-def _estimates(scores: dict[str, np.ndarray], resamples: int, of: Callable[[np.ndarray], np.ndarray]) -> Any:
+def _scores(table: Table, of: Callable[[Result], list[Any]]) -> dict[str, np.ndarray]:
+    """Return some scores of each run by label, (runs, tasks, scores)."""
+    found = {label: [[of(result) for result in runs] for runs in by_task] for label, by_task in table.items()}
+    return {label: np.array(values, float).swapaxes(0, 1) for label, values in found.items()}
+
+
+def _estimates(scores: dict[str, np.ndarray], resamples: int, of: Callable[[np.ndarray], list[float]]) -> Any:
     """Return rliable's estimates of some figures of the scores, and their intervals, each by label."""
     from rliable import library
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # rliable seeds its bootstrap in a way that is to go
-        return library.get_interval_estimates(scores, of, reps=resamples, random_state=np.random.RandomState(0))
-
-
-def _score_curves(by_task: list[list[Result]]) -> np.ndarray:
-    """Return scores in the course of training, (runs, tasks, points)."""
-
-    def curve(result: Result) -> list[Any]:
-        steps = result.training.steps
-        returns = result.training.binned(steps, np.linspace(0, steps[-1], POINTS + 1))
-        return [result.score_of(float(value)) for value in returns]
-
-    return np.array([[curve(result) for result in runs] for runs in by_task], float).swapaxes(0, 1)
+        how = {"reps": resamples, "random_state": np.random.RandomState(0)}
+        return library.get_interval_estimates(scores, lambda values: np.array(of(values)), **how)
