@@ -22,6 +22,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("name", choices=BENCHMARKS)
     name = parser.parse_args(argv[:1]).name
     benchmark = import_module(f"plastic_rl.scripts.benchmarks.{name}")
-    parser = CommandParser(f"benchmark {name}", benchmark.__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    defaults = argparse.ArgumentDefaultsHelpFormatter
+    parser = CommandParser(f"benchmark {name}", benchmark.__doc__, formatter_class=defaults)
     benchmark.add_arguments(parser)
     benchmark.run(parser.parse_args(argv[1:]))

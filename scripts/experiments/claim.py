@@ -6,7 +6,7 @@ from typing import Any
 
 from plastic_rl.arguments import check_name
 from plastic_rl.scripts import refuse
-from plastic_rl.scripts.experiments.grid import Run, expand, read_yaml
+from plastic_rl.scripts.experiments.grid import Run, expand, full_name, read_yaml
 
 FOLDER = Path(__file__).with_name("paper")
 MEASURES = ("score", "wrong bits", "wrong answers", "error", "return", "best return")
@@ -42,7 +42,7 @@ class Claim:
     @property
     def arms(self) -> list[str]:
         """The names of its arms, each in each task where there are several."""
-        return [", ".join(filter(None, (arm, task))) for arm in self.grid["arms"] for task in self.tasks or [""]]
+        return [full_name(arm, task) for arm in self.grid["arms"] for task in self.tasks or [""]]
 
     @property
     def tasks(self) -> list[str]:

@@ -98,12 +98,17 @@ def expand(grid: dict[str, Any], claim: str = "") -> list[Run]:
         named = grid.get(key, {"": {}})
         if not (isinstance(named, dict) and named and all(isinstance(part, dict) for part in named.values())):
             refuse(f"{key} must be a mapping of names to settings, not {named!r}")
-    runs = []
-    for arm, settings in grid.get("arms", {"": {}}).items():
-        for task, more in grid.get("tasks", {"": {}}).items():
-            name = ", ".join(filter(None, (str(arm), str(task))))
-            runs += _combinations(merged(common, more, settings), {"arm": name} if name else {}, claim)
-    return runs
+    return [
+        run
+        for arm, settings in grid.get("arms", {"": {}}).items()
+        for task, more in grid.get("tasks", {"": {}}).items()
+        for run in _combinations(merged(common, more, settings), full_name(str(arm), str(task)), claim)
+    ]
+
+
+def full_name(arm: str, task: str) -> str:
+    """Return the name of an arm in a task, which may be empty where there is but one."""
+    return f"{arm}, {task}" if arm and task else arm or task
 
 
 def merged(*settings: dict[str, Any]) -> dict[str, Any]:
@@ -116,7 +121,7 @@ def merged(*settings: dict[str, Any]) -> dict[str, Any]:
     return joined
 
 
-def _combinations(grid: dict[str, Any], named: dict[str, str], claim: str) -> list[Run]:
+def _combinations(grid: dict[str, Any], arm: str, claim: str) -> list[Run]:
     for key in grid:
         check_name("key of the sweep", str(key), (*AXES, *GROUPS, *SETTINGS, *NAMED))
     settings = _checked({key: grid.get(key, default) for key, default in SETTINGS.items()})
@@ -129,6 +134,7 @@ def _combinations(grid: dict[str, Any], named: dict[str, str], claim: str) -> li
     if empty := [name for name, choices in zip(axes, values, strict=True) if not choices]:
         refuse(f"{empty[0]} must have at least one value, not []")
     needs = settings["cpus"], settings["gpus"], settings["retries"]
+    named = {"arm": arm} if arm else {}
     return [
         Run({**named, **found, "seed": seed}, [*_flags(found, settings), "--seed", str(seed)], *needs, claim)
         for found in (dict(zip(axes, choice, strict=True)) for choice in product(*values))
@@ -138,23 +144,22 @@ def _combinations(grid: dict[str, Any], named: dict[str, str], claim: str) -> li
 
 def _checked(settings: dict[str, Any]) -> dict[str, Any]:
     """Return a grid's settings, seeds as a list and steps as a number; raises `UsageError` where one cannot be."""
-    seeds, flags, cpus, gpus = (settings[key] for key in ("seeds", "flags", "cpus", "gpus"))
+    seeds, flags, steps = settings["seeds"], settings["flags"], _number(settings["n_timesteps"])
     seeds = list(range(1, seeds + 1)) if isinstance(seeds, int) else seeds
-    steps = _number(settings["n_timesteps"])
 
-    def number(value: Any, least: float, whole_from: float = 0) -> bool:
-        return isinstance(value, int | float) and value >= least and (value < whole_from or value % 1 == 0)
+    def counts(value: Any, least: float, in_parts: bool = False) -> bool:
+        return isinstance(value, int | float) and value >= least and ((in_parts and value < 1) or value % 1 == 0)
 
-    are_seeds = isinstance(seeds, list) and seeds and all(isinstance(seed, int) and seed >= 0 for seed in seeds)
-    are_flags = isinstance(flags, list) and all(isinstance(flag, str) for flag in flags)
     for key, fits, expected in (
-        ("seeds", are_seeds, "a number of at least 1, or a list of seeds of at least 0"),
-        ("n_timesteps", steps is None or number(steps, 1), "a whole number of at least 1"),
-        ("flags", are_flags, "a list of words of `train`'s command line"),
-        ("retries", number(settings["retries"], 0), "a whole number of at least 0"),
-        ("cpus", number(cpus, 0, 1) and cpus > 0, "a number above 0, and a whole one above 1"),
-        ("gpus", number(gpus, 0, 1), "a number of at least 0, and a whole one above 1"),
-    ):
+        ("seeds", seeds and isinstance(seeds, list) and all(isinstance(seed, int) and seed >= 0 for seed in seeds),
+         "a number of at least 1, or a list of seeds of at least 0"),
+        ("n_timesteps", steps is None or counts(steps, 1), "a whole number of at least 1"),
+        ("flags", isinstance(flags, list) and all(isinstance(flag, str) for flag in flags),
+         "a list of words of `train`'s command line"),
+        ("retries", counts(settings["retries"], 0), "a whole number of at least 0"),
+        ("cpus", counts(settings["cpus"], 1e-9, True), "a number above 0, and a whole one above 1"),
+        ("gpus", counts(settings["gpus"], 0, True), "a number of at least 0, and a whole one above 1"),
+    ):  # fmt: skip
         if not fits:
             refuse(f"{key} must be {expected}, not {settings[key]!r}")
     if own := [flag for flag in flags if flag.partition("=")[0] in OWN_FLAGS]:

@@ -5,14 +5,12 @@ import fcntl
 import json
 import logging
 import os
-import queue
 import shutil
 import socket
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +44,9 @@ def run_all(
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    errors: dict[str, str] = {}
     if not runs:
-        return errors
+        return {}
+    errors: dict[str, str] = {}
     ended = _on_ray(runs, work, jobs, address) if address else _here(runs, work, jobs or os.cpu_count() or 1)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     try:
@@ -82,7 +80,7 @@ def train_run(run: Run, runs: Path, here: str) -> Path:
             raise RuntimeError("another command is running it") from None
         facts = finished(folder)
         if facts is None:
-            if os.path.isdir(here) and os.getcwd() != here:
+            if os.path.isdir(here):
                 os.chdir(here)
             argv = _command(run, folder)
             with (folder / ATTEMPTS).open("a") as file:
@@ -122,18 +120,9 @@ def _here(runs: Sequence[Run], work: Work, jobs: int) -> Ended:
         refuse(f"cpus of a run must be at most the {jobs} of --jobs, not {most}")
     if any(run.gpus for run in runs):
         refuse("runs with gpus want Ray, which shares them out: --address local, or a cluster's")
-    waiting, ended = list(reversed(runs)), queue.SimpleQueue[tuple[Run, str | None]]()
-
-    def take() -> None:
-        with suppress(IndexError):  # none is waiting
-            while True:
-                run = waiting.pop()
-                ended.put((run, _attempt(run, work)))
-
-    for _ in range(min(len(runs), int(jobs / most))):
-        threading.Thread(target=take, daemon=True).start()  # it ends with this process, and its training with it
-    for _ in runs:
-        yield ended.get()
+    # Where this process ends, so do the pool's threads, and with them their trainings.
+    with ThreadPool(min(len(runs), int(jobs / most))) as pool:
+        yield from pool.imap_unordered(lambda run: (run, _attempt(run, work)), runs)
 
 
 def _attempt(run: Run, work: Work) -> str | None:
@@ -153,11 +142,7 @@ def _attempt(run: Run, work: Work) -> str | None:
 def _on_ray(runs: Sequence[Run], work: Work, jobs: int | None, address: str) -> Ended:
     """Run on a cluster, or on this machine, whatever Ray has room for."""
     ray = _start_ray(runs, jobs, address)
-
-    @ray.remote
-    def task(run: Run) -> None:
-        work(run)
-
+    task = ray.remote(lambda run: work(run))
     started = {}
     try:
         for run in runs:
@@ -185,19 +170,13 @@ def _start_ray(runs: Sequence[Run], jobs: int | None, address: str) -> Any:
         import ray
     except ImportError:
         refuse("--address wants Ray: pip install 'plastic_rl[sweep]'")
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if address != "local":
-        if jobs is not None:
-            refuse(f"--jobs is for this machine, not for the cluster at {address!r}")
-        try:
-            ray.init(address, **quiet)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            refuse(f"--address {address!r} is no Ray cluster that answers: {str(error).partition(chr(10))[0]}")
-        return ray
-    ray.init("local", num_cpus=jobs, object_store_memory=OBJECT_STORE, include_dashboard=False, **quiet)
-    here = ray.cluster_resources()
+    local = {"object_store_memory": OBJECT_STORE, "include_dashboard": False} if address == "local" else {}
+    try:
+        ray.init(address, num_cpus=jobs, log_to_driver=False, logging_level=logging.ERROR, **local)
+    except (ConnectionError, ValueError, RuntimeError) as error:  # a cluster takes no --jobs, too
+        refuse(f"--address {address!r} is no Ray cluster that answers: {str(error).partition(chr(10))[0]}")
     for name, wanted in (("cpus", max(run.cpus for run in runs)), ("gpus", max(run.gpus for run in runs))):
-        if wanted > (there := here.get(name.upper()[:-1], 0)):
+        if local and wanted > (there := ray.cluster_resources().get(name.upper()[:-1], 0)):
             ray.shutdown()
             refuse(f"{name} of a run must be at most the {there:g} of this machine, not {wanted}")
     return ray

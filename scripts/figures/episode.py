@@ -31,8 +31,9 @@ class EpisodeFigure:
     """Draws the moments of one episode, one after the other.
 
     The environment's frame and the reward so far stand on the left, the memory in the middle (traces, and the activity
-    of all neurons since the beginning), the choice and M(t) on the right; what a policy lacks is left out. Scales are those of the whole episode, so that its pictures can be compared. Without a
-    title it is small, 4 by 2.1 inches in place of 12 by 6.4, and has the frame and the first trace, without a scale.
+    of all neurons since the beginning), the choice and M(t) on the right; what a policy lacks is left out. Scales are
+    those of the whole episode, so that its pictures can be compared. Without a title it is small, 4 by 2.1 inches in
+    place of 12 by 6.4, and has the frame and the first trace, without a scale.
     """
 
     def __init__(

@@ -204,7 +204,7 @@ def claim_of(tmp_path, **settings):
 )
 def test_a_verdict_follows_from_what_is_on_file(measured, values, verdict, tmp_path):
     claim = claim_of(tmp_path, measure=measured)
-    arms = {arm: [{"value": value} for value in found] for arm, found in values.items()}
+    arms = {arm: [{"seed": seed, "value": value} for seed, value in enumerate(found)] for arm, found in values.items()}
     assert report.verdict(claim, arms) == verdict
 
 

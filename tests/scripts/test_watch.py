@@ -170,7 +170,8 @@ def test_in_the_terminal(plastic_run, recall_run, capsys):
 def test_a_terminal_of_80_columns_is_wide_enough(plastic_run):
     moments, model = moments_of(plastic_run, "ansi")
     console = Console(width=80, record=True, file=StringIO())
-    console.print(Scene(model.action_space, "title", choice_names(open_run(str(plastic_run)), model.action_space)).draw(0, moments[5]))
+    names = choice_names(open_run(str(plastic_run)), model.action_space)
+    console.print(Scene(model.action_space, "title", names).draw(0, moments[5]))
     assert console.export_text().count("│") >= 2 * len(moments[5].picture.splitlines())
 
 
