@@ -36,12 +36,20 @@ def write_run_file(folder: Path, facts: dict[str, Any], command: list[str] | Non
 
 def read_run_file(folder: Path) -> dict[str, Any]:
     """Read `run.json`; `RunFileError` where it is damaged, or names a class from a package that is not trusted."""
-    check_format(folder)
+    _check_format(folder)
     return _read(folder / NAME, _decoded)
 
 
-def check_format(folder: Path) -> None:
-    """Raise `RunFileError` where `run.json` is damaged, or of another version."""
+def read_command(folder: Path) -> list[str]:
+    """Read the command line that began a run; `RunFileError` where it is damaged, or the run of another version."""
+    _check_format(folder)
+    argv = _read(folder / COMMAND)
+    if not isinstance(argv, list) or not all(isinstance(word, str) for word in argv):
+        raise RunFileError(f"{folder.name}/{COMMAND} must hold a list of words")
+    return argv
+
+
+def _check_format(folder: Path) -> None:
     found = _read(folder / NAME)
     facts = found if isinstance(found, dict) else {}
     if facts.get("format") != FORMAT:

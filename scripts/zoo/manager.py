@@ -1,19 +1,16 @@
 """RL Baselines3 Zoo with our vector environments, hyperparameters, checkpoints and summary in place of its own."""
 
 import argparse
-import atexit
 import io
 import os
 import re
 import shutil
 import signal
 import sys
-import time
 import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from functools import partial
-from importlib.resources import as_file
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -47,9 +44,6 @@ from plastic_rl.scripts.zoo.search import sample_hyperparams
 from plastic_rl.scripts.zoo.summary import command_line, print_commands, print_summary
 
 SMALLEST_IMAGE = 36
-# Of a wheel that is imported as a zip, these are copies, which are needed to the end.
-_FILES = ExitStack()
-atexit.register(_FILES.close)
 
 
 def train(args: argparse.Namespace) -> None:
@@ -82,11 +76,11 @@ class PlasticExperimentManager(ExperimentManager):
         self, args: Any, algo: str, *more: Any, begin: Any, config: Any = None, uuid_str: str = "", **kwargs: Any
     ) -> None:
         if algo in OURS and config is None:
-            config = str(_FILES.enter_context(as_file(hyperparams.FOLDER / f"{algo}.yml")))
+            config = str(hyperparams.FOLDER / f"{algo}.yml")
         super().__init__(args, algo, *more, config=config, **kwargs)  # type: ignore[misc]
         self.rank, self.world_size = args.rank, args.world_size
-        self.begin, self.seconds = begin, 0.0
-        self.plasticity: PlasticityCallback | None = None
+        self.begin = begin
+        self.plasticity = PlasticityCallback() if algo in OURS else None
         self.checkpoints: CheckpointCallback | None = None
         self._made: list[Path] = []
         if self.rank > 0:
@@ -109,10 +103,10 @@ class PlasticExperimentManager(ExperimentManager):
         try:
             result = super().setup_experiment()
         except Exception as error:
-            if Path(self.save_path) in self._made:
-                shutil.rmtree(self.save_path, ignore_errors=True)
-            for folder in self._made:
-                with suppress(OSError):  # it is gone, or another run is in it by now
+            for folder in self._made[:2]:
+                shutil.rmtree(folder, ignore_errors=True)
+            for folder in self._made[2:]:
+                with suppress(OSError):  # another run is in it by now
                     folder.rmdir()
             if not isinstance(error, ValueError | TypeError | OSError | AssertionError | gym.error.Error):
                 raise
@@ -187,7 +181,7 @@ class PlasticExperimentManager(ExperimentManager):
         """Make the run folder."""
         if self.rank == 0:
             folder = Path(self.params_path)
-            self._made = [path for path in (folder, *folder.parents) if not path.exists()]
+            self._made = [path for path in (folder, *folder.parents) if not path.exists()]  # from the run folder up
             super().create_log_folder()
 
     def create_callbacks(self) -> None:
@@ -234,13 +228,10 @@ class PlasticExperimentManager(ExperimentManager):
         return self._maybe_normalize(env, eval_env)
 
     def learn(self, model: BaseAlgorithm) -> None:
-        """Train, and remember for how long; what stops it is told in one line, and exit code 1."""
-        first = self.rank == 0
-        averaged = AveragedGradients() if self.world_size > 1 else None
-        self.plasticity = PlasticityCallback() if first and self.algo in OURS else None
-        ours = (averaged, self.plasticity, self.checkpoints, CpuClock(self.save_path) if first else None)
+        """Train; what stops it is told in one line, and exit code 1."""
+        watching = (self.plasticity, CpuClock(self.save_path)) if self.rank == 0 else ()
+        ours = (AveragedGradients() if self.world_size > 1 else None, *watching, self.checkpoints)
         self.callbacks += [callback for callback in ours if callback is not None]
-        begin = time.perf_counter()
         try:
             if model.tensorboard_log:
                 name = model._run_name() if isinstance(model, RecurrentRollouts) else self.algo
@@ -257,7 +248,6 @@ class PlasticExperimentManager(ExperimentManager):
             if isinstance(error, EOFError | ConnectionError):  # the pipe to it is closed
                 reason = "a worker process of the environment died"
             self._leave(f"error: training stopped after {model.num_timesteps:,} steps: {reason}")
-        self.seconds = time.perf_counter() - begin
 
     def _leave(self, why: str) -> None:
         print(why, file=sys.stderr)
@@ -279,7 +269,7 @@ class PlasticExperimentManager(ExperimentManager):
         except OSError as error:
             self._leave(f"error: the trained model could not be saved to {self.save_path}: {error}")
         n_episodes = self.plasticity.n_episodes if self.plasticity else None
-        print_summary(model, self.env_name.gym_id, self.env_kwargs, self.seconds, n_episodes)
+        print_summary(model, self.env_name.gym_id, self.env_kwargs, n_episodes)
         print_commands(self.save_path, self.tensorboard_log)
         if model.num_timesteps < self.n_timesteps:
             self._say_how_to_go_on()

@@ -3,7 +3,6 @@
 import argparse
 import ast
 import inspect
-import json
 import os
 import pkgutil
 import re
@@ -26,7 +25,7 @@ from rl_zoo3.hyperparams_opt import HYPERPARAMS_CONVERTER, HYPERPARAMS_SAMPLER
 from plastic_rl import agents
 from plastic_rl.arguments import LARGEST, check_flag, check_integer, check_name, check_number, suggestion
 from plastic_rl.scripts import CommandParser, refuse, whole_number
-from plastic_rl.scripts.runs.file import COMMAND, RunFileError, check_format, evaluated
+from plastic_rl.scripts.runs.file import COMMAND, RunFileError, evaluated, read_command
 from plastic_rl.scripts.runs.folder import ALGORITHMS, OURS
 from plastic_rl.scripts.zoo.search import found_hyperparams, sample_hyperparams
 
@@ -171,14 +170,9 @@ def _check(args: argparse.Namespace) -> None:
         refuse("--track needs wandb: pip install wandb")
 
 
-@cache
 def known_hyperparams(algo: str) -> list[str]:
     """Return the names that `--hyperparams` may set: the algorithm's arguments and the Zoo's own keys."""
-    names = set(ZOO_KEYS)
-    for cls in rl_zoo3.ALGOS[algo].__mro__:
-        if cls is not object and "__init__" in vars(cls):
-            names |= set(inspect.signature(vars(cls)["__init__"]).parameters) - {"self", "args", "kwargs", "env"}
-    return sorted(name for name in names if not name.startswith("_"))
+    return sorted({*inspect.signature(rl_zoo3.ALGOS[algo]).parameters, *ZOO_KEYS} - {"env", "_init_setup_model"})
 
 
 def check_settings(settings: Any) -> None:
@@ -229,12 +223,6 @@ def _read_command(run: str) -> list[str]:
     if not found:
         refuse(f"--resume {run!r} is no run folder that can go on: it holds no */{COMMAND}")
     try:
-        check_format(found[0].parent)
-        argv = json.loads(found[0].read_text())
+        return read_command(found[0].parent)
     except RunFileError as error:
         refuse(f"--resume {run!r}: {error}")
-    except ValueError as error:
-        refuse(f"--resume {run!r}: {found[0].name} is damaged: {error}")
-    if not isinstance(argv, list) or not all(isinstance(word, str) for word in argv):
-        refuse(f"--resume {run!r}: {found[0].name} must hold a list of words")
-    return argv

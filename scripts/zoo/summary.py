@@ -4,6 +4,7 @@ import os
 import shlex
 import shutil
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,14 @@ from plastic_rl.agents import distributed
 from plastic_rl.envs import score
 
 
-def print_summary(
-    model: BaseAlgorithm, env_id: str, env_kwargs: dict[str, Any], seconds: float, n_episodes: int | None = None
-) -> None:
-    """Print a short table of what was learned in so many seconds and, if they were counted, episodes."""
+def print_summary(model: BaseAlgorithm, env_id: str, env_kwargs: dict[str, Any], n_episodes: int | None) -> None:
+    """Print a short table of what was learned in so many, if they were counted, episodes."""
     own = getattr(model, "acting", "policy") == "policy"
     returns = [episode["r"] for episode in model.ep_info_buffer or []] if own else []
     nothing = "no episode ended" if own else "the oracle acted; see evaluate"
     mean = float(np.mean(returns)) if returns else float("nan")
     normalized = score(env_id, mean, **env_kwargs) if own else None
-    steps = model.num_timesteps - model._num_timesteps_at_start
+    seconds, steps = (time.time_ns() - model.start_time) / 1e9, model.num_timesteps - model._num_timesteps_at_start
     rows = {
         "mean return": f"{mean:.1f} over the last {len(returns)} episodes" if returns else nothing,
         "score (random 0, oracle 1)": None if normalized is None else f"{normalized:.2f}",
