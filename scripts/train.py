@@ -37,10 +37,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _end_with_parent() -> None:
-    """In a process that a sweep started: be killed when the one that started it is gone.
-
-    Otherwise it would go on beside its successor, and both would write into one run folder. On Linux only.
-    """
+    """In a process that a sweep started: be killed with it, and not write into one run folder with a successor."""
     parent = os.environ.pop(PARENT, None)
     if parent is None or sys.platform != "linux":
         return
@@ -51,10 +48,7 @@ def _end_with_parent() -> None:
 
 
 def _keep_freed_memory() -> None:
-    """Let freed memory be used again instead of giving it back to the system, which clears every page of it anew.
-
-    A training allocates the same tens of megabytes at each step: with convolutions a third of its time went into that.
-    """
+    """Use freed memory again: the system clears every page anew, a third of the time of a training of convolutions."""
     with suppress(OSError, AttributeError):  # another C library than glibc
         for parameter, value in ((-4, 0), (-1, -1)):  # the most mmaps, and the trim threshold, in glibc's malloc.h
             ctypes.CDLL("libc.so.6").mallopt(parameter, value)

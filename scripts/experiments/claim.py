@@ -14,11 +14,7 @@ MEASURES = ("score", "wrong bits", "wrong answers", "error", "return", "best ret
 
 @dataclass(frozen=True)
 class Claim:
-    """What the paper says, the runs that check it, and how they are measured.
-
-    Attributes are the keys of the file, which `paper/README.md` explains; `grid` holds those of a grid, `name` is the
-    file's and that of the folder of the results.
-    """
+    """What the paper says, the runs that check it, and how they are measured; `paper/README.md` explains the keys."""
 
     name: str
     title: str

@@ -27,11 +27,9 @@ OWN_FLAGS = (
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a grid.
+    """One run of a grid: the flags of `train`, and the values that tell it from others, such as `arm` and `seed`.
 
-    `values` tell it from the others, by name, such as `arm`, `env`, `seed` and `core_kwargs.hidden_size`; `argv` are
-    the flags of `train`. It uses so many cores, and GPUs or a part of one, and is started again so often where its
-    process, or the machine, is lost.
+    It uses so many cores, and GPUs or a part of one, and is started again so often where its process is lost.
     """
 
     values: dict[str, Any]
@@ -72,10 +70,7 @@ def read_yaml(file: str, what: str) -> Any:
 
 
 def read_sweep(file: str) -> list[Run]:
-    """Return the runs of a file: one grid, or a list of grids, each run once.
-
-    Raises `UsageError` where the file is none, a key or a name in it is not known, or a grid is empty.
-    """
+    """Return the runs of a file: one grid, or a list of grids, each run once; `UsageError` where it is none."""
     content = read_yaml(file, "sweep")
     grids = content if isinstance(content, list) else [content]
     if not grids or not all(isinstance(grid, dict) and grid for grid in grids):
@@ -88,10 +83,8 @@ def read_sweep(file: str) -> list[Run]:
 def expand(grid: dict[str, Any], claim: str = "") -> list[Run]:
     """Return the runs of one grid: every combination of the values in lists, all seeds of one before the next.
 
-    With `arms`, a mapping of names to settings, there is such a grid for each arm, with the arm's settings over the
-    common ones. With `tasks` there is one for each arm in each task. The runs belong to a claim, if one is named.
-
-    Raises `UsageError` where a key is not known, or a value cannot be.
+    With `arms`, a mapping of names to settings, there is such a grid for each arm, and with `tasks` for each arm in
+    each task, their settings over the common ones. Raises `UsageError` where a key or a value cannot be.
     """
     common = {key: value for key, value in grid.items() if key not in NAMED}
     for key in NAMED:

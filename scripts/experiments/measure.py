@@ -37,10 +37,7 @@ _one_at_a_time = threading.Lock()  # evaluations draw from torch's global genera
 
 
 def train_and_measure(run: Run, claims: dict[str, Claim], results: Path, here: str) -> None:
-    """Train a run of one of the claims, then write its learning curve and evaluation into the folder of all results.
-
-    `here` is the working folder of the command.
-    """
+    """Train a run of one of the claims, then write its learning curve and evaluation into the folder of all results."""
     folder, claim, file = train_run(run, results / "runs", here), claims[run.claim], results / f"{run.result}.json"
     with _one_at_a_time:
         opened, training = open_run(str(folder)), learning_curve(folder)
@@ -106,10 +103,7 @@ def _reference(run: Folder, test: dict[str, Any]) -> ReferenceReturns | None:
 
 
 def _curve(run: Folder, training: Training, events: Path, claim: Claim) -> np.ndarray:
-    """Return a run's learning curve, (rows, 5): steps, episodes, CPU seconds, mean return, and what the claim measures.
-
-    The last two are means over what was since the row before.
-    """
+    """Return a run's curve, (rows, 5): steps, episodes, CPU seconds, and means since the row before: return, value."""
     steps, episodes = training.steps, np.arange(1, len(training.steps) + 1)
     returns, values = training.returns, measured(training.returns, _reference(run, {}), claim.measure)
     if claim.curve == "accuracy":  # the oracle acted: its returns say nothing

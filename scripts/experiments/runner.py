@@ -38,19 +38,17 @@ def run_all(
 ) -> dict[str, str]:
     """Do the work of some runs, several at a time, and show how far it is; return why runs failed, by name.
 
-    `work` trains one, in a process of its own (for Ray it can be pickled), and `said` puts its result in words. `jobs`
-    is the cores of this machine to use, `address` that of a Ray cluster, or "local" for Ray on this machine. Leaves
-    with exit code 130 where Ctrl-C stops it: the same call goes on.
+    `work` trains one (for Ray it can be pickled), and `said` puts its result in words; of `jobs` and `address` see
+    `add_runner_options`. Leaves with exit code 130 where Ctrl-C stops it: the same call goes on.
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
     if not runs:
         return {}
     errors: dict[str, str] = {}
     ended = _on_ray(runs, work, jobs, address) if address else _here(runs, work, jobs or os.cpu_count() or 1)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     try:
-        with Progress(*columns) as progress:
+        with Progress("{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()) as progress:
             bar = progress.add_task("runs", total=len(runs))
             for run, error in ended:
                 if error is not None:
@@ -65,11 +63,10 @@ def run_all(
 
 
 def train_run(run: Run, runs: Path, here: str) -> Path:
-    """Train into the folder of all runs, which all machines see, and return the run folder.
+    """Train into the folder of all runs, go on with what was begun before, and return the run folder.
 
-    A run that was begun before goes on from its last checkpoint, and one that was finished is left as it is. `here` is
-    the working folder of the command, for modules of one's own. Raises `KilledError` where its process was killed, and
-    `RuntimeError` where it failed, or where another command is running it.
+    `here` is the working folder of the command, for modules of one's own. Raises `KilledError` where its process was
+    killed, and `RuntimeError` where it failed, or where another command is running it.
     """
     folder = runs / run.name
     folder.mkdir(parents=True, exist_ok=True)

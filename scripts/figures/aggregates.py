@@ -24,10 +24,7 @@ Table = dict[str, list[list[Result]]]
 
 
 def every_figure(results: list[Result], smooth: int = 1) -> Iterator[tuple[str, Figure]]:
-    """Yield a file's name without its ending, and a figure; say on the way what was left out and why.
-
-    Each point of a learning curve is the mean of `smooth` bins, of 100.
-    """
+    """Yield a file's name without its ending, and a figure; say on the way what was left out and why."""
     results = _without_short_runs(results)
     styles = line_styles(sorted({result.label for result in results}))
     for task in sorted({result.run.task for result in results}):
@@ -74,10 +71,7 @@ def _without_short_runs(results: list[Result]) -> list[Result]:
 
 
 def score_table(results: list[Result]) -> Table:
-    """Return, for each label that was trained on every task, as many runs of each task as all tasks have.
-
-    By label it has a list of tasks (in alphabetical order) of lists of runs.
-    """
+    """Return, by label that was trained on every task, a list of tasks, in order, of as many runs as all tasks have."""
     tasks = sorted({result.run.task for result in results})
     table = {}
     for label, group in grouped(results).items():

@@ -20,10 +20,7 @@ WHAT = "line: mean of the seeds; band: its 95% bootstrap interval; thin lines: t
 
 
 def learning_curves(results: list[Result], styles: Styles, smooth: int = 1) -> Figure:
-    """Draw the mean return of one task against episodes, steps and time, with intervals over seeds.
-
-    Each point is the mean of `smooth` bins, of 100.
-    """
+    """Draw the mean return of one task against episodes, steps and time, means of `smooth` bins, with intervals."""
     figure = Figure(figsize=(13, 4.8), layout="constrained")
     panels = figure.subplots(1, 3, sharey=True)
     groups = grouped(results)
@@ -60,10 +57,9 @@ def within_episode(results: list[Result], styles: Styles) -> Figure:
 
 
 def binned_curves(trainings: list[Training], by: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return bins' ends (bins,) and mean returns (seeds, bins), as far as the shortest training goes.
+    """Return bins' ends (bins,), by one of `AXES`, and mean returns (seeds, bins), as far as the shortest training.
 
-    A training whose first episode ends after that (its kernels were compiled first, say) has NaN. Bins are `by`
-    `"episodes"`, `"steps"` or `"seconds"`.
+    A training whose first episode ends after that (its kernels were compiled first, say) has NaN.
     """
     x = [np.arange(1, len(t.returns) + 1) if by == "episodes" else getattr(t, by) for t in trainings]
     end = min(values[-1] for values in x)

@@ -74,11 +74,7 @@ def _begin(run: Run, seed: int, render_mode: str) -> tuple[VecEnv, Any, list[Any
 def think(
     model: BaseAlgorithm, observation: Any, state: Any, start: np.ndarray, deterministic: bool
 ) -> tuple[np.ndarray, Any, dict[str, Any]]:
-    """Choose an action for one environment; return it, the state, and what a `Moment` shows of the memory.
-
-    Observations have a batch of 1, `state` is None before the first step, and `start`, (1,) bool, says whether an
-    episode begins.
-    """
+    """Choose an action for one environment as `predict` does; return it, the state, and a `Moment`'s memory."""
     action, after = model.predict(observation, state, start, deterministic=deterministic)
     policy: Any = model.policy
     if not isinstance(policy, PlasticActorCriticPolicy):

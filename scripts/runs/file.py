@@ -28,8 +28,12 @@ def write_run_file(folder: Path, facts: dict[str, Any], command: list[str] | Non
 
     Where the command line is, a killed run has all that it takes to go on.
     """
+
+    def encoded(value: Any) -> Any:
+        return {"class": f"{value.__module__}:{value.__qualname__}"} if isinstance(value, type) else str(value)
+
     whole = {"format": FORMAT, "plastic_rl": version("plastic_rl"), **facts}
-    write_whole(folder / NAME, json.dumps(whole, indent=1, default=_encoded) + "\n")
+    write_whole(folder / NAME, json.dumps(whole, indent=1, default=encoded) + "\n")
     if command is not None:
         write_whole(folder / COMMAND, json.dumps(command))
 
@@ -51,12 +55,10 @@ def read_command(folder: Path) -> list[str]:
 
 def _check_format(folder: Path) -> None:
     found = _read(folder / NAME)
-    facts = found if isinstance(found, dict) else {}
-    if facts.get("format") != FORMAT:
-        raise RunFileError(
-            f"{folder.name}/{NAME} is of another version: format {facts.get('format')!r}, written by plastic_rl "
-            f"{facts.get('plastic_rl')}; this version reads format {FORMAT}"
-        )
+    number, writer = (found.get(key) if isinstance(found, dict) else None for key in ("format", "plastic_rl"))
+    if number != FORMAT:
+        what = f"format {number!r}, written by plastic_rl {writer}; this version reads format {FORMAT}"
+        raise RunFileError(f"{folder.name}/{NAME} is of another version: {what}")
 
 
 def write_statistics(folder: Path, env: VecNormalize) -> None:
@@ -85,10 +87,7 @@ def normalized(env: VecEnv, folder: Path) -> VecEnv:
 
 
 def evaluated(value: Any, names: dict[str, Any] | None = None) -> Any:
-    """Return what a setting means: a string of it is a Python expression, as the Zoo's are, else `ValueError`.
-
-    Settings of runs that are not one's own are never evaluated. `names` are those that the expression may use.
-    """
+    """Return what a setting of one's own means: a string is a Python expression of some names; else `ValueError`."""
     if not isinstance(value, str):
         return value
     try:
@@ -106,10 +105,6 @@ def _read(path: Path, decoded: Any = None) -> Any:
         raise
     except ValueError as error:
         raise RunFileError(f"{path.parent.name}/{path.name} is cut off or damaged: {error}") from error
-
-
-def _encoded(value: Any) -> Any:
-    return {"class": f"{value.__module__}:{value.__qualname__}"} if isinstance(value, type) else str(value)
 
 
 def _decoded(value: dict[str, Any]) -> Any:

@@ -3,6 +3,7 @@
 import pkgutil
 import zipfile
 from dataclasses import dataclass
+from functools import reduce
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,7 @@ PRETRAINED = "pretrained"
 class Run:
     """A run folder: its algorithm, environment and hyperparameters (`config`); its `settings` folder has `run.json`.
 
-    A `trusted` one's pickled files may be read, which can execute what somebody put there. `processes` trained it; the
-    monitor file tells of the episodes of the first one.
+    A `trusted` one's pickled files may be read, which can execute code. So many `processes` trained it.
     """
 
     folder: Path
@@ -100,17 +100,12 @@ class Run:
     def make_env(self, n_envs: int, seed: int, camera: Any = None, **env_kwargs: Any) -> VecEnv:
         """Make the environments it was trained on, with the same observations; rewards are not normalized.
 
-        The first one has the seed. `camera` is a wrapper around all others of each, in this process; further arguments
-        are the environment's.
+        The first one has the seed. `camera` wraps each, in this process; further arguments are the environment's.
         """
-
-        def wrap(env: gym.Env) -> gym.Env:
-            env = _wrapped(env, self.config.get("env_wrapper"))
-            return env if camera is None else camera(env)
-
         how: dict[str, Any] = {"vec_env_cls": DummyVecEnv} if camera else {}
         if camera or self.config.get("env_wrapper"):
-            how["wrapper_class"] = wrap
+            layers = [self.config.get("env_wrapper"), camera]
+            how["wrapper_class"] = lambda env: reduce(_wrapped, layers, env)
         try:
             env = make_vec_env(self.env_id, n_envs, seed, env_kwargs={**self.env_kwargs, **env_kwargs}, **how)
         except (TypeError, ValueError, FileNotFoundError, gym.error.Error) as error:
@@ -154,10 +149,15 @@ def load_run(folder_or_name: str | Path, device: str = "cpu", trust: bool = Fals
 def open_run(path: str, trained: bool = True, trust: bool = False) -> Run:
     """Read a run folder, or `pretrained/NAME`; raises `UsageError` where it is none, or was left half written.
 
-    Its model must be there if it is to be `trained`. Nothing that it holds is executed, unless it is trusted: then what
-    the Zoo wrote is read, its pickled files among it, as is needed for runs of other programs.
+    Its model must be there if it is to be `trained`. With `trust` what the Zoo wrote is read, which can execute code.
     """
-    folder = _folder(path)
+    folder = Path(path)
+    if not folder.is_dir():
+        shelf, _, name = path.rstrip("/").partition("/")
+        if shelf != PRETRAINED:
+            refuse(f"run {path!r} is no folder")
+        check_name("pretrained agent", name, [agent.name for agent in pretrained().glob("*/")])
+        folder = pretrained() / name
     found = sorted(folder.glob("*/args.yml" if trust else f"*/{NAME}"))
     if not found:
         refuse(f"run {path!r} is no run folder: it holds no */{NAME}{_hint(folder)}")
@@ -172,16 +172,6 @@ def open_run(path: str, trained: bool = True, trust: bool = False) -> Run:
     if trained and not run.model_file.exists():
         refuse(f"run {path!r} holds no model yet: {run.model_file.name} is missing; was it stopped before its end?")
     return run
-
-
-def _folder(path: str) -> Path:
-    if Path(path).is_dir():
-        return Path(path)
-    shelf, _, name = path.rstrip("/").partition("/")
-    if shelf != PRETRAINED:
-        refuse(f"run {path!r} is no folder")
-    check_name("pretrained agent", name, [agent.name for agent in pretrained().glob("*/")])
-    return pretrained() / name
 
 
 def pretrained() -> Path:
@@ -213,7 +203,9 @@ def _trusted(folder: Path, settings: Path) -> Run:
 
 
 def _wrapped(env: Any, setting: Any) -> Any:
-    """Wrap an environment as a setting of the Zoo's format says: a name, {name: arguments}, a list of these or None."""
+    """Wrap an environment as the Zoo's format says: by a name, {name: arguments}, a list of these, None, or a class."""
+    if callable(setting):
+        return setting(env)
     for part in setting if isinstance(setting, list) else [setting] if setting else []:
         ((place, arguments),) = {part: {}}.items() if isinstance(part, str) else part.items()
         env = pkgutil.resolve_name(place)(env, **(arguments or {}))

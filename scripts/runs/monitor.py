@@ -2,7 +2,6 @@
 
 import glob
 import json
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,20 +19,14 @@ LAST = 100  # episodes of a training that its final return is the mean of
 
 
 class Training(NamedTuple):
-    """The (n,) episodes of one training run in the order in which they ended: undiscounted returns, and when that was.
-
-    That is after so many environment steps, over all copies, and so many seconds since training began.
-    """
+    """The (n,) episodes of a training as they ended: undiscounted returns, steps of all copies so far, and seconds."""
 
     returns: np.ndarray
     steps: np.ndarray
     seconds: np.ndarray
 
     def binned(self, x: np.ndarray, edges: np.ndarray) -> np.ndarray:
-        """Return the mean return in each bin of x, (n,), where each episode lies; (len(edges) - 1,).
-
-        Bins without an episode are interpolated; what lies beyond the edges is left out.
-        """
+        """Return the mean return in each bin of x, (n,), where each episode lies; bins without one are interpolated."""
         means = pd.Series(self.returns).groupby(pd.cut(x, edges, labels=False)).mean()
         return means.reindex(range(len(edges) - 1)).interpolate(limit_direction="both").to_numpy()
 
@@ -45,11 +38,7 @@ class Training(NamedTuple):
 
 @dataclass(frozen=True)
 class Result:
-    """A run with what is plotted of it.
-
-    Runs of one label are seeds of one thing. The evaluation is what `evaluate` left in its folder, sampled actions and
-    whole memory if there are, or None.
-    """
+    """A run with what is plotted of it: runs of one label are seeds of one thing; `evaluate` left the evaluation."""
 
     run: Run
     label: str
@@ -107,25 +96,20 @@ def _evaluation(run: Run) -> dict[str, Any] | None:
 def group_labels(runs: list[Run]) -> list[str]:
     """Return what to call each run's policy: its core (or algorithm), and whatever else tells it from the others.
 
-    That is the algorithm where there are several, and those arguments of the core that differ between runs of this
-    core on the same task.
+    That is the algorithm where there are several, and arguments in which runs of this core on the same task differ.
     """
     several_algos = len({run.algo for run in runs}) > 1
-    values: dict[tuple[str, str | None, str], set[str]] = defaultdict(set)
-    for run in runs:
-        for argument, value in run.core_kwargs.items():
-            values[run.task, run.core, argument].add(str(value))
     labels = []
     for run in runs:
-        several = [name for name in run.core_kwargs if len(values[run.task, run.core, name]) > 1]
-        told = [f"{name}={run.core_kwargs[name]}" for name in several]
+        kin = [other.core_kwargs for other in runs if (other.task, other.core) == (run.task, run.core)]
+        told = [f"{k}={v}" for k, v in run.core_kwargs.items() if any(str(other.get(k, v)) != str(v) for other in kin)]
         labels.append(", ".join([run.core or run.algo, *told, *[run.algo] * (run.core is not None and several_algos)]))
     return labels
 
 
 def grouped(results: Iterable[Result]) -> dict[str, list[Result]]:
     """Return results by label, labels in alphabetical order."""
-    groups: dict[str, list[Result]] = defaultdict(list)
-    for result in results:
-        groups[result.label].append(result)
-    return dict(sorted(groups.items()))
+    groups: dict[str, list[Result]] = {}
+    for result in sorted(results, key=lambda result: result.label):
+        groups.setdefault(result.label, []).append(result)
+    return groups

@@ -1,5 +1,6 @@
 """Plays a trained policy: the rewards of whole episodes, and bootstrap intervals of their means."""
 
+from itertools import zip_longest
 from typing import Any, Literal
 
 import numpy as np
@@ -20,10 +21,7 @@ def mean_interval(values: Any) -> tuple[float, float]:
 
 
 def bootstrap_interval(values: np.ndarray) -> np.ndarray:
-    """Return 95% percentile bootstrap intervals of the means of columns, (2, columns), low and high.
-
-    Values are (n, columns), NaN where there is no value; rows are drawn with replacement.
-    """
+    """Return 95% bootstrap intervals of the means of columns, (2, columns), of values (n, columns), which may be NaN."""
     # A resample is how often each row was drawn, which makes all of the means two products of matrices.
     draws = np.random.default_rng(0).multinomial(len(values), np.full(len(values), 1 / len(values)), RESAMPLES)
     there = ~np.isnan(values)
@@ -40,9 +38,8 @@ def play_run(
 ) -> np.ndarray:
     """Play a run's model; return the reward of each step of each episode, (n_episodes, longest), NaN after its end.
 
-    Each environment plays as many episodes, so that short ones are not favored. The first one, and sampled actions,
-    have the seed. The parts of the recurrent state that are `erased` are zero before every step (see `ablated`).
-    Further arguments are the environments'.
+    The first environment and sampled actions have the seed. Parts of the recurrent state that are `erased` are zero
+    before every step (see `ablated`). Further arguments are the environments'.
     """
     env = run.make_env(min(n_episodes, 64), seed, **more)
     model.set_random_seed(seed)
@@ -60,10 +57,7 @@ def play_run(
 
     evaluate_policy(model, env, n_episodes, deterministic, callback=remember, warn=False)
     env.close()
-    padded = np.full((n_episodes, max(map(len, episodes))), np.nan)
-    for row, episode in zip(padded, episodes, strict=True):
-        row[: len(episode)] = episode
-    return padded
+    return np.array(list(zip_longest(*episodes, fillvalue=np.nan))).T
 
 
 def evaluate(
@@ -93,10 +87,9 @@ def evaluate(
 
 
 def ablated(model: Any, ablate: Ablation) -> tuple[int, ...]:
-    """Return which parts of the recurrent state an ablation sets to zero; `UsageError` where there is no such memory.
+    """Return which parts of the recurrent state an ablation sets to zero: the traces, or all but the traces.
 
-    `trace` takes the plastic traces, and leaves the activity. `state` takes all but the traces; as traces are written
-    from the activity of the step before, a plastic core has no memory at all then.
+    Raises `UsageError` where there is no such memory.
     """
     core = getattr(model.policy, "core", None)
     if core is None:

@@ -18,8 +18,7 @@ class KilledError(RuntimeError):
 def train(argv: list[str], log: Path, threads: int = 1) -> None:
     """Run `train` in a process of its own, which ends with this one; what it says is added to `log`.
 
-    Its threads are set before anything is loaded, so that runs side by side do not get into each other's way. Raises
-    `KilledError` where a signal ended it, and `RuntimeError` with the last line of what it said where it failed.
+    Raises `KilledError` where a signal ended it, and `RuntimeError` with the last line of what it said where it failed.
     """
     command = [sys.executable, "-m", "plastic_rl.scripts.train", *argv, "--num-threads", str(threads)]
     environment = {**os.environ, **dict.fromkeys(THREADS, str(threads)), PARENT: str(os.getpid())}

@@ -12,10 +12,7 @@ LEAST = 0.5  # seconds between two rows
 
 
 class CpuClock(BaseCallback):
-    """Adds a row of steps and CPU seconds since training began to `cpu.csv` in the run folder, between rollouts.
-
-    A run that goes on from a checkpoint goes on from that checkpoint's time: what was lost is not counted.
-    """
+    """Adds rows to `cpu.csv` in the run folder; a run that goes on from a checkpoint goes on from its time."""
 
     def __init__(self, folder: str | Path) -> None:
         super().__init__()

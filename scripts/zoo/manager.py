@@ -49,8 +49,7 @@ SMALLEST_IMAGE = 36
 def train(args: argparse.Namespace) -> None:
     """Run the Zoo's `train` with parsed options, and our experiment manager in place of its own.
 
-    Nothing is printed before everything is known to be right. The options have the `rank` of this process among
-    `world_size`.
+    Nothing is printed before everything is known to be right.
     """
     parser = SimpleNamespace(add_argument=lambda *_, **__: None, parse_args=lambda: args)
     with ExitStack() as quiet:
@@ -69,7 +68,7 @@ def train(args: argparse.Namespace) -> None:
 class PlasticExperimentManager(ExperimentManager):
     """The Zoo's experiment manager, with native vector environments, our hyperparameters, and a summary at the end.
 
-    `begin` is called where everything is set up and known to be right. Of many processes the first one writes.
+    `begin` is called where everything is set up. Of many processes the first one writes.
     """
 
     def __init__(
@@ -97,8 +96,7 @@ class PlasticExperimentManager(ExperimentManager):
 
     def setup_experiment(self) -> tuple[BaseAlgorithm, dict[str, Any]] | None:
         """Set up as the Zoo does; where an argument cannot be, nothing is left of the run."""
-        together = self.world_size > 1
-        if together and (self.algo not in OURS or self.optimize_hyperparameters):
+        if self.world_size > 1 and (self.algo not in OURS or self.optimize_hyperparameters):
             refuse(f"torchrun is for training {', '.join(OURS)}, without -optimize; not for {self.algo}")
         try:
             result = super().setup_experiment()
@@ -110,7 +108,7 @@ class PlasticExperimentManager(ExperimentManager):
                     folder.rmdir()
             if not isinstance(error, ValueError | TypeError | OSError | AssertionError | gym.error.Error):
                 raise
-            refuse(str(error) + " (in each process)" * together)
+            refuse(str(error) + " (in each process)" * (self.world_size > 1))
         self.begin()
         return result
 
@@ -131,7 +129,12 @@ class PlasticExperimentManager(ExperimentManager):
             check_settings(hyperparams)
         if self.algo in OURS:
             saved.pop("core_kwargs", None)
-            hyperparams["policy_kwargs"] = saved["policy_kwargs"] = self._policy_kwargs(hyperparams)
+            chosen = dict(hyperparams.get("policy_kwargs", {}))
+            if self.args.core not in (None, chosen.get("core")):  # what was set for another one says nothing of this
+                chosen |= {"core": self.args.core, "core_kwargs": {}}
+            found = hyperparams.pop("core_kwargs", {})  # by a search
+            chosen["core_kwargs"] = {**chosen.get("core_kwargs", {}), **found, **self.args.core_kwargs}
+            hyperparams["policy_kwargs"] = saved["policy_kwargs"] = chosen
         return hyperparams, saved
 
     @contextmanager
@@ -144,15 +147,6 @@ class PlasticExperimentManager(ExperimentManager):
             kind = "" if isinstance(error, TypeError | ValueError) else f"{type(error).__name__}: "
             source = f"hyperparameters, from {self.config} or the command line"
             raise ValueError(f"{source}: {kind}{reason}") from error
-
-    def _policy_kwargs(self, hyperparams: dict[str, Any]) -> dict[str, Any]:
-        core, core_kwargs = self.args.core, self.args.core_kwargs
-        chosen = dict(hyperparams.get("policy_kwargs", {}))
-        if core is not None and core != chosen.get("core"):  # what was set for another core says nothing of this one
-            chosen |= {"core": core, "core_kwargs": {}}
-        found = hyperparams.pop("core_kwargs", {})  # by a search
-        chosen["core_kwargs"] = {**chosen.get("core_kwargs", {}), **found, **core_kwargs}
-        return chosen
 
     def _preprocess_action_noise(self, hyperparams: dict[str, Any], saved: dict[str, Any], env: VecEnv) -> Any:
         if self.algo in OURS:  # the policy that reads the observations, as they come out of all wrappers

@@ -58,8 +58,7 @@ def register_algorithms() -> None:
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Read the command line of `train`, and check it as far as that is possible before anything is made.
 
-    Returns what the Zoo's parser returns and, beside it, `core`, `core_kwargs`, `checkpoint_seconds`, `resume` (the run
-    folder to go on with, or None) and `began` (the command line that began the run).
+    `resume` is the run folder to go on with, or None; `began` the command line that began the run.
     """
     parser, began, beside = make_parser(), list(argv), []
     args = parser.parse_args(began)
@@ -202,11 +201,7 @@ def check_settings(settings: Any) -> None:
 
 
 def _unfinished_run(argv: list[str], log_folder: str) -> str | None:
-    """Return the run folder that this `torchrun` began with the same command line and has not finished.
-
-    There is one where a process of it died and `torchrun` starts all of them again, and where a job with an
-    `--rdzv-id` of its own was stopped and is started again.
-    """
+    """Return the run folder that this `torchrun`, or one of its `--rdzv-id`, began with this command line."""
     if (name := os.environ.get("TORCHELASTIC_RUN_ID")) is None:
         return None
     found = [file for file in Path(log_folder).glob(f"*/*/*/{TORCHRUN}") if file.read_text() == name]
@@ -215,10 +210,7 @@ def _unfinished_run(argv: list[str], log_folder: str) -> str | None:
 
 
 def _read_command(run: str) -> list[str]:
-    """Return the command line that began a run.
-
-    It is run again as it is, and hyperparameters on it are Python expressions: resume runs of your own.
-    """
+    """Return the command line that began a run, whose hyperparameters are Python expressions."""
     found = sorted(Path(run).glob(f"*/{COMMAND}"))
     if not found:
         refuse(f"--resume {run!r} is no run folder that can go on: it holds no */{COMMAND}")
