@@ -22,19 +22,15 @@ SOURCES = {
     "cifar10": {"https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz": "c32a1d4ab5d03f1284b67883e8d87530"},
 }
 
-
-def make_parser() -> CommandParser:
-    """Return the command's parser."""
-    parser = CommandParser("data", __doc__)
-    parser.add_argument("data_set", choices=sorted(SOURCES))
-    parser.add_argument("--root", help=f"folder to put it in; default: {ROOT_VARIABLE}, else ~/.cache/plastic_rl")
-    return parser
+PARSER = CommandParser("data", __doc__)
+PARSER.add_argument("data_set", choices=sorted(SOURCES))
+PARSER.add_argument("--root", help=f"folder to put it in; default: {ROOT_VARIABLE}, else ~/.cache/plastic_rl")
 
 
 @command
 def main(argv: Sequence[str]) -> None:
     """Download the archives that are not there yet."""
-    args = make_parser().parse_args(argv)
+    args = PARSER.parse_args(argv)
     for url, md5 in SOURCES[args.data_set].items():
         print(download(url, data_root(args.root), md5))
 

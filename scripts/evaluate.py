@@ -19,23 +19,18 @@ from typing import Any
 from plastic_rl.files import write_whole
 from plastic_rl.scripts import CommandParser, command, whole_number
 
-
-def make_parser() -> CommandParser:
-    """Return the command's parser."""
-    parser = CommandParser("evaluate", __doc__, run="+")
-    episodes = "episodes to play for each run; default: 256"
-    parser.add_argument("--episodes", type=whole_number, default=256, help=episodes)
-    parser.add_argument("--seed", type=int, default=1_000_000, help="of the first environment and of sampled actions")
-    parser.add_argument("--device", default="cpu", help="default: cpu")
-    parser.add_argument("--ablate", choices=("trace", "state"), help="play also without this part of the memory")
-    parser.add_argument("--json", metavar="FILE", help="write the figures of all runs into this file, too")
-    return parser
+PARSER = CommandParser("evaluate", __doc__, run="+")
+PARSER.add_argument("--episodes", type=whole_number, default=256, help="episodes to play for each run; default: 256")
+PARSER.add_argument("--seed", type=int, default=1_000_000, help="of the first environment and of sampled actions")
+PARSER.add_argument("--device", default="cpu", help="default: cpu")
+PARSER.add_argument("--ablate", choices=("trace", "state"), help="play also without this part of the memory")
+PARSER.add_argument("--json", metavar="FILE", help="write the figures of all runs into this file, too")
 
 
 @command
 def main(argv: Sequence[str]) -> None:
     """Evaluate as the command line says."""
-    args = make_parser().parse_args(argv)
+    args = PARSER.parse_args(argv)
     import torch
 
     from plastic_rl.scripts.runs.folder import open_run

@@ -16,21 +16,16 @@ from pathlib import Path
 
 from plastic_rl.scripts import CommandParser, UsageError, command, refuse, whole_number
 
-
-def make_parser() -> CommandParser:
-    """Return the command's parser."""
-    parser = CommandParser("plot", __doc__, run="+")
-    smooth = "bins of 100 that a point is the mean of"
-    parser.add_argument("-o", "--output", default="plots", metavar="FOLDER", help="where to write; default: plots")
-    parser.add_argument("--smooth", type=whole_number, default=1, metavar="BINS", help=smooth)
-    return parser
+PARSER = CommandParser("plot", __doc__, run="+")
+PARSER.add_argument("-o", "--output", default="plots", metavar="FOLDER", help="where to write; default: plots")
+PARSER.add_argument("--smooth", type=whole_number, default=1, metavar="BINS", help="bins of 100 that a point averages")
 
 
 @command
 def main(argv: Sequence[str]) -> None:
     """Plot as the command line says."""
-    args = make_parser().parse_args(argv)
-    from plastic_rl.scripts.figures.aggregates import every_figure
+    args = PARSER.parse_args(argv)
+    from plastic_rl.scripts.figures.plots import every_figure
     from plastic_rl.scripts.runs.folder import open_run
     from plastic_rl.scripts.runs.monitor import learning_curve, read_results
 

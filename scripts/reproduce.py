@@ -18,24 +18,20 @@ from plastic_rl.scripts.experiments.claim import Claim, claim_names, read_claim
 from plastic_rl.scripts.experiments.grid import Run, check_environment, check_runs
 from plastic_rl.scripts.experiments.runner import add_runner_options, run_all
 
-
-def make_parser() -> CommandParser:
-    """Return the command's parser."""
-    parser = CommandParser("reproduce", __doc__)
-    parser.add_argument("claims", nargs="*", metavar="NAME", help=f"all, or some of: {', '.join(claim_names())}")
-    parser.add_argument("--arms", nargs="+", metavar="ARM", help="run these arms only")
-    parser.add_argument("--seeds", nargs="+", type=int, metavar="SEED", help="run these seeds only")
-    parser.add_argument("--evaluate", action="store_true", help="only try the agents that are kept, on fresh episodes")
-    parser.add_argument("--report", action="store_true", help="only write the report of the results on file")
-    parser.add_argument("--results", default="results", help="folder of the results; RESULTS.md is beside it")
-    add_runner_options(parser)
-    return parser
+PARSER = CommandParser("reproduce", __doc__)
+PARSER.add_argument("claims", nargs="*", metavar="NAME", help=f"all, or some of: {', '.join(claim_names())}")
+PARSER.add_argument("--arms", nargs="+", metavar="ARM", help="run these arms only")
+PARSER.add_argument("--seeds", nargs="+", type=int, metavar="SEED", help="run these seeds only")
+PARSER.add_argument("--evaluate", action="store_true", help="only try the agents that are kept, on fresh episodes")
+PARSER.add_argument("--report", action="store_true", help="only write the report of the results on file")
+PARSER.add_argument("--results", default="results", help="folder of the results; RESULTS.md is beside it")
+add_runner_options(PARSER)
 
 
 @command
 def main(argv: Sequence[str]) -> None:
     """Run what is missing, then write the report."""
-    args = make_parser().parse_args(argv)
+    args = PARSER.parse_args(argv)
     names = claim_names() if args.claims in ([], ["all"]) else args.claims
     for name in names:
         check_name("claim", name, claim_names())

@@ -29,21 +29,17 @@ from plastic_rl.scripts.experiments.runner import add_runner_options, attempts, 
 
 FIGURES = ("status", "return", "score", "episodes", "steps", "seconds", "attempts", "folder", "error")
 
-
-def make_parser() -> CommandParser:
-    """Return the command's parser."""
-    parser = CommandParser("sweep", __doc__)
-    parser.add_argument("file", help="what to run, in YAML")
-    parser.add_argument("-o", "--output", metavar="FOLDER", help="default: sweeps/ and the file's name")
-    parser.add_argument("--dry-run", action="store_true", help="print the command lines of the runs, and run nothing")
-    add_runner_options(parser)
-    return parser
+PARSER = CommandParser("sweep", __doc__)
+PARSER.add_argument("file", help="what to run, in YAML")
+PARSER.add_argument("-o", "--output", metavar="FOLDER", help="default: sweeps/ and the file's name")
+PARSER.add_argument("--dry-run", action="store_true", help="print the command lines of the runs, and run nothing")
+add_runner_options(PARSER)
 
 
 @command
 def main(argv: Sequence[str]) -> None:
     """Run what is missing of a sweep."""
-    args = make_parser().parse_args(argv)
+    args = PARSER.parse_args(argv)
     runs = read_sweep(args.file)
     if args.dry_run:
         for run in runs:

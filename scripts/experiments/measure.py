@@ -6,7 +6,6 @@ import shlex
 import shutil
 import threading
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +41,13 @@ def train_and_measure(run: Run, claims: dict[str, Claim], results: Path, here: s
     with _one_at_a_time:
         opened, training = open_run(str(folder)), learning_curve(folder)
         rows = _curve(opened, training, folder.parents[1] / "tb", claim)
+        best = {"value": float(rows[:, 3].max()), "tests": {}}
         result = {
-            **({} if claim.measure == "best return" else _evaluations(opened, claim)),
-            **_facts(opened, training, claim, rows),
+            **(best if claim.measure == "best return" else _evaluations(opened, claim)),
+            "steps": int(training.steps[-1]),
+            "episodes": len(training.steps),
+            "cpu_seconds": round(float(cpu_seconds(folder)[-1, 1]), 1),
+            **({"final_return": training.final_return} if claim.curve == "returns" else {}),
             "command": shlex.join(["plastic-rl", "train", *run.argv]),
             "folder": str(folder.relative_to(results)),
             "machine": f"{platform.machine()}, one thread",
@@ -129,20 +132,13 @@ def _accuracy(events: Path) -> tuple[np.ndarray, np.ndarray]:
     return np.array(sorted(found), float), np.array([found[step] for step in sorted(found)])
 
 
-def _facts(run: Folder, training: Training, claim: Claim, rows: np.ndarray) -> dict[str, Any]:
-    facts: dict[str, Any] = {"steps": int(training.steps[-1]), "episodes": len(training.steps)}
-    facts["cpu_seconds"] = round(float(cpu_seconds(run.folder)[-1, 1]), 1)
-    if claim.curve == "returns":
-        facts["final_return"] = training.final_return
-        if reference := _reference(run, {}):
-            facts["final_score"] = measured(training.final_return, reference, "score")
-    return facts | ({"value": float(rows[:, 3].max()), "tests": {}} if claim.measure == "best return" else {})
-
-
 def _evaluations(run: Folder, claim: Claim) -> dict[str, Any]:
     """Return what a trained run does in the tests of a claim, and with sampled answers in the first of them."""
     episodes, tests = claim.episodes, {"": claim.test, **claim.tests}
-    models = list(_last_states(run)) if claim.last_states else [run.load(device="cpu")]
+    models = [run.load("cpu")]
+    for file in reversed(checkpoint.checkpoints(run.folder / "checkpoints") if claim.last_states else []):
+        models.insert(0, run.load("cpu"))
+        models[0].policy.load_state_dict(checkpoint.read(file)["policy"])
     values = {n: [evaluate(run, model, test, claim.measure, episodes) for model in models] for n, test in tests.items()}
     return {
         "value": values[""][-1],
@@ -150,12 +146,3 @@ def _evaluations(run: Folder, claim: Claim) -> dict[str, Any]:
         "tests": {name: of_states[-1] for name, of_states in values.items() if name},
         **({"last_states": values} if claim.last_states else {}),
     }
-
-
-def _last_states(run: Folder) -> Iterator[Any]:
-    """Yield a run's model in each of the states that were saved last: its checkpoints, then what it ended with."""
-    for file in checkpoint.checkpoints(run.folder / "checkpoints"):
-        model = run.load(device="cpu")
-        model.policy.load_state_dict(checkpoint.read(file)["policy"])
-        yield model
-    yield run.load(device="cpu")

@@ -72,12 +72,12 @@ def write_statistics(folder: Path, env: VecNormalize) -> None:
 
 
 def normalized(env: VecEnv, folder: Path) -> VecEnv:
-    """Return an environment whose observations are normalized as in training, and whose rewards are its own."""
+    """Return an environment whose observations are normalized as in training."""
     facts = _read(folder / STATISTICS)
     if facts is None:
         return env
     limits = {"clip_obs": facts["clip_obs"], "epsilon": facts["epsilon"], "norm_obs_keys": facts["keys"]}
-    wrapped = VecNormalize(env, training=False, norm_reward=False, **limits)
+    wrapped = VecNormalize(env, **limits)
     statistics = {}
     for key, (mean, variance, count) in facts["statistics"].items():
         statistics[key] = RunningMeanStd(shape=np.shape(mean))

@@ -112,18 +112,14 @@ class Run:
             refuse(f"the environment of run {str(self.folder)!r}, {self.env_id}, cannot be made: {error}")
         env = _wrapped(env, self.config.get("vec_env_wrapper"))
         if self.config.get("normalize"):
-            env = self._normalized(env)
+            try:
+                pickled = str(self.settings / "vecnormalize.pkl")
+                env = VecNormalize.load(pickled, env) if self.trusted else normalized(env, self.settings)
+            except (RunFileError, OSError) as error:
+                refuse(f"run {str(self.folder)!r} is half written: {error}")
+            if isinstance(env, VecNormalize):
+                env.training = env.norm_reward = False
         return VecFrameStack(env, self.config["frame_stack"]) if self.config.get("frame_stack") else env
-
-    def _normalized(self, env: VecEnv) -> VecEnv:
-        try:
-            if not self.trusted:
-                return normalized(env, self.settings)
-            statistics = VecNormalize.load(str(self.settings / "vecnormalize.pkl"), env)
-        except (RunFileError, OSError) as error:
-            refuse(f"run {str(self.folder)!r} is half written: {error}")
-        statistics.training = statistics.norm_reward = False
-        return statistics
 
 
 def load_run(folder_or_name: str | Path, device: str = "cpu", trust: bool = False) -> tuple[BaseAlgorithm, VecEnv]:

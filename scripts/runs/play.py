@@ -21,7 +21,7 @@ def mean_interval(values: Any) -> tuple[float, float]:
 
 
 def bootstrap_interval(values: np.ndarray) -> np.ndarray:
-    """Return 95% bootstrap intervals of the means of columns, (2, columns), of values (n, columns), which may be NaN."""
+    """Return 95% bootstrap intervals of the means of columns, (2, columns), of values (n, columns) or NaN."""
     # A resample is how often each row was drawn, which makes all of the means two products of matrices.
     draws = np.random.default_rng(0).multinomial(len(values), np.full(len(values), 1 / len(values)), RESAMPLES)
     there = ~np.isnan(values)

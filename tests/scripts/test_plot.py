@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from plastic_rl.scripts import plot
-from plastic_rl.scripts.figures import aggregates
-from plastic_rl.scripts.figures.aggregates import every_figure, score_table
-from plastic_rl.scripts.figures.curves import binned_curves, smoothed, unit_of
+from plastic_rl.scripts.figures import plots
+from plastic_rl.scripts.figures.plots import binned_curves, every_figure, score_table, smoothed, unit_of
 from plastic_rl.scripts.figures.style import BLUE, VERMILION, line_styles
 from plastic_rl.scripts.runs.file import write_run_file
 from plastic_rl.scripts.runs.folder import open_run
@@ -30,7 +29,7 @@ except (ImportError, TypeError):
 def few_resamples():
     """Intervals of the aggregates from few draws: no test reads their ends."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(aggregates, "RESAMPLES", 40)
+        patch.setattr(plots, "RESAMPLES", 40)
         yield
 
 

@@ -165,7 +165,7 @@ def test_runs_ask_for_no_more_cores_than_there_are():
     with pytest.raises(UsageError, match="must be at most the 1 of --jobs"):
         run_all([run], print, str, jobs=1)
     with pytest.raises(UsageError, match="--jobs: must be a whole number of at least 1"):
-        sweep.make_parser().parse_args(["sweep.yaml", "--jobs", "0"])
+        sweep.PARSER.parse_args(["sweep.yaml", "--jobs", "0"])
 
 
 def test_a_run_that_another_command_runs_is_left_alone(tmp_path):
