@@ -8,6 +8,7 @@ time is what the report compares.
 
 import json
 import os
+from argparse import Namespace
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -41,11 +42,7 @@ def main(argv: Sequence[str]) -> None:
         return evaluate(claims, results)
     from plastic_rl.scripts.experiments.report import write_report
 
-    errors: dict[str, str] = {}
-    if not args.report:
-        wanted = [run for claim in claims.values() for run in chosen(claim, args.arms, args.seeds)]
-        runs = [run for run in wanted if not (results / f"{run.result}.json").exists()]
-        errors = reproduce(claims, runs, results, args.jobs, args.address)
+    errors = {} if args.report else reproduce(claims, results, args)
     print(write_report(results, results.parent / "RESULTS.md"))
     if errors:
         raise SystemExit(1)
@@ -62,12 +59,12 @@ def chosen(claim: Claim, arms: list[str] | None, seeds: list[int] | None) -> lis
     return [run for run in runs if seeds is None or run.values["seed"] in seeds]
 
 
-def reproduce(
-    claims: dict[str, Claim], runs: list[Run], results: Path, jobs: int | None, address: str | None
-) -> dict[str, str]:
+def reproduce(claims: dict[str, Claim], results: Path, args: Namespace) -> dict[str, str]:
     """Run what is missing of some claims; return why runs failed, by name."""
     from plastic_rl.scripts.experiments.measure import train_and_measure
 
+    wanted = [run for claim in claims.values() for run in chosen(claim, args.arms, args.seeds)]
+    runs = [run for run in wanted if not (results / f"{run.result}.json").exists()]
     check_runs(runs)
     for claim in claims.values():
         for test in filter(None, [claim.test, *claim.tests.values()]):
@@ -78,7 +75,7 @@ def reproduce(
         value = json.loads((results / f"{run.result}.json").read_text())["value"]
         return f"{claims[run.claim].measure} {value:.4f}"
 
-    return run_all(runs, work, said, jobs, address)
+    return run_all(runs, work, said, args.jobs, args.address)
 
 
 def evaluate(claims: dict[str, Claim], results: Path) -> None:

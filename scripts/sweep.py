@@ -78,7 +78,6 @@ def main(argv: Sequence[str]) -> None:
 
 def read_row(runs_folder: Path, run: Run) -> dict[str, Any]:
     """Return what tells a run of a sweep from the others, and what it learned, where it is finished."""
-    from plastic_rl.envs import score
     from plastic_rl.scripts.runs.folder import open_run
     from plastic_rl.scripts.runs.monitor import learning_curve
 
@@ -92,7 +91,7 @@ def read_row(runs_folder: Path, run: Run) -> dict[str, Any]:
         training = learning_curve(opened.folder)
     except UsageError:  # it says why: no episode ended, perhaps
         return row
-    normalized = score(opened.env_id, training.final_return, **opened.env_kwargs)
+    normalized = opened.score(training.final_return)
     row |= {"return": f"{training.final_return:.6g}", "score": "" if normalized is None else f"{normalized:.4f}"}
     ends = {"steps": int(training.steps[-1]), "seconds": f"{training.seconds[-1]:.1f}"}
     return {**row, "episodes": len(training.returns), **ends}

@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> None:
     torch.set_num_threads(1)
     run = open_run(args.run, trust=args.trust)
     model = run.load(args.device)
-    title, names = f"{run.task}: one episode of {run.label}", choice_names(run, model.action_space)
+    title, names = f"{run.task}: one episode of {run.core or run.algo}", choice_names(run, model.action_space)
     mode = "human" if args.human else "ansi" if args.ansi else "rgb_array"
     moments = record(run, model, args.seed, args.deterministic, mode)
     moments = moments if args.steps is None else islice(moments, args.steps + 1)

@@ -11,7 +11,7 @@ from typing import Any
 import gymnasium as gym
 import yaml
 
-from plastic_rl.arguments import check_name
+from plastic_rl.arguments import check_integer, check_name, check_number
 from plastic_rl.scripts import refuse
 
 AXES = ("algo", "env", "core")
@@ -117,47 +117,36 @@ def merged(*settings: dict[str, Any]) -> dict[str, Any]:
 def _combinations(grid: dict[str, Any], arm: str, claim: str) -> list[Run]:
     for key in grid:
         check_name("key of the sweep", str(key), (*AXES, *GROUPS, *SETTINGS, *NAMED))
-    settings = _checked({key: grid.get(key, default) for key, default in SETTINGS.items()})
+    settings = {**SETTINGS, **grid}
+    _check_settings(settings)
     axes = {**DEFAULTS, **{key: grid[key] for key in AXES if key in grid}}
     for group in GROUPS:
         if not isinstance(grid.get(group, {}), dict):
             refuse(f"{group} must be a mapping of names to values, not {grid[group]!r}")
         axes |= {f"{group}.{name}": value for name, value in grid.get(group, {}).items()}
+    seeds = settings["seeds"]
+    axes["seed"] = list(range(1, seeds + 1)) if isinstance(seeds, int) else seeds
     values = [list(map(_number, value if isinstance(value, list) else [value])) for value in axes.values()]
     if empty := [name for name, choices in zip(axes, values, strict=True) if not choices]:
         refuse(f"{empty[0]} must have at least one value, not []")
-    needs = settings["cpus"], settings["gpus"], settings["retries"]
-    named = {"arm": arm} if arm else {}
-    return [
-        Run({**named, **found, "seed": seed}, [*_flags(found, settings), "--seed", str(seed)], *needs, claim)
-        for found in (dict(zip(axes, choice, strict=True)) for choice in product(*values))
-        for seed in settings["seeds"]
-    ]
+    found = [dict(zip(axes, choice, strict=True)) for choice in product(*values)]
+    named, needs = {"arm": arm} if arm else {}, (settings["cpus"], settings["gpus"], settings["retries"])
+    return [Run(named | combination, _flags(combination, settings), *needs, claim) for combination in found]
 
 
-def _checked(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return a grid's settings, seeds as a list and steps as a number; raises `UsageError` where one cannot be."""
-    seeds, flags, steps = settings["seeds"], settings["flags"], _number(settings["n_timesteps"])
-    seeds = list(range(1, seeds + 1)) if isinstance(seeds, int) else seeds
-
-    def counts(value: Any, least: float, in_parts: bool = False) -> bool:
-        return isinstance(value, int | float) and value >= least and ((in_parts and value < 1) or value % 1 == 0)
-
-    for key, fits, expected in (
-        ("seeds", seeds and isinstance(seeds, list) and all(isinstance(seed, int) and seed >= 0 for seed in seeds),
-         "a number of at least 1, or a list of seeds of at least 0"),
-        ("n_timesteps", steps is None or counts(steps, 1), "a whole number of at least 1"),
-        ("flags", isinstance(flags, list) and all(isinstance(flag, str) for flag in flags),
-         "a list of words of `train`'s command line"),
-        ("retries", counts(settings["retries"], 0), "a whole number of at least 0"),
-        ("cpus", counts(settings["cpus"], 1e-9, True), "a number above 0, and a whole one above 1"),
-        ("gpus", counts(settings["gpus"], 0, True), "a number of at least 0, and a whole one above 1"),
-    ):  # fmt: skip
-        if not fits:
-            refuse(f"{key} must be {expected}, not {settings[key]!r}")
+def _check_settings(settings: dict[str, Any]) -> None:
+    flags = settings["flags"]
+    if not (isinstance(flags, list) and all(isinstance(flag, str) for flag in flags)):
+        refuse(f"flags must be a list of words of `train`'s command line, not {flags!r}")
     if own := [flag for flag in flags if flag.partition("=")[0] in OWN_FLAGS]:
         refuse(f"flags must not hold {own[0]}, which the sweep sets by its own keys")
-    return {**settings, "seeds": seeds, "n_timesteps": steps}
+    try:
+        check_integer("retries", settings["retries"], 0)
+        for key, least in (("cpus", 0.01), ("gpus", 0)):
+            if check_number(key, settings[key], least) > 1:  # Ray shares out parts of one, and no others
+                check_integer(key, settings[key], 1)
+    except (TypeError, ValueError) as error:
+        refuse(str(error))
 
 
 def _number(value: Any) -> Any:
@@ -170,9 +159,10 @@ def _flags(combination: dict[str, Any], settings: dict[str, Any]) -> list[str]:
     for group, flag in GROUPS.items():
         pairs = [(name.partition(".")[2], value) for name, value in combination.items() if name.startswith(f"{group}.")]
         flags += [flag, *(f"{name}:{value!r}" for name, value in pairs)] if pairs else []  # `train` evaluates it
-    if settings["n_timesteps"] is not None:
-        flags += ["-n", str(int(settings["n_timesteps"]))]
-    return [*flags, "--device", "cuda" if settings["gpus"] else "cpu", *settings["flags"]]
+    if (steps := _number(settings["n_timesteps"])) is not None:
+        flags += ["-n", f"{steps:.0f}" if isinstance(steps, float) else str(steps)]
+    device = ["--device", "cuda" if settings["gpus"] else "cpu"]
+    return [*flags, *device, *settings["flags"], "--seed", str(combination["seed"])]
 
 
 def check_runs(runs: list[Run]) -> None:

@@ -41,21 +41,17 @@ def run_all(
     `work` trains one (for Ray it can be pickled), and `said` puts its result in words; of `jobs` and `address` see
     `add_runner_options`. Leaves with exit code 130 where Ctrl-C stops it: the same call goes on.
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+    from tqdm import tqdm
 
     if not runs:
         return {}
     errors: dict[str, str] = {}
     ended = _on_ray(runs, work, jobs, address) if address else _here(runs, work, jobs or os.cpu_count() or 1)
     try:
-        with Progress("{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()) as progress:
-            bar = progress.add_task("runs", total=len(runs))
-            for run, error in ended:
-                if error is not None:
-                    errors[run.name] = error
-                result = said(run) if error is None else f"failed: {error}; see its log.txt"
-                progress.console.print(f"{run.name}: {result}", markup=False, highlight=False)
-                progress.update(bar, advance=1, description=f"runs, {len(errors)} failed" if errors else "runs")
+        for run, error in tqdm(ended, "runs", len(runs), disable=None):
+            if error is not None:
+                errors[run.name] = error
+            tqdm.write(f"{run.name}: {said(run) if error is None else f'failed: {error}; see its log.txt'}")
     except KeyboardInterrupt:
         print("stopped; the same command goes on", file=sys.stderr)
         raise SystemExit(130) from None

@@ -130,7 +130,7 @@ def _draw(axes: Any, x: np.ndarray, curves: np.ndarray, label: str, style: dict[
 
 
 def _add_score_axis(axes: Any, result: Result) -> None:
-    zero, one = result.score_of(0.0), result.score_of(1.0)
+    zero, one = result.run.score(0.0), result.run.score(1.0)
     if zero is None or one is None:
         return
     slope = one - zero
@@ -202,7 +202,7 @@ def sample_efficiency(table: Table, styles: Styles) -> Figure:
     def curve(result: Result) -> list[Any]:
         steps = result.training.steps
         returns = result.training.binned(steps, np.linspace(0, steps[-1], POINTS + 1))
-        return [result.score_of(float(value)) for value in returns]
+        return [result.run.score(float(value)) for value in returns]
 
     points, intervals = _estimates(
         _scores(table, curve), RESAMPLES // 4, lambda x: [metrics.aggregate_iqm(x[..., i]) for i in range(POINTS)]

@@ -16,6 +16,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack,
 
 from plastic_rl.agents.vec_env import make_vec_env
 from plastic_rl.arguments import check_name
+from plastic_rl.envs import score
 from plastic_rl.scripts import UsageError, refuse
 from plastic_rl.scripts.runs.file import NAME, RunFileError, evaluated, normalized, read_run_file
 
@@ -67,16 +68,14 @@ class Run:
         return self.config["policy_kwargs"].get("core_kwargs") or {}
 
     @property
-    def label(self) -> str:
-        """What to call the policy in a title: its core, with its rule where it has one, or the algorithm."""
-        rule = self.core_kwargs.get("rule") if self.core != "rnn" else None
-        return f"{self.core} ({rule})" if self.core and rule else self.core or self.algo
-
-    @property
     def task(self) -> str:
         """The environment's name with its arguments, without the package that has it."""
         arguments = ", ".join(f"{name}={value}" for name, value in self.env_kwargs.items())
         return self.env_id.rpartition("/")[2] + (f" ({arguments})" if arguments else "")
+
+    def score(self, mean_return: float) -> float | None:
+        """Return the normalized score of a mean return; None where the task is none of this package's."""
+        return score(self.env_id, mean_return, **self.env_kwargs)
 
     def load(self, device: str = "auto") -> BaseAlgorithm:
         """Load the trained model: its policy, that is, with no more of the training unless the run is trusted."""

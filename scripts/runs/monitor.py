@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from stable_baselines3.common.monitor import LoadMonitorResultsError, load_results
 
-from plastic_rl.envs import score
 from plastic_rl.scripts import refuse
 from plastic_rl.scripts.runs.folder import Run
 
@@ -45,14 +44,10 @@ class Result:
     training: Training
     evaluation: dict[str, Any] | None
 
-    def score_of(self, mean_return: float) -> float | None:
-        """Return the score of a mean return; None where the task is none of this package's."""
-        return score(self.run.env_id, mean_return, **self.run.env_kwargs)
-
     @property
     def final(self) -> float | None:
         """The score of the evaluation, or, without one, of the last episodes of the training."""
-        return self.evaluation["score"] if self.evaluation else self.score_of(self.training.final_return)
+        return self.evaluation["score"] if self.evaluation else self.run.score(self.training.final_return)
 
 
 def read_results(runs: list[Run]) -> list[Result]:

@@ -6,7 +6,6 @@ from typing import Any, Literal
 import numpy as np
 from stable_baselines3.common.evaluation import evaluate_policy
 
-from plastic_rl.envs import score
 from plastic_rl.scripts import refuse
 from plastic_rl.scripts.runs.folder import Run
 
@@ -68,7 +67,7 @@ def evaluate(
     rewards = play_run(run, model, episodes, seed, deterministic, erased)
     returns, by_time = np.nansum(rewards, axis=1), np.nanmean(rewards, axis=0)
     mean, interval = float(returns.mean()), mean_interval(returns)
-    scores = [score(run.env_id, value, **run.env_kwargs) for value in (mean, *interval)]
+    scores = [run.score(value) for value in (mean, *interval)]
     return {
         "run": str(run.folder),
         "env": run.env_id,

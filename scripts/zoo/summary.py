@@ -43,17 +43,12 @@ def print_summary(model: BaseAlgorithm, env_id: str, env_kwargs: dict[str, Any],
 def print_commands(run: str, tensorboard_log: str | None) -> None:
     """Print the commands that show more of a run."""
     own = [f"{command_line(name)} {shlex.quote(run)}" for name in ("evaluate", "plot", "watch")]
-    board = _script("tensorboard", "tensorboard.main")
-    boards = [f"{board} --logdir {shlex.quote(tensorboard_log)}"] if tensorboard_log else []
+    boards = [f"tensorboard --logdir {shlex.quote(tensorboard_log)}"] if tensorboard_log else []
     print("Look further:", *boards, *own, f"{own[-1]} --ansi", sep="\n  ")
 
 
 def command_line(name: str) -> str:
     """Return how to start one of our commands: by the console script of the Python that runs now, or by that Python."""
-    return f"{_script('plastic-rl', 'plastic_rl')} {name}"
-
-
-def _script(name: str, module: str) -> str:
-    here = shutil.which(name)
+    here = shutil.which("plastic-rl")
     installed = here is not None and Path(here).parent == Path(sys.executable).parent
-    return name if installed else f"{shlex.quote(os.path.relpath(sys.executable))} -m {module}"
+    return f"plastic-rl {name}" if installed else f"{shlex.quote(os.path.relpath(sys.executable))} -m plastic_rl {name}"

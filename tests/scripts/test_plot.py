@@ -117,7 +117,7 @@ def test_other_arguments_are_another_task(tmp_path):
 def test_the_score_is_of_sampled_episodes_with_all_their_memory(tmp_path):
     trained, evaluated = results_of(write_run(tmp_path / "1"), write_run(tmp_path / "2", score=0.5))
     assert evaluated.final == 0.5
-    assert trained.final == trained.score_of(np.arange(101, 201).mean() * 1.5)
+    assert trained.final == trained.run.score(np.arange(101, 201).mean() * 1.5)
 
 
 def test_one_task_and_one_seed_is_enough_for_curves(tmp_path, capsys):
