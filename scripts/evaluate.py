@@ -58,13 +58,12 @@ def print_table(results: list[dict[str, Any]]) -> None:
     """Print figures of one or more runs as one table of at most 80 columns, and below it which run is which."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     runs = list(dict.fromkeys(result["run"] for result in results))
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    quarters = "reward per step\nby quarter"
-    for heading in ("run", "actions", "episodes", "mean return\n(95%)", "score\n(95%)", quarters):
-        table.add_column(heading, no_wrap=True)
+    headings = ("run", "actions", "episodes", "mean return\n(95%)", "score\n(95%)", "reward per step\nby quarter")
+    columns = [Column(heading, no_wrap=True) for heading in headings]
+    table = Table(*columns, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for result in results:
         actions = result["actions"] + (f"\nwithout {result['ablate']}" if result["ablate"] else "")
         mean = "{:.1f}\n{:.1f} to {:.1f}".format(result["mean_return"], *result["interval"])

@@ -34,10 +34,9 @@ def main(argv: Sequence[str]) -> None:
     from plastic_rl.envs.scores import find_task
     from plastic_rl.scripts.runs.folder import ALGORITHMS, OURS
 
-    ours = {name: pkgutil.resolve_name(ALGORITHMS[name]) for name in OURS}
     rows: dict[str, dict[str, Any]] = {
-        "environments": {env_id: find_task(env_id) for env_id in (f"plastic_rl/{name}" for name in ENVIRONMENTS)},
-        "algorithms": {**ALGORITHMS, **ours},
+        "environments": {f"plastic_rl/{name}": find_task(f"plastic_rl/{name}") for name in ENVIRONMENTS},
+        "algorithms": ALGORITHMS | {name: pkgutil.resolve_name(ALGORITHMS[name]) for name in OURS},
         "cores": {name: registry._find_core(name) for name in registry.registered_cores()},
     }
     for kind in kinds:

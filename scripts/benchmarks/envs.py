@@ -37,7 +37,8 @@ def run(arguments: argparse.Namespace) -> None:
         env.reset(seed=0)
         env.action_space.seed(0)
         envs[env_id, MODES[mode]] = env
-    rates = [{lane: _rate(env, arguments.steps) for lane, env in envs.items()} for _ in range(arguments.repeats)]
+    times = range(arguments.repeats)
+    rates = [pd.Series({lane: _rate(env, arguments.steps) for lane, env in envs.items()}) for _ in times]
     table = pd.DataFrame(rates).median().unstack()
     table["ratio"] = table["vector env"] / table["SyncVectorEnv"]
     print(f"steps per second, {arguments.num_envs} copies", table.to_string(float_format="{:,.1f}".format), sep="\n")

@@ -6,6 +6,8 @@ import shlex
 import shutil
 import threading
 import zipfile
+from collections import deque
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,10 @@ from plastic_rl.envs import reference_returns
 from plastic_rl.envs.task import ReferenceReturns
 from plastic_rl.files import write_whole
 from plastic_rl.scripts.experiments.claim import Claim
-from plastic_rl.scripts.experiments.grid import Run
+from plastic_rl.scripts.experiments.grid import Run, file_name
 from plastic_rl.scripts.experiments.runner import train_run
-from plastic_rl.scripts.figures.recall import draw_recall
+from plastic_rl.scripts.figures.episode import EpisodeFigure
+from plastic_rl.scripts.figures.recording import choice_names, record
 from plastic_rl.scripts.runs.file import NAME, STATISTICS
 from plastic_rl.scripts.runs.folder import Run as Folder
 from plastic_rl.scripts.runs.folder import open_run
@@ -57,10 +60,8 @@ def train_and_measure(run: Run, claims: dict[str, Claim], results: Path, here: s
         file.parent.mkdir(parents=True, exist_ok=True)
         table = pd.DataFrame(rows, columns=["steps", "episodes", "cpu_seconds", "return", "value"])
         write_whole(file.with_suffix(".csv"), table.to_csv(index=False, float_format="%.10g", lineterminator="\n"))
-        if claim.pictures:
-            tests = {"test images": claim.test, **claim.tests}
-            sources = {name: {**opened.env_kwargs, **test} for name, test in tests.items()}
-            draw_recall(opened.load("cpu"), opened.env_id, sources, file.with_name(f"{file.stem}-episodes.png"))
+        for name, test in {"episode": claim.test, **claim.tests}.items() if claim.pictures else ():
+            draw_end(replace(opened, env_kwargs={**opened.env_kwargs, **test}), name, file)
         if run.values["seed"] == 1 and run.values["arm"] == claim.agent:
             keep_agent(opened, results / "agents" / run.claim)
         write_whole(file, json.dumps(result, indent=1) + "\n")  # the last one says that it is finished
@@ -77,11 +78,9 @@ def measured(returns: Any, reference: ReferenceReturns | None, measure: str) -> 
     return score if measure == "score" else (1 - score) / 2  # wrong bits: half of them by chance
 
 
-def evaluate(
-    run: Folder, model: Any, test: dict[str, Any], measure: str, episodes: int, deterministic: bool = True
-) -> float:
+def evaluate(run: Folder, model: Any, test: dict, measure: str, episodes: int, sampled: bool = False) -> float:
     """Return how a trained run does on fresh seeds, with `test` among the arguments of its environment."""
-    rewards = play_run(run, model, episodes, SEED, deterministic, **test)
+    rewards = play_run(run, model, episodes, SEED, not sampled, **test)
     return float(measured(np.nansum(rewards, axis=1).mean(), _reference(run, test), measure))
 
 
@@ -99,6 +98,15 @@ def keep_agent(run: Folder, folder: Path) -> None:
             shutil.copy(run.settings / name, settings / name)
     with zipfile.ZipFile(folder / run.model_file.name, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("policy.pth", parameters)
+
+
+def draw_end(run: Folder, name: str, file: Path) -> None:
+    """Draw the end of an episode beside the memory, as `watch` does."""
+    model = run.load("cpu")
+    moments = deque(record(run, model, SEED, True, "rgb_array"), maxlen=2)  # a memory of 1,000 neurons takes 8 MB
+    names = choice_names(run, model.action_space)
+    figure = EpisodeFigure([*moments], model.action_space, f"{run.env_id}: {name}", names=names)
+    figure.film(file.with_name(f"{file.stem}-{file_name(name)}.png"))
 
 
 def _reference(run: Folder, test: dict[str, Any]) -> ReferenceReturns | None:
@@ -142,7 +150,7 @@ def _evaluations(run: Folder, claim: Claim) -> dict[str, Any]:
     values = {n: [evaluate(run, model, test, claim.measure, episodes) for model in models] for n, test in tests.items()}
     return {
         "value": values[""][-1],
-        "sampled": evaluate(run, models[-1], claim.test, claim.measure, episodes, deterministic=False),
+        "sampled": evaluate(run, models[-1], claim.test, claim.measure, episodes, sampled=True),
         "tests": {name: of_states[-1] for name, of_states in values.items() if name},
         **({"last_states": values} if claim.last_states else {}),
     }

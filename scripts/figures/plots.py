@@ -71,7 +71,9 @@ def learning_curves(results: list[Result], styles: Styles, smooth: int = 1) -> F
             _draw(axes, x / size, smoothed(curves, smooth), label, styles[label])
         axes.set_xlabel(AXES[name] + (f" ({unit})" if unit else ""))
     panels[0].set_ylabel("mean return of an episode")
-    _add_score_axis(panels[-1], results[0])
+    if (zero := results[0].run.score(0.0)) is not None and (one := results[0].run.score(1.0)) is not None:
+        functions = (lambda value: zero + (one - zero) * value), (lambda value: (value - zero) / (one - zero))
+        panels[-1].secondary_yaxis("right", functions=functions).set_ylabel("score (0 random policy, 1 oracle)")
     means = f"; means of {smooth} bins" if smooth > 1 else ""
     figure.suptitle(f"{results[0].run.task}: learning\n{WHAT}{means}", fontsize=11)
     return _finished(figure, panels)
@@ -127,15 +129,6 @@ def _draw(axes: Any, x: np.ndarray, curves: np.ndarray, label: str, style: dict[
     if len(curves) > 1:
         axes.fill_between(x, *bootstrap_interval(curves), color=style["color"], alpha=0.2, linewidth=0)
         axes.plot(x, curves.T, linewidth=0.5, alpha=0.5, **style)
-
-
-def _add_score_axis(axes: Any, result: Result) -> None:
-    zero, one = result.run.score(0.0), result.run.score(1.0)
-    if zero is None or one is None:
-        return
-    slope = one - zero
-    functions = (lambda value: zero + slope * value), (lambda value: (value - zero) / slope)
-    axes.secondary_yaxis("right", functions=functions).set_ylabel("score (0 random policy, 1 oracle)")
 
 
 def _finished(figure: Figure, panels: Any) -> Figure:

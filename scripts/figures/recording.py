@@ -71,9 +71,7 @@ def _begin(run: Run, seed: int, render_mode: str) -> tuple[VecEnv, Any, list[Any
 
 
 @torch.no_grad()
-def think(
-    model: BaseAlgorithm, observation: Any, state: Any, start: np.ndarray, deterministic: bool
-) -> tuple[np.ndarray, Any, dict[str, Any]]:
+def think(model: BaseAlgorithm, observation: Any, state: Any, start: np.ndarray, deterministic: bool) -> tuple:
     """Choose an action for one environment as `predict` does; return it, the state, and a `Moment`'s memory."""
     action, after = model.predict(observation, state, start, deterministic=deterministic)
     policy: Any = model.policy

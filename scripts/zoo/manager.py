@@ -71,12 +71,10 @@ class PlasticExperimentManager(ExperimentManager):
     `begin` is called where everything is set up. Of many processes the first one writes.
     """
 
-    def __init__(
-        self, args: Any, algo: str, *more: Any, begin: Any, config: Any = None, uuid_str: str = "", **kwargs: Any
-    ) -> None:
-        if algo in OURS and config is None:
-            config = str(hyperparams.FOLDER / f"{algo}.yml")
-        super().__init__(args, algo, *more, config=config, **kwargs)  # type: ignore[misc]
+    def __init__(self, args: Any, algo: str, *more: Any, begin: Any, uuid_str: str, **kwargs: Any) -> None:
+        if algo in OURS and kwargs["config"] is None:
+            kwargs["config"] = str(hyperparams.FOLDER / f"{algo}.yml")
+        super().__init__(args, algo, *more, **kwargs)  # type: ignore[misc]
         self.rank, self.world_size = args.rank, args.world_size
         self.begin = begin
         self.plasticity = PlasticityCallback() if algo in OURS else None
