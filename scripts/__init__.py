@@ -22,7 +22,7 @@ def refuse(message: str) -> NoReturn:
     raise UsageError(message)
 
 
-def command(main: Callable[[Sequence[str]], None]) -> Callable[..., None]:
+def command(main: Callable[[list[str]], None]) -> Callable[..., None]:
     """Make a function the main function of a command: it prepares the process, and errors of usage are one line."""
 
     @wraps(main)
@@ -42,10 +42,7 @@ def command(main: Callable[[Sequence[str]], None]) -> Callable[..., None]:
 
 
 class CommandParser(argparse.ArgumentParser):
-    """A parser whose errors are one line, and whose help begins with the docstring of the command's module (`about`).
-
-    With `run` it takes a run folder, or with `"+"` several, and `--trust`.
-    """
+    """A parser whose errors are one line; with `run` it takes a run folder, or with `"+"` several, and `--trust`."""
 
     def __init__(self, name: str, about: str | None = None, run: str | None = None, **how: Any) -> None:
         how = {"formatter_class": argparse.RawDescriptionHelpFormatter, **how}

@@ -7,7 +7,6 @@ Compare the ratios: the times are those of a machine.
 """
 
 import argparse
-from collections.abc import Sequence
 from importlib import import_module
 
 from plastic_rl.scripts import CommandParser, command
@@ -16,7 +15,7 @@ BENCHMARKS = ("ops", "cores", "envs", "training")  # modules with `add_arguments
 
 
 @command
-def main(argv: Sequence[str]) -> None:
+def main(argv: list[str]) -> None:
     """Run the benchmark that the command line names."""
     parser = CommandParser("benchmark", __doc__)
     parser.add_argument("name", choices=BENCHMARKS)

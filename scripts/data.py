@@ -6,7 +6,6 @@
 A download that broke is continued, and what arrived is checked.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from plastic_rl.envs.data.archives import ROOT_VARIABLE, data_root
@@ -28,7 +27,7 @@ PARSER.add_argument("--root", help=f"folder to put it in; default: {ROOT_VARIABL
 
 
 @command
-def main(argv: Sequence[str]) -> None:
+def main(argv: list[str]) -> None:
     """Download the archives that are not there yet."""
     args = PARSER.parse_args(argv)
     for url, md5 in SOURCES[args.data_set].items():
@@ -36,11 +35,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def download(url: str, folder: Path, md5: str, retries: int = 3) -> Path:
-    """Download a file into a folder, whole or not at all; one that is there and has the right MD5 is kept.
-
-    A failed connection is tried again `retries` times. Raises `UsageError` where it cannot be reached or written, or
-    has another sum.
-    """
+    """Download a file into a folder, unless it is there with the right MD5; `UsageError` where that cannot be."""
     import pooch
 
     pooch.get_logger().setLevel("WARNING")

@@ -12,7 +12,6 @@ before every step, which leaves a plastic core nothing to write into its trace, 
 """
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ PARSER.add_argument("--json", metavar="FILE", help="write the figures of all run
 
 
 @command
-def main(argv: Sequence[str]) -> None:
+def main(argv: list[str]) -> None:
     """Evaluate as the command line says."""
     args = PARSER.parse_args(argv)
     import torch

@@ -9,7 +9,6 @@ load and run it.
 """
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 
 from plastic_rl.scripts import CommandParser, command, refuse
@@ -19,7 +18,7 @@ PARSER.add_argument("-o", "--output", metavar="FILE", help="an .onnx or .pt2 fil
 
 
 @command
-def main(argv: Sequence[str]) -> None:
+def main(argv: list[str]) -> None:
     """Export as the command line says."""
     args = PARSER.parse_args(argv)
     from stable_baselines3.common.vec_env import unwrap_vec_normalize

@@ -9,7 +9,6 @@ Names are those that `--env`, `--algo` and `--core` of `train` take.
 import inspect
 import pkgutil
 import shutil
-from collections.abc import Sequence
 from textwrap import fill
 from typing import Any
 
@@ -23,7 +22,7 @@ PARSER.add_argument("kind", nargs="*", metavar="KIND", help=f"some of {', '.join
 
 
 @command
-def main(argv: Sequence[str]) -> None:
+def main(argv: list[str]) -> None:
     """List as the command line says."""
     width = max(60, min(120, shutil.get_terminal_size().columns))
     kinds = PARSER.parse_args(argv).kind or KINDS

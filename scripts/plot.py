@@ -4,14 +4,13 @@
     plastic-rl plot sweeps/mine/results.csv --smooth 5
 
 Draws, as PNG and SVG, the learning curves of each task by episodes, steps and time, grouped by core with intervals over
-seeds, and the learning within an episode; over all tasks rliable's aggregate metrics and sample-efficiency curves. Runs
-that are still in training are welcome; what is no run is named and left out.
+seeds, and the learning within an episode; over all tasks rliable's aggregate metrics. Runs that are still in training
+are welcome; what is no run is named and left out.
 
 The learning within an episode is what `evaluate` left in a run folder. So are final scores, where all runs were
 evaluated; else those are of the last 100 training episodes.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from plastic_rl.scripts import CommandParser, UsageError, command, refuse, whole_number
@@ -22,7 +21,7 @@ PARSER.add_argument("--smooth", type=whole_number, default=1, metavar="BINS", he
 
 
 @command
-def main(argv: Sequence[str]) -> None:
+def main(argv: list[str]) -> None:
     """Plot as the command line says."""
     args = PARSER.parse_args(argv)
     from plastic_rl.scripts.figures.plots import every_figure

@@ -9,7 +9,6 @@ time is what the report compares.
 import json
 import os
 from argparse import Namespace
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -30,7 +29,7 @@ add_runner_options(PARSER)
 
 
 @command
-def main(argv: Sequence[str]) -> None:
+def main(argv: list[str]) -> None:
     """Run what is missing, then write the report."""
     args = PARSER.parse_args(argv)
     names = claim_names() if args.claims in ([], ["all"]) else args.claims

@@ -17,7 +17,6 @@ Leaves, in the output folder, the run folders and `results.csv`; `plot` reads ei
 
 import os
 import shlex
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,7 @@ add_runner_options(PARSER)
 
 
 @command
-def main(argv: Sequence[str]) -> None:
+def main(argv: list[str]) -> None:
     """Run what is missing of a sweep."""
     args = PARSER.parse_args(argv)
     runs = read_sweep(args.file)
@@ -93,5 +92,5 @@ def read_row(runs_folder: Path, run: Run) -> dict[str, Any]:
         return row
     normalized = opened.score(training.final_return)
     row |= {"return": f"{training.final_return:.6g}", "score": "" if normalized is None else f"{normalized:.4f}"}
-    ends = {"steps": int(training.steps[-1]), "seconds": f"{training.seconds[-1]:.1f}"}
-    return {**row, "episodes": len(training.returns), **ends}
+    row |= {"steps": int(training.steps[-1]), "seconds": f"{training.seconds[-1]:.1f}"}
+    return row | {"episodes": len(training.returns)}

@@ -5,7 +5,6 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Sequence
 from contextlib import redirect_stdout, suppress
 from importlib.resources import files
 
@@ -14,7 +13,7 @@ from plastic_rl.scripts.runs.process import PARENT
 
 
 @command
-def main(argv: Sequence[str]) -> None:
+def main(argv: list[str]) -> None:
     """Train as the command line says."""
     _end_with_parent()
     _keep_freed_memory()
@@ -39,12 +38,10 @@ def main(argv: Sequence[str]) -> None:
 def _end_with_parent() -> None:
     """In a process that a sweep started: be killed with it, and not write into one run folder with a successor."""
     parent = os.environ.pop(PARENT, None)
-    if parent is None or sys.platform != "linux":
-        return
-    set_parent_death_signal = 1
-    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-    if os.getppid() != int(parent):  # it went before
-        os.kill(os.getpid(), signal.SIGKILL)
+    if parent is not None and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1: set the signal that its parent's death sends
+        if os.getppid() != int(parent):  # it went before
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _keep_freed_memory() -> None:

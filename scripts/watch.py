@@ -7,7 +7,6 @@ Shows the environment's frames, the trace as a heat map and the plastic weight t
 the activity, the probabilities of the actions and the reward so far.
 """
 
-from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -30,7 +29,7 @@ PARSER.add_argument("--device", default="cpu", help="default: cpu")
 
 
 @command
-def main(argv: Sequence[str]) -> None:
+def main(argv: list[str]) -> None:
     """Show an episode as the command line says."""
     args = PARSER.parse_args(argv)
     if args.output and Path(args.output).suffix not in FILMS:

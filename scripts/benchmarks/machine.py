@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import pandas as pd
 import torch
 
 Size = tuple[int, int, int]
-Lanes = Mapping[str, Callable[[], object]]
+Lanes = Mapping[Any, Callable[[], object]]  # by name
 
 
 def add_measuring(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +42,7 @@ def measure(lanes: Lanes, arguments: argparse.Namespace) -> pd.DataFrame:
 
     Returns a row for each: `ms`, the median, and `MB`, the memory at the peak, NaN where the system does not tell.
     """
-    memory, seconds = {}, {name: [] for name in lanes}  # type: dict[str, float], dict[str, list[float]]
+    memory, seconds = {}, {name: [] for name in lanes}  # type: dict[Any, float], dict[Any, list[float]]
     for name, lane in lanes.items():
         lane()
         memory[name] = peak_memory(lane, arguments.device) / 1e6

@@ -9,7 +9,14 @@ from plastic_rl.scripts import refuse
 from plastic_rl.scripts.experiments.grid import Run, expand, full_name, read_yaml
 
 FOLDER = Path(__file__).with_name("paper")
-MEASURES = ("score", "wrong bits", "wrong answers", "error", "return", "best return")
+UNITS = {  # what may be measured
+    "score": "score (random 0, oracle 1)",
+    "wrong bits": "wrong bits, of the hidden ones",
+    "wrong answers": "wrong answers, of all queries",
+    "error": "squared error, relative to answering zero",
+    "return": "mean return",
+    "best return": "best mean return in training",
+}
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,7 @@ def read_claim(name: str, folder: Path = FOLDER) -> Claim:
         refuse(f"claim {name!r} must be a mapping with title, paper and arms")
     own = {key: content.pop(key) for key in list(content) if key in Claim.__dataclass_fields__}
     claim = Claim(name, grid=content, **own)
-    check_name(f"measure of claim {name!r}", claim.measure, MEASURES)
+    check_name(f"measure of claim {name!r}", claim.measure, UNITS)
     runs = claim.runs()
     if len({run.result for run in runs}) < len(runs):
         refuse(f"an arm of claim {name!r} must be one choice of settings, and no two may share a file's name")

@@ -27,10 +27,7 @@ OWN_FLAGS = (
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a grid: the flags of `train`, and the values that tell it from others, such as `arm` and `seed`.
-
-    It uses so many cores, and GPUs or a part of one, and is started again so often where its process is lost.
-    """
+    """One run of a grid: the values that tell it from others, such as `arm` and `seed`, and the flags of `train`."""
 
     values: dict[str, Any]
     argv: list[str]

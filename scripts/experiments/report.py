@@ -9,19 +9,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from plastic_rl.scripts.experiments.claim import FOLDER, Claim, claim_names, read_claim
+from plastic_rl.scripts.experiments.claim import FOLDER, UNITS, Claim, claim_names, read_claim
 from plastic_rl.scripts.experiments.grid import file_name, full_name
 from plastic_rl.scripts.figures.style import line_styles
 from plastic_rl.scripts.runs.play import bootstrap_interval, mean_interval
 
-UNITS = {
-    "score": "score (random 0, oracle 1)",
-    "wrong bits": "wrong bits, of the hidden ones",
-    "wrong answers": "wrong answers, of all queries",
-    "error": "squared error, relative to answering zero",
-    "return": "mean return",
-    "best return": "best mean return in training",
-}
 MOST_ROWS = 15  # of a table in RESULTS.md
 Result = dict[str, Any]
 Results = dict[str, list[Result]]

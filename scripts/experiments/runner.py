@@ -28,14 +28,11 @@ Ended = Iterator[tuple[Run, str | None]]  # each run as it ends, with what went 
 
 def add_runner_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say where runs run."""
-    cores = "cores of this machine to use, usually one for a run; default: all"
-    parser.add_argument("--jobs", type=whole_number, metavar="N", help=cores)
+    parser.add_argument("--jobs", type=whole_number, metavar="N", help="cores of this machine to use; default: all")
     parser.add_argument("--address", help="run on Ray: host:port or auto of a cluster, or local; default: without Ray")
 
 
-def run_all(
-    runs: Sequence[Run], work: Work, said: Callable[[Run], str], jobs: int | None = None, address: str | None = None
-) -> dict[str, str]:
+def run_all(runs: list[Run], work: Work, said: Work, jobs: int | None = None, address: str | None = None) -> dict:
     """Do the work of some runs, several at a time, and show how far it is; return why runs failed, by name.
 
     `work` trains one (for Ray it can be pickled), and `said` puts its result in words; of `jobs` and `address` see
@@ -120,16 +117,16 @@ def _here(runs: Sequence[Run], work: Work, jobs: int) -> Ended:
 
 def _attempt(run: Run, work: Work) -> str | None:
     """Do a run's work, again where it is killed; return what went wrong."""
-    for left in reversed(range(run.retries + 1)):
+    killed = None
+    for _ in range(run.retries + 1):
         try:
             work(run)
             return None
         except KilledError as error:
-            if not left:
-                return str(error)
+            killed = str(error)
         except (Exception, SystemExit) as error:  # whatever it is, the other runs go on
             return " ".join(str(error).split()) or type(error).__name__
-    return None
+    return killed
 
 
 def _on_ray(runs: Sequence[Run], work: Work, jobs: int | None, address: str) -> Ended:

@@ -15,13 +15,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from plastic_rl.scripts import refuse
-from plastic_rl.scripts.figures.recording import Moment, as_cells, chosen
+from plastic_rl.scripts.figures.recording import MOST_BARS, Moment, as_cells, chosen
 from plastic_rl.scripts.figures.style import BLUE, DIVERGING, GRAY, PALE, VERMILION
 
 SIZE = (12.0, 6.4)  # inches; at 80 dots per inch whole blocks of 16 pixels, as videos want them
 SMALL_SIZE = (4.0, 2.1)
 MOST = 100  # pictures of a film, unless it is said otherwise
-MOST_BARS = 12  # more choices than that are drawn as cells
 TIME = "time in the episode (steps)"
 
 Show = Callable[[int], Any]
@@ -36,9 +35,7 @@ class EpisodeFigure:
     place of 12 by 6.4, and has the frame and the first trace, without a scale.
     """
 
-    def __init__(
-        self, moments: list[Moment], space: spaces.Space, title: str | None, dpi: int = 80, names: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, moments: list[Moment], space: Any, title: str | None, dpi: int = 80, names: Sequence[str] = ()):
         self.n_moments = len(moments)
         self._figure = Figure(figsize=SMALL_SIZE if title is None else SIZE, dpi=dpi, layout="constrained")
         self._canvas = FigureCanvasAgg(self._figure)
@@ -65,10 +62,7 @@ class EpisodeFigure:
         return np.asarray(self._canvas.buffer_rgba())[..., :3].copy()
 
     def film(self, path: Path, every: int | None = None, fps: float = 12) -> int:
-        """Write a GIF that repeats, an MP4, or a PNG of the last moment; return the number of pictures.
-
-        Each `every`-th step is shown, and the last; by default as many as make 100 pictures of a long episode.
-        """
+        """Write each `every`-th step as a GIF or MP4, or the last as a PNG; return the number of pictures."""
         import imageio.v3 as iio
         from tqdm import tqdm
 
@@ -77,8 +71,12 @@ class EpisodeFigure:
         steps = [last] if path.suffix == ".png" else sorted({*range(0, last + 1, every), last})
         frames = [self.frame(step) for step in tqdm(steps, "drawing", unit="picture", disable=None, leave=False)]
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix == ".gif":
-            _write_gif(path, frames, [1000 / fps] * (len(frames) - 1) + [2000])  # the end stays for a while
+        if path.suffix == ".gif":  # one palette for all, so that colors do not flicker, and few pixels change
+            some = Image.fromarray(np.concatenate(frames[:: max(1, len(frames) // 4)]))
+            palette = some.quantize(256, Image.Quantize.MAXCOVERAGE)
+            first, *others = (Image.fromarray(f).quantize(palette=palette, dither=Image.Dither.NONE) for f in frames)
+            times = [1000 / fps] * len(others) + [2000]  # milliseconds; the end stays for a while
+            first.save(path, save_all=True, append_images=others, duration=times, loop=0)
             return len(frames)
         try:
             how = {"fps": fps, "macro_block_size": 2} if path.suffix == ".mp4" else {}
@@ -86,14 +84,6 @@ class EpisodeFigure:
         except ImportError:
             refuse("MP4 needs imageio-ffmpeg: pip install imageio-ffmpeg, or write a .gif")
         return len(frames)
-
-
-def _write_gif(path: Path, frames: list[np.ndarray], milliseconds: list[float]) -> None:
-    """Write frames with one palette for all, so that colors do not flicker, and few pixels change between frames."""
-    some = Image.fromarray(np.concatenate(frames[:: max(1, len(frames) // 4)]))
-    palette = some.quantize(256, Image.Quantize.MAXCOVERAGE)
-    first, *others = (Image.fromarray(f).quantize(palette=palette, dither=Image.Dither.NONE) for f in frames)
-    first.save(path, save_all=True, append_images=others, duration=milliseconds, loop=0)
 
 
 def _small(figure: Any, moments: list[Moment]) -> Iterator[Show]:

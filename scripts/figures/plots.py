@@ -5,7 +5,7 @@ Source of the aggregates: Agarwal et al. (2021), "Deep Reinforcement Learning at
 
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +24,6 @@ TIMES = {1.0: "seconds", 60.0: "minutes", 3600.0: "hours"}
 BINS = 100
 WHAT = "line: mean of the seeds; band: its 95% bootstrap interval; thin lines: the seeds"
 RESAMPLES = 2000
-POINTS = 25  # of a sample-efficiency curve
 METRICS = {"median": "median", "interquartile mean": "iqm", "mean": "mean", "optimality gap": "optimality_gap"}
 
 Table = dict[str, list[list[Result]]]
@@ -156,7 +155,6 @@ def _over_tasks(scored: list[Result], styles: Styles) -> Iterator[tuple[str, Fig
     except (ImportError, TypeError) as error:  # TypeError: from a library below it that does not fit another one
         return print(f"no aggregates: they want rliable (pip install 'rliable>=1.2' 'pandas<3'): {error}")
     yield "aggregates", aggregates(table, styles, source)
-    yield "sample_efficiency", sample_efficiency(table, styles)
 
 
 def score_table(results: list[Result]) -> Table:
@@ -172,61 +170,21 @@ def score_table(results: list[Result]) -> Table:
 
 def aggregates(table: Table, styles: Styles, source: str) -> Figure:
     """Draw rliable's aggregate metrics over all tasks with stratified bootstrap intervals; scores are of `source`."""
-    from rliable import metrics, plot_utils
+    from rliable import library, metrics, plot_utils
 
-    scores = _scores(table, lambda result: [result.final])
-    points, intervals = _estimates(
-        scores, RESAMPLES, lambda x: [getattr(metrics, f"aggregate_{name}")(x[..., 0]) for name in METRICS.values()]
-    )
+    finals = {label: [[result.final for result in runs] for runs in by_task] for label, by_task in table.items()}
+    scores = {label: np.array(values, float).T for label, values in finals.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # rliable seeds its bootstrap in a way that is to go
+        points, intervals = library.get_interval_estimates(
+            scores, lambda x: np.array([getattr(metrics, f"aggregate_{name}")(x) for name in METRICS.values()]),
+            reps=RESAMPLES, random_state=np.random.RandomState(0),
+        )  # fmt: skip
     figure, _ = plot_utils.plot_interval_estimates(
-        points, intervals, list(METRICS), list(table), _colors(styles), row_height=0.6, xlabel_y_coordinate=-0.25,
-        xlabel="score (0 random policy, 1 oracle); of the gap less is better",
+        points, intervals, list(METRICS), list(table), {label: style["color"] for label, style in styles.items()},
+        row_height=0.6, xlabel_y_coordinate=-0.25, xlabel="score (0 random, 1 oracle); of the gap less is better",
     )  # fmt: skip
-    n_runs, n_tasks, _ = next(iter(scores.values())).shape
+    n_runs, n_tasks = next(iter(scores.values())).shape
     what = f"{n_tasks} task{'s' * (n_tasks > 1)}, {n_runs} run{'s' * (n_runs > 1)} each ({source})"
     figure.suptitle(f"Scores over {what}, with 95% stratified bootstrap intervals", y=1.25)
     return figure
-
-
-def sample_efficiency(table: Table, styles: Styles) -> Figure:
-    """Draw the interquartile mean of the score over all tasks and runs in the course of training."""
-    from rliable import metrics, plot_utils
-
-    def curve(result: Result) -> list[Any]:
-        steps = result.training.steps
-        returns = result.training.binned(steps, np.linspace(0, steps[-1], POINTS + 1))
-        return [result.run.score(float(value)) for value in returns]
-
-    points, intervals = _estimates(
-        _scores(table, curve), RESAMPLES // 4, lambda x: [metrics.aggregate_iqm(x[..., i]) for i in range(POINTS)]
-    )
-    figure = Figure(figsize=(7, 4.8), layout="constrained")
-    axes: Any = figure.subplots()
-    plot_utils.plot_sample_efficiency_curve(
-        100 * np.arange(1, POINTS + 1) / POINTS, points, intervals, list(table), _colors(styles), ax=axes, marker=None,
-        xlabel="training steps (% of each run's)", ylabel="interquartile mean of the score", labelsize="medium",
-        ticklabelsize="medium",
-    )  # fmt: skip
-    axes.set_title("Sample efficiency over all tasks, with 95% stratified bootstrap intervals", fontsize=11)
-    figure.legend(loc="outside lower center", ncols=4, frameon=False)
-    return figure
-
-
-def _colors(styles: Styles) -> dict[str, str]:
-    return {label: style["color"] for label, style in styles.items()}
-
-
-def _scores(table: Table, of: Callable[[Result], list[Any]]) -> dict[str, np.ndarray]:
-    """Return some scores of each run by label, (runs, tasks, scores)."""
-    found = {label: [[of(result) for result in runs] for runs in by_task] for label, by_task in table.items()}
-    return {label: np.array(values, float).swapaxes(0, 1) for label, values in found.items()}
-
-
-def _estimates(scores: dict[str, np.ndarray], resamples: int, of: Callable[[np.ndarray], list[float]]) -> Any:
-    """Return rliable's estimates of some figures of the scores, and their intervals, each by label."""
-    from rliable import library
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # rliable seeds its bootstrap in a way that is to go
-        how = {"reps": resamples, "random_state": np.random.RandomState(0)}
-        return library.get_interval_estimates(scores, lambda values: np.array(of(values)), **how)

@@ -17,6 +17,8 @@ from plastic_rl.agents.policy import PlasticActorCriticPolicy
 from plastic_rl.envs.scores import find_task
 from plastic_rl.scripts.runs.folder import Run
 
+MOST_BARS = 12  # more choices than that are drawn as cells
+
 
 class Moment(NamedTuple):
     """What there is to see at one step of an episode: an observation, and what the policy made of it.
@@ -41,10 +43,7 @@ class Moment(NamedTuple):
 
 
 def record(run: Run, model: BaseAlgorithm, seed: int, deterministic: bool, render_mode: str) -> Iterator[Moment]:
-    """Play one episode and tell of each step as it happens; the last moment is the end, with the memory as it was left.
-
-    The seed is that of the environment and of sampled actions; the render mode is `"rgb_array"`, `"ansi"` or `"human"`.
-    """
+    """Play one episode from a seed and tell of each step; the last moment is the end, and the memory then."""
     env, observation, pictures = _begin(run, seed, render_mode)
     torch.manual_seed(seed)
     state, total, over, step = None, 0.0, np.ones(1, bool), 0

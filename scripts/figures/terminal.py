@@ -18,10 +18,9 @@ from rich.text import Text
 from torch.nn.functional import adaptive_max_pool2d
 
 from plastic_rl.agents.matrix_image import WHITE, diverging_colors
-from plastic_rl.scripts.figures.recording import Moment, as_cells, chosen
+from plastic_rl.scripts.figures.recording import MOST_BARS, Moment, as_cells, chosen
 
 CELLS = 24  # rows and columns of a trace
-MOST_BARS = 12
 
 
 class Scene:

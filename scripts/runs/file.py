@@ -24,10 +24,7 @@ class RunFileError(ValueError):
 
 
 def write_run_file(folder: Path, facts: dict[str, Any], command: list[str] | None = None) -> None:
-    """Write `run.json`, in which classes are names and what JSON does not know is text, then the command line.
-
-    Where the command line is, a killed run has all that it takes to go on.
-    """
+    """Write `run.json`, in which classes are names, then the command line: where it is, a killed run can go on."""
 
     def encoded(value: Any) -> Any:
         return {"class": f"{value.__module__}:{value.__qualname__}"} if isinstance(value, type) else str(value)

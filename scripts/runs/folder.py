@@ -33,10 +33,7 @@ PRETRAINED = "pretrained"
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder: its algorithm, environment and hyperparameters (`config`); its `settings` folder has `run.json`.
-
-    A `trusted` one's pickled files may be read, which can execute code. So many `processes` trained it.
-    """
+    """A run folder, and what `run.json` in its `settings` says; pickled files of a `trusted` one may be read."""
 
     folder: Path
     settings: Path
@@ -155,7 +152,11 @@ def open_run(path: str, trained: bool = True, trust: bool = False) -> Run:
         folder = pretrained() / name
     found = sorted(folder.glob("*/args.yml" if trust else f"*/{NAME}"))
     if not found:
-        refuse(f"run {path!r} is no run folder: it holds no */{NAME}{_hint(folder)}")
+        near = sorted(str(file.parent.parent) for file in folder.glob(f"**/{NAME}"))[:5]
+        hint = f"it may be one of {', '.join(near) or 'those that `train` prints'}"
+        if list(folder.glob("*/args.yml")):
+            hint = "those of other programs do not; --trust reads it, but can execute what somebody put there"
+        refuse(f"run {path!r} is no run folder: it holds no */{NAME}; {hint}")
     try:
         run = _trusted(folder, found[0].parent) if trust else _plain(folder, found[0].parent)
     except ImportError as error:
@@ -205,10 +206,3 @@ def _wrapped(env: Any, setting: Any) -> Any:
         ((place, arguments),) = {part: {}}.items() if isinstance(part, str) else part.items()
         env = pkgutil.resolve_name(place)(env, **(arguments or {}))
     return env
-
-
-def _hint(folder: Path) -> str:
-    if list(folder.glob("*/args.yml")):
-        return ", as runs of another program or version; --trust reads it, but can execute what somebody put there"
-    runs = sorted(str(path.parent.parent) for path in folder.glob(f"**/{NAME}"))
-    return f"; it may be one of {', '.join(runs[:5]) or 'those that `train` prints'}"

@@ -59,10 +59,7 @@ def read_results(runs: list[Run]) -> list[Result]:
 
 
 def learning_curve(folder: Path, processes: int = 1) -> Training:
-    """Read the Monitor files of a run folder, also of one in training; `UsageError` where no episode has ended.
-
-    Of many processes only the first one writes, and each of its episodes stands for one of each.
-    """
+    """Read the Monitor files of a run folder, those of the first of its processes; `UsageError` without an episode."""
     try:
         rows = load_results(glob.escape(str(folder)))[list("rlt")]
     except LoadMonitorResultsError:
@@ -89,10 +86,7 @@ def _evaluation(run: Run) -> dict[str, Any] | None:
 
 
 def group_labels(runs: list[Run]) -> list[str]:
-    """Return what to call each run's policy: its core (or algorithm), and whatever else tells it from the others.
-
-    That is the algorithm where there are several, and arguments in which runs of this core on the same task differ.
-    """
+    """Return what to call each run's policy: its core (or algorithm), and what tells it from the others of its task."""
     several_algos = len({run.algo for run in runs}) > 1
     labels = []
     for run in runs:

@@ -1,7 +1,7 @@
 """Plays a trained policy: the rewards of whole episodes, and bootstrap intervals of their means."""
 
 from itertools import zip_longest
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from stable_baselines3.common.evaluation import evaluate_policy
@@ -10,13 +10,12 @@ from plastic_rl.scripts import refuse
 from plastic_rl.scripts.runs.folder import Run
 
 RESAMPLES = 2000
-Ablation = Literal["trace", "state"]
 
 
 def mean_interval(values: Any) -> tuple[float, float]:
     """Return the 95% bootstrap interval of the mean of some numbers, (n,)."""
-    low, high = bootstrap_interval(np.asarray(values)[:, None])[:, 0]
-    return float(low), float(high)
+    low, high = bootstrap_interval(np.asarray(values)[:, None])[:, 0].tolist()
+    return low, high
 
 
 def bootstrap_interval(values: np.ndarray) -> np.ndarray:
@@ -59,9 +58,7 @@ def play_run(
     return np.array(list(zip_longest(*episodes, fillvalue=np.nan))).T
 
 
-def evaluate(
-    run: Run, model: Any, episodes: int, seed: int, deterministic: bool, ablate: Ablation | None = None
-) -> dict[str, Any]:
+def evaluate(run: Run, model: Any, episodes: int, seed: int, deterministic: bool, ablate: str | None = None) -> dict:
     """Play one run's episodes, perhaps without a part of the memory, and return the figures; see `ablated`."""
     erased = () if ablate is None else ablated(model, ablate)
     rewards = play_run(run, model, episodes, seed, deterministic, erased)
@@ -85,11 +82,8 @@ def evaluate(
     }
 
 
-def ablated(model: Any, ablate: Ablation) -> tuple[int, ...]:
-    """Return which parts of the recurrent state an ablation sets to zero: the traces, or all but the traces.
-
-    Raises `UsageError` where there is no such memory.
-    """
+def ablated(model: Any, ablate: str) -> tuple[int, ...]:
+    """Return which parts of the recurrent state, the traces or the others, to set to zero; `UsageError` without any."""
     core = getattr(model.policy, "core", None)
     if core is None:
         refuse(f"--ablate must be left out: {type(model).__name__} has no recurrent core")

@@ -1,9 +1,9 @@
 """RL Baselines3 Zoo with our vector environments, hyperparameters, checkpoints and summary in place of its own."""
 
 import argparse
+import glob
 import io
 import os
-import re
 import shutil
 import signal
 import sys
@@ -26,7 +26,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import ProgressBarCallback
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.preprocessing import is_image_space
-from stable_baselines3.common.utils import get_device
+from stable_baselines3.common.utils import get_device, get_latest_run_id
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from plastic_rl.agents import distributed, hyperparams
@@ -41,16 +41,13 @@ from plastic_rl.scripts.runs.folder import OURS
 from plastic_rl.scripts.zoo.clock import CpuClock
 from plastic_rl.scripts.zoo.options import TORCHRUN, check_settings
 from plastic_rl.scripts.zoo.search import sample_hyperparams
-from plastic_rl.scripts.zoo.summary import command_line, print_commands, print_summary
+from plastic_rl.scripts.zoo.summary import command_line, print_summary
 
 SMALLEST_IMAGE = 36
 
 
 def train(args: argparse.Namespace) -> None:
-    """Run the Zoo's `train` with parsed options, and our experiment manager in place of its own.
-
-    Nothing is printed before everything is known to be right.
-    """
+    """Run the Zoo's `train` with our options and experiment manager; nothing is printed before all is set up."""
     parser = SimpleNamespace(add_argument=lambda *_, **__: None, parse_args=lambda: args)
     with ExitStack() as quiet:
         said = quiet.enter_context(redirect_stdout(io.StringIO()))
@@ -66,10 +63,7 @@ def train(args: argparse.Namespace) -> None:
 
 
 class PlasticExperimentManager(ExperimentManager):
-    """The Zoo's experiment manager, with native vector environments, our hyperparameters, and a summary at the end.
-
-    `begin` is called where everything is set up. Of many processes the first one writes.
-    """
+    """The Zoo's experiment manager, with our parts in it; `begin` is called when all is set up."""
 
     def __init__(self, args: Any, algo: str, *more: Any, begin: Any, uuid_str: str, **kwargs: Any) -> None:
         if algo in OURS and kwargs["config"] is None:
@@ -261,8 +255,7 @@ class PlasticExperimentManager(ExperimentManager):
         except OSError as error:
             self._leave(f"error: the trained model could not be saved to {self.save_path}: {error}")
         n_episodes = self.plasticity.n_episodes if self.plasticity else None
-        print_summary(model, self.env_name.gym_id, self.env_kwargs, n_episodes)
-        print_commands(self.save_path, self.tensorboard_log)
+        print_summary(model, self.env_name.gym_id, self.env_kwargs, n_episodes, self.save_path)
         if model.num_timesteps < self.n_timesteps:
             self._say_how_to_go_on()
         else:
@@ -303,6 +296,4 @@ def policy_for(space: gym.Space) -> str:
 
 def _next(folder: str, name: str) -> str:
     """Return the path of the next numbered entry of a folder, `folder/name_1` where there is none."""
-    found = (re.fullmatch(f"{re.escape(name)}_(\\d+)", path.name) for path in Path(folder).glob("*"))
-    numbers = [int(match[1]) for match in found if match]
-    return str(Path(folder) / f"{name}_{max(numbers, default=0) + 1}")
+    return str(Path(folder) / f"{name}_{get_latest_run_id(glob.escape(folder), name) + 1}")

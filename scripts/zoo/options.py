@@ -1,12 +1,10 @@
 """The options of `train`: RL Baselines3 Zoo's own parser, with our options, defaults and checks in it."""
 
 import argparse
-import ast
 import inspect
 import os
 import pkgutil
 import re
-from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
@@ -55,7 +53,7 @@ def register_algorithms() -> None:
         HYPERPARAMS_CONVERTER[name] = found_hyperparams  # type: ignore[assignment]
 
 
-def parse(argv: Sequence[str]) -> argparse.Namespace:
+def parse(argv: list[str]) -> argparse.Namespace:
     """Read the command line of `train`, and check it as far as that is possible before anything is made.
 
     `resume` is the run folder to go on with, or None; `began` the command line that began the run.
@@ -122,12 +120,11 @@ class StorePairs(argparse.Action):
             if not (colon and key.isidentifier()):
                 refuse(f"{option} takes NAME:VALUE pairs such as hidden_size:100, not {pair!r}")
             try:
-                found[key] = ast.literal_eval(value)
-            except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-                try:
-                    found[key] = value if self.dest == "core_kwargs" else evaluated(value, NAMES)
-                except ValueError as error:
+                found[key] = evaluated(value, {"__builtins__": {}} if self.dest == "core_kwargs" else NAMES)
+            except ValueError as error:
+                if self.dest != "core_kwargs":
                     refuse(f"{option} {key}: {error}; quote strings: {key}:\"'...'\"")
+                found[key] = value
         setattr(namespace, self.dest, found)
 
 
@@ -178,9 +175,7 @@ def check_settings(settings: Any) -> None:
     """Check those settings of an environment that the Zoo does not, and evaluate those that are strings of Python."""
     if not (isinstance(settings, dict) and all(isinstance(key, str) for key in settings)):
         raise TypeError(f"those of an environment must be names with values, not {settings!r}")
-    if "n_timesteps" not in settings:
-        raise ValueError("n_timesteps is missing")
-    check_number("n_timesteps", settings["n_timesteps"], 1)
+    check_number("n_timesteps", settings.get("n_timesteps"), 1)
     check_integer("n_envs", settings.get("n_envs", 1), 1)
     if settings.get("frame_stack") is not None:
         check_integer("frame_stack", settings["frame_stack"], 1, 1000)

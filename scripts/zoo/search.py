@@ -7,19 +7,12 @@ from rl_zoo3.utils import SimpleLinearSchedule
 from plastic_rl.agents.policy import DEFAULT_CORE
 from plastic_rl.cores import core_arguments
 
-DRAWN = {
-    "learning_rate": (3e-4, 1e-2),
-    "one_minus_gamma": (1e-2, 0.2),
-    "one_minus_gae_lambda": (1e-2, 0.2),
-    "ent_coef": (1e-3, 0.1),
-    "max_grad_norm": (0.3, 2.0),
-}
+DRAWN = {"learning_rate": (3e-4, 1e-2), "one_minus_gamma": (1e-2, 0.2), "one_minus_gae_lambda": (1e-2, 0.2),
+         "ent_coef": (1e-3, 0.1), "max_grad_norm": (0.3, 2.0)}  # fmt: skip
 OF_THE_CORE = {"alpha_init": (1e-3, 0.3), "eta_init": (1e-2, 0.5)}
 
 
-def sample_hyperparams(
-    trial: Any, n_actions: int, n_envs: int, additional_args: dict[str, Any], settings: dict[str, Any] | None = None
-) -> dict[str, Any]:
+def sample_hyperparams(trial: Any, n_actions: int, n_envs: int, _: Any, settings: Any = None) -> dict[str, Any]:
     """Draw hyperparameters for one trial of `-optimize`, a variant of `settings`.
 
     Rollouts keep their length, which is the task's; the learning rate decays to 0. Of the core, the initial alpha and
@@ -44,7 +37,6 @@ def sample_hyperparams(
 def found_hyperparams(drawn: dict[str, Any]) -> dict[str, Any]:
     """Return the settings that what Optuna drew stands for, by name, as a hyperparameter file would say them."""
     core_kwargs = {name: value for name, value in drawn.items() if name in OF_THE_CORE}
-    settings = {name: value for name, value in drawn.items() if name not in OF_THE_CORE}
     settings = {name.removeprefix("one_minus_"): 1 - value if name.startswith("one_minus_") else value
-                for name, value in settings.items()}  # fmt: skip
+                for name, value in drawn.items() if name not in OF_THE_CORE}  # fmt: skip
     return {**settings, "learning_rate": f"lin_{drawn['learning_rate']!r}", "core_kwargs": core_kwargs}

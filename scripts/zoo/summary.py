@@ -6,7 +6,6 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -17,8 +16,8 @@ from plastic_rl.agents import distributed
 from plastic_rl.envs import score
 
 
-def print_summary(model: BaseAlgorithm, env_id: str, env_kwargs: dict[str, Any], n_episodes: int | None) -> None:
-    """Print a short table of what was learned in so many, if they were counted, episodes."""
+def print_summary(model: BaseAlgorithm, env_id: str, env_kwargs: dict, n_episodes: int | None, run: str) -> None:
+    """Print a short table of what was learned, and the commands that show more of the run."""
     own = getattr(model, "acting", "policy") == "policy"
     returns = [episode["r"] for episode in model.ep_info_buffer or []] if own else []
     nothing = "no episode ended" if own else "the oracle acted; see evaluate"
@@ -38,13 +37,9 @@ def print_summary(model: BaseAlgorithm, env_id: str, env_kwargs: dict[str, Any],
         if value is not None:
             table.add_row(name, str(value))
     Console().print(table)
-
-
-def print_commands(run: str, tensorboard_log: str | None) -> None:
-    """Print the commands that show more of a run."""
-    own = [f"{command_line(name)} {shlex.quote(run)}" for name in ("evaluate", "plot", "watch")]
-    boards = [f"tensorboard --logdir {shlex.quote(tensorboard_log)}"] if tensorboard_log else []
-    print("Look further:", *boards, *own, f"{own[-1]} --ansi", sep="\n  ")
+    more = [f"{command_line(name)} {shlex.quote(run)}" for name in ("evaluate", "plot", "watch")]
+    boards = [f"tensorboard --logdir {shlex.quote(model.tensorboard_log)}"] if model.tensorboard_log else []
+    print("Look further:", *boards, *more, f"{more[-1]} --ansi", sep="\n  ")
 
 
 def command_line(name: str) -> str:

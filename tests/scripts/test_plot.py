@@ -177,7 +177,6 @@ def test_writes_png_and_svg(suite, tmp_path, capsys):
 
 @pytest.mark.skipif(not HAS_RLIABLE, reason="rliable does not import with these libraries")
 def test_aggregates_of_rliable(drawn):
-    assert {"aggregates", "sample_efficiency"} <= set(drawn)
     panels = drawn["aggregates"].axes
     means = [mark.get_segments()[0][0, 0] for mark in panels[2].collections]
     assert means == pytest.approx([0.45, 0.75])  # gru, plastic
