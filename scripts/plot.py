@@ -41,10 +41,9 @@ def main(argv: list[str]) -> None:
             print(f"left out: {error}")
     if not runs:
         refuse(f"none of these {len(folders)} folders is a run with a learning curve")
-    results = read_results(runs)
     output = Path(args.output)
     output.mkdir(parents=True, exist_ok=True)
-    for name, figure in every_figure(results, args.smooth):
+    for name, figure in every_figure(read_results(runs), args.smooth):
         for ending in ("png", "svg"):
             file = output / f"{name}.{ending}"
             figure.savefig(file, dpi=120, bbox_inches="tight")

@@ -80,8 +80,7 @@ def read_sweep(file: str) -> list[Run]:
 def expand(grid: dict[str, Any], claim: str = "") -> list[Run]:
     """Return the runs of one grid: every combination of the values in lists, all seeds of one before the next.
 
-    With `arms`, a mapping of names to settings, there is such a grid for each arm, and with `tasks` for each arm in
-    each task, their settings over the common ones. Raises `UsageError` where a key or a value cannot be.
+    With `arms` or `tasks`, named settings over the common ones, there is such a grid for each arm in each task.
     """
     common = {key: value for key, value in grid.items() if key not in NAMED}
     for key in NAMED:

@@ -44,7 +44,7 @@ def train_and_measure(run: Run, claims: dict[str, Claim], results: Path, here: s
     with _one_at_a_time:
         opened, training = open_run(str(folder)), learning_curve(folder)
         rows = _curve(opened, training, folder.parents[1] / "tb", claim)
-        best = {"value": float(rows[:, 3].max()), "tests": {}}
+        best = {"value": float(rows["return"].max()), "tests": {}}
         result = {
             **(best if claim.measure == "best return" else _evaluations(opened, claim)),
             "steps": int(training.steps[-1]),
@@ -58,8 +58,7 @@ def train_and_measure(run: Run, claims: dict[str, Claim], results: Path, here: s
             "version": plastic_rl.__version__,
         }
         file.parent.mkdir(parents=True, exist_ok=True)
-        table = pd.DataFrame(rows, columns=["steps", "episodes", "cpu_seconds", "return", "value"])
-        write_whole(file.with_suffix(".csv"), table.to_csv(index=False, float_format="%.10g", lineterminator="\n"))
+        write_whole(file.with_suffix(".csv"), rows.to_csv(index=False, float_format="%.10g", lineterminator="\n"))
         for name, test in {"episode": claim.test, **claim.tests}.items() if claim.pictures else ():
             draw_end(replace(opened, env_kwargs={**opened.env_kwargs, **test}), name, file)
         if run.values["seed"] == 1 and run.values["arm"] == claim.agent:
@@ -113,19 +112,19 @@ def _reference(run: Folder, test: dict[str, Any]) -> ReferenceReturns | None:
     return reference_returns(run.env_id, **{**run.env_kwargs, **test})
 
 
-def _curve(run: Folder, training: Training, events: Path, claim: Claim) -> np.ndarray:
-    """Return a run's curve, (rows, 5): steps, episodes, CPU seconds, and means since the row before: return, value."""
-    steps, episodes = training.steps, np.arange(1, len(training.steps) + 1)
-    returns, values = training.returns, measured(training.returns, _reference(run, {}), claim.measure)
+def _curve(run: Folder, training: Training, events: Path, claim: Claim) -> pd.DataFrame:
+    """Return a run's learning curve in at most 100 rows: where each ends, and the means of the episodes in it."""
+    values = measured(training.returns, _reference(run, {}), claim.measure)
+    at = {"steps": training.steps, "episodes": np.arange(1, len(values) + 1)}
+    curve = pd.DataFrame({**at, "return": training.returns, "value": values})
     if claim.curve == "accuracy":  # the oracle acted: its returns say nothing
         steps, right = _accuracy(events)
-        episodes, returns, values = np.interp(steps, training.steps, episodes), np.full(len(steps), np.nan), 1 - right
+        episodes = np.interp(steps, *at.values()).round()
+        curve = pd.DataFrame({"steps": steps, "episodes": episodes, "return": np.nan, "value": 1 - right})
     clock = np.concatenate([[[0, 0]], cpu_seconds(run.folder)])
-    parts = np.array_split(np.arange(len(values)), min(ROWS, len(values)))
-    at = [part[-1] for part in parts]
-    used = np.interp(steps[at], clock[:, 0], clock[:, 1])
-    means = [[series[part].mean() for part in parts] for series in (returns, values)]
-    return np.stack([steps[at], episodes[at].round(), used.round(2), *means], axis=1)
+    curve.insert(2, "cpu_seconds", np.interp(curve["steps"], *clock.T).round(2))
+    rows = curve.groupby(np.arange(len(curve)) * min(ROWS, len(curve)) // len(curve))
+    return rows.agg({"steps": "last", "episodes": "last", "cpu_seconds": "last", "return": "mean", "value": "mean"})
 
 
 def _accuracy(events: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -143,10 +142,11 @@ def _accuracy(events: Path) -> tuple[np.ndarray, np.ndarray]:
 def _evaluations(run: Folder, claim: Claim) -> dict[str, Any]:
     """Return what a trained run does in the tests of a claim, and with sampled answers in the first of them."""
     episodes, tests = claim.episodes, {"": claim.test, **claim.tests}
-    models = [run.load("cpu")]
-    for file in reversed(checkpoint.checkpoints(run.folder / "checkpoints") if claim.last_states else []):
-        models.insert(0, run.load("cpu"))
-        models[0].policy.load_state_dict(checkpoint.read(file)["policy"])
+    models: list[Any] = []
+    for file in checkpoint.checkpoints(run.folder / "checkpoints") if claim.last_states else []:  # the oldest first
+        models.append(run.load("cpu"))
+        models[-1].policy.load_state_dict(checkpoint.read(file)["policy"])
+    models.append(run.load("cpu"))
     values = {n: [evaluate(run, model, test, claim.measure, episodes) for model in models] for n, test in tests.items()}
     return {
         "value": values[""][-1],

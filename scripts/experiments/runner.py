@@ -68,8 +68,7 @@ def train_run(run: Run, runs: Path, here: str) -> Path:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise RuntimeError("another command is running it") from None
-        facts = finished(folder)
-        if facts is None:
+        if (facts := finished(folder)) is None:
             if os.path.isdir(here):
                 os.chdir(here)
             argv = _command(run, folder)

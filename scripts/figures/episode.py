@@ -156,8 +156,7 @@ def _activity(axes: Any, moments: list[Moment]) -> Show:
     image = _matrix(axes, values, most)
     axes.set(xlabel=TIME, ylabel="neuron")
     axes.figure.colorbar(image, ax=axes, label="activity", ticks=[-most, 0, most], format="%.3g", pad=0.02)
-    steps = np.arange(values.shape[1])
-    return lambda step: image.set_data(np.where(steps <= step, values, np.nan))
+    return lambda step: image.set_data(np.where(np.arange(values.shape[1]) <= step, values, np.nan))
 
 
 def _matrix(axes: Any, values: np.ndarray, most: float) -> Any:

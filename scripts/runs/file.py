@@ -73,8 +73,7 @@ def normalized(env: VecEnv, folder: Path) -> VecEnv:
     facts = _read(folder / STATISTICS)
     if facts is None:
         return env
-    limits = {"clip_obs": facts["clip_obs"], "epsilon": facts["epsilon"], "norm_obs_keys": facts["keys"]}
-    wrapped = VecNormalize(env, **limits)
+    wrapped = VecNormalize(env, clip_obs=facts["clip_obs"], epsilon=facts["epsilon"], norm_obs_keys=facts["keys"])
     statistics = {}
     for key, (mean, variance, count) in facts["statistics"].items():
         statistics[key] = RunningMeanStd(shape=np.shape(mean))

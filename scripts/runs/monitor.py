@@ -4,6 +4,8 @@ import glob
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -98,7 +100,5 @@ def group_labels(runs: list[Run]) -> list[str]:
 
 def grouped(results: Iterable[Result]) -> dict[str, list[Result]]:
     """Return results by label, labels in alphabetical order."""
-    groups: dict[str, list[Result]] = {}
-    for result in sorted(results, key=lambda result: result.label):
-        groups.setdefault(result.label, []).append(result)
-    return groups
+    label = attrgetter("label")
+    return {name: list(group) for name, group in groupby(sorted(results, key=label), label)}

@@ -9,7 +9,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -48,18 +48,18 @@ SMALLEST_IMAGE = 36
 
 def train(args: argparse.Namespace) -> None:
     """Run the Zoo's `train` with our options and experiment manager; nothing is printed before all is set up."""
+    stdout, said = sys.stdout, io.StringIO()
+
+    def begin() -> None:
+        sys.stdout = stdout
+        print(said.getvalue(), end="")
+
+    # The Zoo declares and parses its options within `train`: its parser is one that has nothing left to do.
     parser = SimpleNamespace(add_argument=lambda *_, **__: None, parse_args=lambda: args)
-    with ExitStack() as quiet:
-        said = quiet.enter_context(redirect_stdout(io.StringIO()))
-
-        def begin() -> None:
-            quiet.close()
-            print(said.getvalue(), end="")
-
-        manager = partial(PlasticExperimentManager, begin=begin)
-        parsed = SimpleNamespace(ArgumentParser=lambda: parser)
-        with patch.multiple(rl_zoo3.train, ExperimentManager=manager, argparse=parsed):
-            rl_zoo3.train.train()
+    ours = {"ExperimentManager": partial(PlasticExperimentManager, begin=begin),
+            "argparse": SimpleNamespace(ArgumentParser=lambda: parser)}  # fmt: skip
+    with patch.multiple(rl_zoo3.train, **ours), redirect_stdout(said):
+        rl_zoo3.train.train()
 
 
 class PlasticExperimentManager(ExperimentManager):

@@ -13,10 +13,9 @@ OF_THE_CORE = {"alpha_init": (1e-3, 0.3), "eta_init": (1e-2, 0.5)}
 
 
 def sample_hyperparams(trial: Any, n_actions: int, n_envs: int, _: Any, settings: Any = None) -> dict[str, Any]:
-    """Draw hyperparameters for one trial of `-optimize`, a variant of `settings`.
+    """Draw hyperparameters for one trial of `-optimize`, a variant of `settings`: rollouts keep their length.
 
-    Rollouts keep their length, which is the task's; the learning rate decays to 0. Of the core, the initial alpha and
-    eta are drawn, where it has them; without settings, as in the Zoo's own search, they are not.
+    The initial alpha and eta are drawn where the core has them, and settings say which core it is.
     """
     settings = settings or {}
     drawn: dict[str, Any] = {name: trial.suggest_float(name, *ends, log=True) for name, ends in DRAWN.items()}
