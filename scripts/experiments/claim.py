@@ -53,9 +53,9 @@ class Claim:
         return list(self.grid.get("tasks", {}))
 
     @property
-    def lower(self) -> bool:
-        """Whether less of what is measured is better."""
-        return self.measure.startswith("wrong") or self.measure == "error"
+    def sign(self) -> int:
+        """1 where more of what is measured is better, and else -1."""
+        return -1 if self.measure.startswith("wrong") or self.measure == "error" else 1
 
     def runs(self) -> list[Run]:
         """Return its runs, seed by seed: all arms are seen once before any is twice."""

@@ -115,12 +115,12 @@ def _reference(run: Folder, test: dict[str, Any]) -> ReferenceReturns | None:
 def _curve(run: Folder, training: Training, events: Path, claim: Claim) -> pd.DataFrame:
     """Return a run's learning curve in at most 100 rows: where each ends, and the means of the episodes in it."""
     values = measured(training.returns, _reference(run, {}), claim.measure)
-    at = {"steps": training.steps, "episodes": np.arange(1, len(values) + 1)}
-    curve = pd.DataFrame({**at, "return": training.returns, "value": values})
+    steps, episodes = training.steps, np.arange(1, len(values) + 1)
+    curve = pd.DataFrame({"steps": steps, "episodes": episodes, "return": training.returns, "value": values})
     if claim.curve == "accuracy":  # the oracle acted: its returns say nothing
-        steps, right = _accuracy(events)
-        episodes = np.interp(steps, *at.values()).round()
-        curve = pd.DataFrame({"steps": steps, "episodes": episodes, "return": np.nan, "value": 1 - right})
+        at, right = _accuracy(events)
+        counts = np.interp(at, steps, episodes).round()
+        curve = pd.DataFrame({"steps": at, "episodes": counts, "return": np.nan, "value": 1 - right})
     clock = np.concatenate([[[0, 0]], cpu_seconds(run.folder)])
     curve.insert(2, "cpu_seconds", np.interp(curve["steps"], *clock.T).round(2))
     rows = curve.groupby(np.arange(len(curve)) * min(ROWS, len(curve)) // len(curve))

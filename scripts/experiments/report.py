@@ -74,25 +74,30 @@ def summary(claim: Claim, arms: Results) -> str:
 def verdict(claim: Claim, arms: Results) -> str:
     """Return whether what the claim comes to holds: reproduced, partly, not, or open while arms are missing."""
     holds = [_beats(claim, arms, **expected) for expected in claim.expect]
-    if None in holds or not holds:
-        return "open" if holds else "no claim"
+    if not holds:
+        return "no claim"
+    if None in holds:
+        return "open"
     return "reproduced" if all(holds) else "partly" if any(holds) else "not"
 
 
 def _beats(claim: Claim, arms: Results, arm: str, beats: str | float) -> bool | None:
     """Return whether an arm is better than another one, by more than their intervals, or than a number."""
-    values = (values_of(claim, arms, name) if isinstance(name, str) else [name] for name in (arm, beats))
-    own, other = ((-1 if claim.lower else 1) * np.array(found) for found in values)
+    own = claim.sign * np.array(values_of(claim, arms, arm))
+    other = claim.sign * np.array(values_of(claim, arms, beats) if isinstance(beats, str) else [beats])
     if not (len(own) and len(other)):
         return None
-    return mean_interval(own)[0] > mean_interval(other)[1] if isinstance(beats, str) else bool(own.mean() >= other[0])
+    if isinstance(beats, str):
+        return mean_interval(own)[0] > mean_interval(other)[1]
+    return bool(own.mean() >= other[0])
 
 
 def _section(claim: Claim, arms: Results, rows: list[dict[str, str]], folder: Path) -> list[str]:
     if claim.tasks:
-        table = {task: {arm: full_name(arm, task) for arm in claim.grid["arms"]} for task in ["", *claim.tasks]}
-        rows = [{"": task or "mean", **{arm: _mean(claim, values_of(claim, arms, name)) for arm, name in row.items()}}
-                for task, row in table.items()]  # fmt: skip
+        rows = []
+        for task in ["", *claim.tasks]:
+            found = {arm: values_of(claim, arms, full_name(arm, task)) for arm in claim.grid["arms"]}
+            rows.append({"": task or "mean", **{arm: _mean(claim, values) for arm, values in found.items()}})
     else:
         extra = [name for name in rows[0] if name in claim.tests or name.startswith("episodes to")][:1]
         rows = [{key: row[key] for key in ("", "seeds", UNITS[claim.measure], *extra, "CPU minutes")} for row in rows]
@@ -131,8 +136,7 @@ def _columns(claim: Claim, arms: Results, runs: list[Result]) -> dict[str, str]:
         columns[f"{name}, last states".removeprefix(", ")] = _mean(claim, states)
     for threshold in claim.thresholds:
         shown = f"{100 * threshold:g}%" if claim.measure.startswith("wrong") else f"{threshold:g}"
-        sign = -1 if claim.lower else 1
-        there = [run["curve"][sign * run["curve"][:, 2] >= sign * threshold, 0] for run in runs]
+        there = [run["curve"][claim.sign * run["curve"][:, 2] >= claim.sign * threshold, 0] for run in runs]
         median = np.median([episodes[0] if len(episodes) else np.inf for episodes in there])  # of the seeds
         columns[f"episodes to {shown}"] = f"{int(median):,}" if np.isfinite(median) else "not reached"
     if len(arms) > 1:

@@ -35,8 +35,7 @@ def add_runner_options(parser: argparse.ArgumentParser) -> None:
 def run_all(runs: list[Run], work: Work, said: Work, jobs: int | None = None, address: str | None = None) -> dict:
     """Do the work of some runs, several at a time, and show how far it is; return why runs failed, by name.
 
-    `work` trains one (for Ray it can be pickled), and `said` puts its result in words; of `jobs` and `address` see
-    `add_runner_options`. Leaves with exit code 130 where Ctrl-C stops it: the same call goes on.
+    `said` puts a result in words. Leaves with exit code 130 where Ctrl-C stops it: the same call goes on.
     """
     from tqdm import tqdm
 
@@ -159,7 +158,7 @@ def _start_ray(runs: Sequence[Run], jobs: int | None, address: str) -> Any:
         import ray
     except ImportError:
         refuse("--address wants Ray: pip install 'plastic_rl[sweep]'")
-    local = {"object_store_memory": OBJECT_STORE, "include_dashboard": False} if address == "local" else {}
+    local: Any = {"object_store_memory": OBJECT_STORE, "include_dashboard": False} if address == "local" else {}
     try:
         ray.init(address, num_cpus=jobs, log_to_driver=False, logging_level=logging.ERROR, **local)
     except (ConnectionError, ValueError, RuntimeError) as error:  # a cluster takes no --jobs, too

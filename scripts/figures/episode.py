@@ -29,10 +29,9 @@ Show = Callable[[int], Any]
 class EpisodeFigure:
     """Draws the moments of one episode, one after the other.
 
-    The environment's frame and the reward so far stand on the left, the memory in the middle (traces, and the activity
-    of all neurons since the beginning), the choice and M(t) on the right; what a policy lacks is left out. Scales are
-    those of the whole episode, so that its pictures can be compared. Without a title it is small, 4 by 2.1 inches in
-    place of 12 by 6.4, and has the frame and the first trace, without a scale.
+    The environment's frame and the reward so far stand on the left, the memory in the middle, choice and M(t) on the
+    right; what a policy lacks is left out. Scales are those of the whole episode, so that its pictures can be compared.
+    Without a title it is small, and has the frame and the first trace, without a scale.
     """
 
     def __init__(self, moments: list[Moment], space: Any, title: str | None, dpi: int = 80, names: Sequence[str] = ()):
@@ -79,7 +78,7 @@ class EpisodeFigure:
             first.save(path, save_all=True, append_images=others, duration=times, loop=0)
             return len(frames)
         try:
-            how = {"fps": fps, "macro_block_size": 2} if path.suffix == ".mp4" else {}
+            how: dict[str, Any] = {"fps": fps, "macro_block_size": 2} if path.suffix == ".mp4" else {}
             iio.imwrite(path, np.stack(frames) if how else frames[0], **how)
         except ImportError:
             refuse("MP4 needs imageio-ffmpeg: pip install imageio-ffmpeg, or write a .gif")

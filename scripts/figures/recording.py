@@ -123,7 +123,7 @@ def chosen(space: gym.Space, action: np.ndarray | None) -> set[int]:
     """Return which of the choices an action took: those of its numbers, or its bits that are 1."""
     if action is None or isinstance(space, spaces.Box):
         return set()
-    return set(np.flatnonzero(spaces.flatten(space, action)).tolist())
+    return set(np.flatnonzero(np.asarray(spaces.flatten(space, action))).tolist())
 
 
 def as_cells(values: np.ndarray, fill: float = 0.0) -> np.ndarray:

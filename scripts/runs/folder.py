@@ -181,8 +181,8 @@ def _plain(folder: Path, settings: Path) -> Run:
         import_module(package)
     policy_kwargs = dict(facts["policy_kwargs"])  # a string of Python is none, and is not evaluated
     config = {**facts["config"], "policy": facts["policy"], "policy_kwargs": policy_kwargs}
-    processes = facts.get("processes", 1)
-    return Run(folder, settings, facts["algo"], facts["env"], facts["env_kwargs"], config, processes=processes)
+    known = (folder, settings, facts["algo"], facts["env"], facts["env_kwargs"], config)
+    return Run(*known, processes=facts.get("processes", 1))
 
 
 def _trusted(folder: Path, settings: Path) -> Run:

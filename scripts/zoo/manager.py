@@ -56,8 +56,8 @@ def train(args: argparse.Namespace) -> None:
 
     # The Zoo declares and parses its options within `train`: its parser is one that has nothing left to do.
     parser = SimpleNamespace(add_argument=lambda *_, **__: None, parse_args=lambda: args)
-    ours = {"ExperimentManager": partial(PlasticExperimentManager, begin=begin),
-            "argparse": SimpleNamespace(ArgumentParser=lambda: parser)}  # fmt: skip
+    ours: Any = {"ExperimentManager": partial(PlasticExperimentManager, begin=begin),
+                 "argparse": SimpleNamespace(ArgumentParser=lambda: parser)}  # fmt: skip
     with patch.multiple(rl_zoo3.train, **ours), redirect_stdout(said):
         rl_zoo3.train.train()
 
@@ -68,7 +68,7 @@ class PlasticExperimentManager(ExperimentManager):
     def __init__(self, args: Any, algo: str, *more: Any, begin: Any, uuid_str: str, **kwargs: Any) -> None:
         if algo in OURS and kwargs["config"] is None:
             kwargs["config"] = str(hyperparams.FOLDER / f"{algo}.yml")
-        super().__init__(args, algo, *more, **kwargs)  # type: ignore[misc]
+        super().__init__(args, algo, *more, **kwargs)
         self.rank, self.world_size = args.rank, args.world_size
         self.begin = begin
         self.plasticity = PlasticityCallback() if algo in OURS else None
@@ -84,7 +84,6 @@ class PlasticExperimentManager(ExperimentManager):
                 self.checkpoints = CheckpointCallback(folder, args.checkpoint_seconds, resume=args.resume is not None)
             except OtherFormatError as error:
                 refuse(f"--resume {args.resume!r}: {error}")
-        self._goes_on = self.checkpoints is not None and self.checkpoints.found is not None
 
     def setup_experiment(self) -> tuple[BaseAlgorithm, dict[str, Any]] | None:
         """Set up as the Zoo does; where an argument cannot be, nothing is left of the run."""
@@ -207,7 +206,8 @@ class PlasticExperimentManager(ExperimentManager):
         if not (plain and has_vector_form(env_id)):
             return super().create_envs(n_envs, eval_env, no_log)
         env_kwargs = self.eval_env_kwargs if eval_env else self.env_kwargs
-        monitor_dir = None if eval_env or no_log or self._goes_on else self.save_path
+        resumed = self.checkpoints is not None and self.checkpoints.found is not None
+        monitor_dir = None if eval_env or no_log or resumed else self.save_path
         env: VecEnv = make_vec_env(env_id, n_envs, self.seed, env_kwargs=env_kwargs, monitor_dir=monitor_dir)
         if self.vec_env_wrapper is not None:
             env = self.vec_env_wrapper(env)

@@ -12,7 +12,7 @@ DRAWN = {"learning_rate": (3e-4, 1e-2), "one_minus_gamma": (1e-2, 0.2), "one_min
 OF_THE_CORE = {"alpha_init": (1e-3, 0.3), "eta_init": (1e-2, 0.5)}
 
 
-def sample_hyperparams(trial: Any, n_actions: int, n_envs: int, _: Any, settings: Any = None) -> dict[str, Any]:
+def sample_hyperparams(trial: Any, n_actions: int, n_envs: int, additional_args: Any, settings: Any = None) -> dict:
     """Draw hyperparameters for one trial of `-optimize`, a variant of `settings`: rollouts keep their length.
 
     The initial alpha and eta are drawn where the core has them, and settings say which core it is.
