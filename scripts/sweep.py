@@ -87,10 +87,9 @@ def read_row(runs_folder: Path, run: Run) -> dict[str, Any]:
     row |= {"status": "finished", "folder": f"runs/{run.name}/{facts['folder']}"}
     opened = open_run(str(folder / facts["folder"]))
     try:
-        training = learning_curve(opened.folder)
+        curve = learning_curve(opened.folder)
     except UsageError:  # it says why: no episode ended, perhaps
         return row
-    normalized = opened.score(training.final_return)
-    row |= {"return": f"{training.final_return:.6g}", "score": "" if normalized is None else f"{normalized:.4f}"}
-    row |= {"steps": int(training.steps[-1]), "seconds": f"{training.seconds[-1]:.1f}"}
-    return row | {"episodes": len(training.returns)}
+    normalized = opened.score(curve.final_return)
+    row |= {"return": f"{curve.final_return:.6g}", "score": "" if normalized is None else f"{normalized:.4f}"}
+    return row | {"steps": int(curve.steps[-1]), "seconds": f"{curve.seconds[-1]:.1f}", "episodes": len(curve.returns)}

@@ -17,7 +17,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack,
 from plastic_rl.agents.vec_env import make_vec_env
 from plastic_rl.arguments import check_name
 from plastic_rl.envs import score
-from plastic_rl.scripts import UsageError, refuse
+from plastic_rl.scripts import refuse
 from plastic_rl.scripts.runs.file import NAME, RunFileError, evaluated, normalized, read_run_file
 
 # Algorithms by the names that RL Baselines3 Zoo has for them; those of this package first.
@@ -78,16 +78,15 @@ class Run:
         """Load the trained model: its policy, that is, with no more of the training unless the run is trusted."""
         check_name(f"algorithm of run {str(self.folder)!r}", self.algo, ALGORITHMS)
         cls: Any = pkgutil.resolve_name(ALGORITHMS[self.algo])
+        env = None if self.trusted else self.make_env(1, seed=0)
         try:
             if self.trusted:
                 return cls.load(self.model_file, device=device)
-            env, policy_kwargs = self.make_env(1, seed=0), self.config["policy_kwargs"]
-            model = cls(self.config["policy"], env, policy_kwargs=policy_kwargs, device=device, verbose=0)
+            network = {"policy_kwargs": self.config["policy_kwargs"], "device": device}
+            model = cls(self.config["policy"], env, verbose=0, **network)
             _, parameters, _ = load_from_zip_file(self.model_file, load_data=False, device=device)
             model.policy.load_state_dict(parameters["policy"])
             return model
-        except UsageError:
-            raise
         except Exception as error:  # whatever unpickling, or building the policy from what was pickled, may raise
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
             what = "does not fit this version" if zipfile.is_zipfile(self.model_file) else "is cut off or no model"

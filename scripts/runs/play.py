@@ -36,8 +36,7 @@ def play_run(
 ) -> np.ndarray:
     """Play a run's model; return the reward of each step of each episode, (n_episodes, longest), NaN after its end.
 
-    The first environment and sampled actions have the seed. Parts of the recurrent state that are `erased` are zero
-    before every step (see `ablated`). Further arguments are the environments'.
+    Parts of the recurrent state that are `erased` (see `ablated`) are zero before every step.
     """
     env = run.make_env(min(n_episodes, 64), seed, **more)
     model.set_random_seed(seed)
