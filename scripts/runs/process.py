@@ -16,10 +16,7 @@ class KilledError(RuntimeError):
 
 
 def train(argv: list[str], log: Path, threads: int = 1) -> None:
-    """Run `train` in a process of its own, which ends with this one; what it says is added to `log`.
-
-    Raises `KilledError` where a signal ended it, and `RuntimeError` with its last line where it failed.
-    """
+    """Run `train` in a process that ends with this one, adding to `log`; `KilledError` or `RuntimeError` as it ends."""
     command = [sys.executable, "-m", "plastic_rl.scripts.train", *argv, "--num-threads", str(threads)]
     environment = {**os.environ, **dict.fromkeys(THREADS, str(threads)), PARENT: str(os.getpid())}
     log.parent.mkdir(parents=True, exist_ok=True)

@@ -71,7 +71,6 @@ class PlasticExperimentManager(ExperimentManager):
         super().__init__(args, algo, *more, **kwargs)
         self.rank, self.world_size = args.rank, args.world_size
         self.begin = begin
-        self.plasticity = PlasticityCallback() if algo in OURS else None
         self.checkpoints: CheckpointCallback | None = None
         self._made: list[Path] = []
         if self.rank > 0:
@@ -215,8 +214,9 @@ class PlasticExperimentManager(ExperimentManager):
 
     def learn(self, model: BaseAlgorithm) -> None:
         """Train; what stops it is told in one line, and exit code 1."""
-        watching = (self.plasticity, CpuClock(self.save_path)) if self.rank == 0 else ()
-        ours = (AveragedGradients() if self.world_size > 1 else None, *watching, self.checkpoints)
+        self.plasticity = PlasticityCallback() if self.rank == 0 and self.algo in OURS else None
+        clock = CpuClock(self.save_path) if self.rank == 0 else None
+        ours = (AveragedGradients() if self.world_size > 1 else None, self.plasticity, self.checkpoints, clock)
         self.callbacks += [callback for callback in ours if callback is not None]
         try:
             if model.tensorboard_log:

@@ -1,6 +1,7 @@
 """The options of `train`: RL Baselines3 Zoo's own parser, with our options, defaults and checks in it."""
 
 import argparse
+import ast
 import inspect
 import os
 import pkgutil
@@ -120,11 +121,12 @@ class StorePairs(argparse.Action):
             if not (colon and key.isidentifier()):
                 refuse(f"{option} takes NAME:VALUE pairs such as hidden_size:100, not {pair!r}")
             try:
-                found[key] = evaluated(value, {"__builtins__": {}} if self.dest == "core_kwargs" else NAMES)
-            except ValueError as error:
-                if self.dest != "core_kwargs":
+                found[key] = ast.literal_eval(value)
+            except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+                try:
+                    found[key] = value if self.dest == "core_kwargs" else evaluated(value, NAMES)
+                except ValueError as error:
                     refuse(f"{option} {key}: {error}; quote strings: {key}:\"'...'\"")
-                found[key] = value
         setattr(namespace, self.dest, found)
 
 
