@@ -8,8 +8,8 @@ def test_from_the_command_line_to_learn(tmp_path):
 
 
 def test_a_step_of_a_plastic_layer():
-    assert len(through_a_step("plastic")) <= 1 + 6
+    assert len(through_a_step("plastic")) <= 1 + 5
 
 
 def test_a_step_of_a_memory_on_a_controller():
-    assert len(through_a_step("plastic_memory")) <= 1 + 7
+    assert len(through_a_step("plastic_memory")) <= 1 + 6

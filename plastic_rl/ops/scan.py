@@ -40,7 +40,8 @@ BACKENDS: dict[str, Backend] = {
 }
 
 
-_chosen: dict[tuple[Any, ...], Backend] = {}  # by what was asked for and the form of the arguments
+# What was chosen, by all that decides it. Looked up in place: a step of a rollout asks again each time.
+_chosen: dict[tuple[Any, ...], Backend] = {}
 
 
 def check_backend(backend: str | None, source: str = "backend") -> str | None:
@@ -68,16 +69,6 @@ def choose_backend(arguments: ScanArguments, backend: str | None = None) -> Back
     if asked is None and os.environ.get(ENVIRONMENT_VARIABLE):
         asked, source = os.environ[ENVIRONMENT_VARIABLE], f"environment variable {ENVIRONMENT_VARIABLE}"
     check_backend(asked, source)
-    if arguments.form is None:
-        return _choose(arguments, asked, source)
-    if (choice := (asked, arguments.form)) not in _chosen:
-        if len(_chosen) >= MOST_FORMS:
-            _chosen.clear()
-        _chosen[choice] = _choose(arguments, asked, source)
-    return _chosen[choice]
-
-
-def _choose(arguments: ScanArguments, asked: str | None, source: str) -> Backend:
     if asked is None:
         return next(candidate for candidate in BACKENDS.values() if candidate.obstacle(arguments) is None)
     obstacle = BACKENDS[asked].obstacle(arguments)
@@ -86,10 +77,23 @@ def _choose(arguments: ScanArguments, asked: str | None, source: str) -> Backend
     return BACKENDS[asked]
 
 
-def _own_precision(device: str) -> Any:
+def _choose_once(choice: tuple[Any, ...], arguments: ScanArguments) -> Backend:
+    """Choose a backend and remember it under a key of (backend, environment variable, form)."""
+    backend, _, form = choice
+    chosen = choose_backend(arguments, backend)
+    if form is not None:
+        if len(_chosen) >= MOST_FORMS:
+            _chosen.clear()
+        _chosen[choice] = chosen
+    return chosen
+
+
+def _own_precision(drive: Tensor) -> Any:
     """Return a context without autocast, which would round weights and reads, and backends would not agree."""
     # To switch it off takes as long as a small matrix product, also where it is off.
-    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
+    if isinstance(drive, Tensor) and torch.is_autocast_enabled(drive.device.type):
+        return torch.autocast(drive.device.type, enabled=False)
+    return nullcontext()
 
 
 def plastic_scan(
@@ -154,13 +158,15 @@ def plastic_scan(
     Source: Miconi, Clune & Stanley (2018), equations 1 to 3; Miconi et al. (2019), equations 3 to 5; Ba, Kiros & Hinton
     (2016), "Layer normalization", for `layer_norm`.
     """
-    arguments = checked_arguments(
-        drive, weight, alpha, eta, state, episode_starts, get_rule(rule), parameters, layer_norm, query, key, modulation
-    ).cast(compute_dtype(drive.dtype))
-    chosen = choose_backend(arguments, backend)
-    if drive.shape[0] == 0:
-        return drive.clone(), tuple(s.clone() for s in arguments.state)
-    with _own_precision(drive.device.type):
+    with _own_precision(drive):
+        arguments = checked_arguments(
+            drive, weight, alpha, eta, state, episode_starts, get_rule(rule), parameters, layer_norm, query, key,
+            modulation,
+        ).cast(compute_dtype(drive.dtype))  # fmt: skip
+        choice = (backend, os.environ.get(ENVIRONMENT_VARIABLE), arguments.form)
+        chosen = _chosen.get(choice) or _choose_once(choice, arguments)
+        if drive.shape[0] == 0:
+            return drive.clone(), tuple(s.clone() for s in arguments.state)
         activity, state = chosen.scan(arguments)
     return activity.to(drive.dtype), state
 
@@ -201,12 +207,13 @@ def plastic_step(
     def one(x: Tensor | None) -> Tensor | None:
         return x.unsqueeze(0) if isinstance(x, Tensor) else x
 
-    arguments = checked_arguments(
-        one(drive), weight, alpha, eta, state, one(episode_starts),  # type: ignore[arg-type]
-        rule if isinstance(rule, Rule) else get_rule(rule), parameters, layer_norm, one(query), one(key),
-        one(modulation),
-    ).cast(compute_dtype(drive.dtype))  # fmt: skip
-    chosen = choose_backend(arguments, backend)
-    with _own_precision(drive.device.type):
+    with _own_precision(drive):
+        arguments = checked_arguments(
+            one(drive), weight, alpha, eta, state, one(episode_starts),  # type: ignore[arg-type]
+            rule if isinstance(rule, Rule) else get_rule(rule), parameters, layer_norm, one(query), one(key),
+            one(modulation),
+        ).cast(compute_dtype(drive.dtype))  # fmt: skip
+        choice = (backend, os.environ.get(ENVIRONMENT_VARIABLE), arguments.form)
+        chosen = _chosen.get(choice) or _choose_once(choice, arguments)
         activity, state = (chosen.step or chosen.scan)(arguments)
     return activity[0].to(drive.dtype), state
