@@ -156,8 +156,9 @@ def _check(args: argparse.Namespace) -> None:
             refuse(f"--gym-packages {package!r} cannot be imported: {error}")
     check_name("algorithm", args.algo, rl_zoo3.ALGOS)
     check_name("environment", args.env, gym.registry)
+    known = known_hyperparams(args.algo)
     for name in args.hyperparams or {}:
-        check_name("hyperparameter", name, known_hyperparams(args.algo))
+        check_name("hyperparameter", name, known)
     if (args.core or args.core_kwargs) and args.algo not in OURS:
         refuse(f"--core is for {', '.join(OURS)}; {args.algo} has none")
     if args.seed >= 2**32:
