@@ -105,6 +105,7 @@ def test_the_first_run_of_every_claim_when_it_is_small(small, tmp_path, monkeypa
         (file,) = (results / name).glob("*.json")
         result = json.loads(file.read_text())
         assert ("last_states" in result) == claim.last_states
+        assert claim.pictures == any((results / name).glob("*-episode.png"))
         assert not claim.last_states or result["last_states"][""][-1] == result["value"]
         assert -1 <= result["value"] <= 2 or claim.measure.endswith("return")
 
