@@ -1,5 +1,6 @@
 """A trained policy as a file that runs without this package: ONNX, or a program of `torch.export`."""
 
+import errno
 import os
 import warnings
 from importlib.metadata import version
@@ -148,11 +149,14 @@ def export_policy(
     Raises:
         ValueError: `path` ends in something else; or as `SingleStep`; or a core of one's own has a step that is no
             graph of PyTorch operations.
+        FileNotFoundError: the folder of `path` is not there, which is said before anything is exported.
         ImportError: there is no onnx or onnxscript to write ONNX with.
     """
     path = Path(path)
     if path.suffix not in SUFFIXES:
         raise ValueError(f"path must end in {' or '.join(SUFFIXES)}, not {path.name!r}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path.parent))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporters' own, about themselves
         program, shapes = _program(SingleStep(policy, normalization))

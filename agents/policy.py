@@ -433,7 +433,8 @@ class PlasticActorCriticCnnPolicy(PlasticActorCriticPolicy):
         >>> from gymnasium.wrappers import AddRenderObservation
         >>> from plastic_rl import PlasticPPO
         >>> env = AddRenderObservation(gym.make("plastic_rl/Maze-v0", render_mode="rgb_array"))
-        >>> model = PlasticPPO("CnnPolicy", env, n_steps=250)
+        >>> small = {"features_extractor_kwargs": {"features_dim": 64}}
+        >>> model = PlasticPPO("CnnPolicy", env, n_steps=250, policy_kwargs=small)
     """
 
     def __init__(self, *args: Any, features_extractor_class: type[BaseFeaturesExtractor] = NatureCNN, **kwargs: Any):

@@ -28,23 +28,29 @@ def main(argv: list[str]) -> None:
     kinds = PARSER.parse_args(argv).kind or KINDS
     for kind in kinds:
         check_name("kind", kind, KINDS)
-    from plastic_rl.cores import registry
-    from plastic_rl.envs.registration import ENVIRONMENTS
-    from plastic_rl.envs.scores import find_task
-    from plastic_rl.scripts.runs.folder import ALGORITHMS, OURS
-
-    rows: dict[str, dict[str, Any]] = {
-        "environments": {f"plastic_rl/{name}": find_task(f"plastic_rl/{name}") for name in ENVIRONMENTS},
-        "algorithms": ALGORITHMS | {name: pkgutil.resolve_name(ALGORITHMS[name]) for name in OURS},
-        "cores": {name: registry._find_core(name) for name in registry.registered_cores()},
-    }
     for kind in kinds:
         print(f"{kind.capitalize()}\n")
-        for name, found in rows[kind].items():
+        for name, found in _found(kind).items():
             print(f"  {name}")
             for line in _about(found):
                 print(fill(line, width, initial_indent=" " * 6, subsequent_indent=" " * 8, break_on_hyphens=False))
         print()
+
+
+def _found(kind: str) -> dict[str, Any]:
+    """Return what there is of a kind, by name; torch is loaded for algorithms and cores only."""
+    if kind == "environments":
+        from plastic_rl.envs.registration import ENVIRONMENTS
+        from plastic_rl.envs.scores import find_task
+
+        return {env_id: find_task(env_id) for env_id in (f"plastic_rl/{name}" for name in ENVIRONMENTS)}
+    if kind == "algorithms":
+        from plastic_rl.scripts.runs.folder import ALGORITHMS, OURS
+
+        return {**ALGORITHMS, **{name: pkgutil.resolve_name(ALGORITHMS[name]) for name in OURS}}
+    from plastic_rl.cores import registry
+
+    return {name: registry._find_core(name) for name in registry.registered_cores()}
 
 
 def _about(found: Any) -> list[str]:

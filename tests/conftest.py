@@ -1,10 +1,13 @@
 """Threads; the fused kernels, compiled once and not by each process that comes to need them; soak tests left out."""
 
+import multiprocessing
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported; threads that wait by spinning are slow
+# What takes seconds to import, once for all processes that are forked from this server.
+multiprocessing.set_forkserver_preload(["plastic_rl.agents.checkpoint", "plastic_rl.envs.wrappers", "numba"])
 
-LONG = ("tests/scripts/", "tests/docs/")
+LONG = ("tests/scripts/", "tests/docs/", "tests/test_")
 
 
 def pytest_addoption(parser):

@@ -41,12 +41,13 @@ def test_nothing_is_imported_by_its_generic_name(folder):
         assert not {n.split(".")[0] for n in imported(path)} & {"envs", "agents", "scripts"}, path
 
 
-def test_making_an_environment_loads_no_torch():
+def test_listing_environments_and_making_one_loads_no_torch():
     code = (
         "import sys, gymnasium, plastic_rl; env = gymnasium.make('plastic_rl/Maze-v0'); env.reset(seed=0);"
-        "env.step(0); sys.exit(any(m.split('.')[0] in ('torch', 'stable_baselines3', 'pygame') for m in sys.modules))"
+        "env.step(0); from plastic_rl.scripts import cli; cli.main(['list', 'environments']);"
+        "sys.exit(any(m.split('.')[0] in ('torch', 'stable_baselines3', 'pygame') for m in sys.modules))"
     )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL, check=False).returncode == 0
 
 
 def test_a_checkout_without_symbolic_links_says_what_to_do(tmp_path):

@@ -3,12 +3,15 @@
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+
+BUILD = "import sys; from setuptools import build_meta; print(getattr(build_meta, sys.argv[1])(sys.argv[2]))"
 
 IMPORT_EVERYTHING = """
 import importlib, pkgutil, plastic_rl
@@ -41,13 +44,17 @@ def run(*command, cwd, path=""):
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, ROOT, cwd=folder)
-    return next(folder.glob("*.whl"))
+    sdist = run(sys.executable, "-P", "-c", BUILD, "build_sdist", folder, cwd=ROOT).split()[-1]
+    with tarfile.open(folder / sdist) as file:
+        file.extractall(folder, filter="data")
+    source = folder / sdist.removesuffix(".tar.gz")
+    return folder / run(sys.executable, "-P", "-c", BUILD, "build_wheel", folder, cwd=source).split()[-1]
 
 
-def test_holds_every_module_and_data_file_and_nothing_generic(wheel):
+def test_holds_every_module_and_data_file_and_nothing_generic_or_compiled(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {name.split("/")[0].split("-")[0] for name in names} == {"plastic_rl"}
+    assert not [name for name in names if "__pycache__" in name]  # where machine code lies, too
     for top in ("envs", "agents", "scripts"):
         for path in (ROOT / top).rglob("*"):
             if path.suffix in (".py", ".yml", ".yaml"):

@@ -280,10 +280,9 @@ def _file(layer: VecMonitor | Monitor) -> dict[str, Any] | None:
 
 
 def _continue_file(layer: VecMonitor | Monitor, file: dict[str, Any], folder: Path) -> None:
-    if layer.results_writer is not None:
-        return
     path = folder / Path(file["name"]).name
     if path.exists():  # episodes after the checkpoint will be played again
         os.truncate(path, min(file["size"], path.stat().st_size))
-    keys = layer.info_keywords if isinstance(layer, VecMonitor) else layer.reset_keywords + layer.info_keywords
-    layer.results_writer = ResultsWriter(str(path), extra_keys=keys, override_existing=False)
+    if layer.results_writer is None:
+        keys = layer.info_keywords if isinstance(layer, VecMonitor) else layer.reset_keywords + layer.info_keywords
+        layer.results_writer = ResultsWriter(str(path), extra_keys=keys, override_existing=False)

@@ -13,7 +13,7 @@ from plastic_rl.agents import GymVectorEnv, PlasticPPO
 from plastic_rl.agents.checkpoint import CheckpointCallback
 from plastic_rl.envs.wrappers import PreviousActionReward, Trials, VectorPreviousActionReward, VectorTrials
 
-STEPS = 384
+STEPS = 256
 
 
 class Resumable(Echo):

@@ -1,6 +1,6 @@
-"""Small trainings, by one process or as one of many: `python -m tests.agents.learns_together FOLDER`."""
+"""Small trainings, by one process or as one of many."""
 
-import sys
+import os
 from pathlib import Path
 
 import numpy as np
@@ -44,8 +44,9 @@ def rewards(algorithm):
     n = N_ENVS // distributed.world_size()
     seed = distributed.rank() * n
     env = VecNormalize(make_sb3_vec_env(Echo, n, seed=seed))
+    few = {"n_epochs": 2} if algorithm is PlasticPPO else {}
     policy_kwargs = {"core_kwargs": {"hidden_size": 8}}
-    model = algorithm("MlpPolicy", env, n_steps=STEPS, seed=seed, policy_kwargs=policy_kwargs)
+    model = algorithm("MlpPolicy", env, n_steps=STEPS, seed=seed, policy_kwargs=policy_kwargs, **few)
     together, seen = AveragedGradients(), Seen()
     model.learn(STEPS * N_ENVS * 3, callback=[together, seen])
     together.on_rollout_start()
@@ -78,7 +79,9 @@ def all_of_them():
     }
 
 
-if __name__ == "__main__":
+def as_one_of_many(folder: Path, **variables: str):
+    """Join processes with the environment variables that `torchrun` gives one; leave what was learned in the folder."""
+    os.environ |= variables
     torch.set_num_threads(1)
     with distributed.process_group():
-        torch.save(all_of_them(), Path(sys.argv[1]) / f"{distributed.rank()}.pt")
+        torch.save(all_of_them(), folder / f"{distributed.rank()}.pt")

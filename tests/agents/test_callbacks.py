@@ -133,8 +133,8 @@ def test_the_final_score_and_pictures_come_also_after_ctrl_c(tmp_path):
                 raise KeyboardInterrupt
             return True
 
-    policy_kwargs = {"core_kwargs": {"hidden_size": 8}}
-    model = PlasticPPO("MlpPolicy", small_env(), n_steps=10, policy_kwargs=policy_kwargs, tensorboard_log=str(tmp_path))
+    kwargs = {"policy_kwargs": {"core_kwargs": {"hidden_size": 8}}, "tensorboard_log": str(tmp_path)}
+    model = PlasticPPO("MlpPolicy", small_env(), n_steps=10, n_epochs=1, **kwargs)
     with pytest.raises(KeyboardInterrupt):
         model.learn(160, callback=[PlasticityCallback(every=100), Interrupts()])
     events = events_of(tmp_path)
@@ -144,7 +144,7 @@ def test_the_final_score_and_pictures_come_also_after_ctrl_c(tmp_path):
 
 @pytest.mark.parametrize("core", registered_cores())
 def test_every_core_has_its_pictures(tmp_path, core):
-    _, callback, events = learn(tmp_path, core)
+    _, callback, events = learn(tmp_path, core, steps=40)
     images = events.Tags()["images"]
     assert "episode/reward_by_time" in images
     modulated = core in ("neuromodulated", "plastic_memory", "retroactive", "repeated", "stacked")
@@ -155,7 +155,7 @@ def test_every_core_has_its_pictures(tmp_path, core):
 @pytest.mark.parametrize("n_steps", [5, 14, 21])
 def test_rewards_by_time_are_those_of_the_task(n_steps):
     env = VecNormalize(make_vec_env("plastic_rl/Maze-v0", 3, seed=0, env_kwargs={"episode_steps": 7}))
-    model = PlasticPPO("MlpPolicy", env, n_steps=n_steps, policy_kwargs={"core": "gru"})
+    model = PlasticPPO("MlpPolicy", env, n_steps=n_steps, n_epochs=1, policy_kwargs={"core": "gru"})
     callback = PlasticityCallback(every=100)
     steps = 42 // n_steps * n_steps if n_steps != 5 else 35
     model.learn(3 * steps, callback=callback)

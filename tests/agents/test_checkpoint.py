@@ -12,7 +12,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 from plastic_rl.agents import PlasticA2C, PlasticBPTT, PlasticPPO, make_vec_env
 from plastic_rl.agents.checkpoint import CheckpointCallback, DamagedCheckpointError, OtherFormatError, checkpoints, read
 
-STEPS = 640
+STEPS = 320
 
 
 class Stop(BaseCallback):

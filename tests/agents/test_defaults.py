@@ -87,7 +87,8 @@ class Large(Echo):
 
 
 def learned(env, **kwargs):
-    model = PlasticPPO("MlpPolicy", make_sb3_vec_env(env, 4), n_steps=10, policy_kwargs=SMALL, seed=0, **kwargs)
+    few = {"n_epochs": 1, "policy_kwargs": SMALL}
+    model = PlasticPPO("MlpPolicy", make_sb3_vec_env(env, 4), n_steps=10, seed=0, **few, **kwargs)
     model.learn(120)
     return model
 

@@ -19,8 +19,9 @@ ALGORITHMS = [PlasticPPO, PlasticA2C, PlasticBPTT]
 
 def train(algorithm, env, core="plastic", seed=4, steps=16):
     policy = "MultiInputPolicy" if isinstance(env.observation_space, gym.spaces.Dict) else "MlpPolicy"
-    policy_kwargs = {"core": core, "core_kwargs": small(core, 6)}
-    model = algorithm(policy, env, n_steps=steps, seed=seed, device="cpu", policy_kwargs=policy_kwargs)
+    kwargs = {"policy_kwargs": {"core": core, "core_kwargs": small(core, 6)}, "device": "cpu"}
+    few = {"n_epochs": 2} if algorithm is PlasticPPO else {}
+    model = algorithm(policy, env, n_steps=steps, seed=seed, **few, **kwargs)
     model.learn(steps * env.num_envs * 3)
     env.close()
     return model.policy.state_dict()

@@ -1,9 +1,7 @@
 """Two processes learn as one."""
 
-import os
+import multiprocessing
 import socket
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -11,21 +9,24 @@ import torch
 
 from plastic_rl.agents import PlasticPPO, make_vec_env
 from plastic_rl.agents.averaged_gradients import AveragedGradients
-from tests.agents.learns_together import N_ENVS, STEPS, all_of_them
+from tests.agents.learns_together import N_ENVS, STEPS, all_of_them, as_one_of_many
+
+PROCESSES = multiprocessing.get_context("forkserver")
 
 
 def processes(folder, n):
-    """Start what `torchrun` would start; return what each left in the folder."""
+    """Start as many processes as `torchrun` would; return what each left in the folder."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     shared = {"TORCHELASTIC_RUN_ID": "test", "MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "WORLD_SIZE": str(n)}
-    command = [sys.executable, "-m", "tests.agents.learns_together", str(folder)]
-    started = [
-        subprocess.Popen(command, env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)})
-        for rank in range(n)
-    ]
-    assert [process.wait(timeout=600) for process in started] == [0] * n
+    variables = [{**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(n)]
+    started = [PROCESSES.Process(target=as_one_of_many, args=(folder,), kwargs=each) for each in variables]
+    for process in started:
+        process.start()
+    for process in started:
+        process.join(600)
+    assert [process.exitcode for process in started] == [0] * n
     return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(n)]
 
 

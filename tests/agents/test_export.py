@@ -57,7 +57,8 @@ def others_slow(fast, values):
     return [value if value == fast else pytest.param(value, marks=pytest.mark.slow) for value in values]
 
 
-@pytest.mark.parametrize("core", others_slow("plastic_memory", registered_cores()))
+@pytest.mark.slow
+@pytest.mark.parametrize("core", registered_cores())
 def test_every_core(core, tmp_path):
     env = make_sb3_vec_env(lambda: Echo(length=LENGTH), N_ENVS)
     model = learned(env, core=core)
@@ -101,7 +102,7 @@ def test_every_kind_of_observation(kind, tmp_path):
 def test_normalization_is_part_of_it(kind, tmp_path):
     keys = ["bit"] if kind == "dict" else None
     env = VecNormalize(make_sb3_vec_env(lambda: Echo(LENGTH, kind=kind), N_ENVS), norm_obs_keys=keys, clip_obs=1.5)
-    model = learned(env, "MultiInputPolicy" if kind == "dict" else "MlpPolicy")
+    model = learned(env, "MultiInputPolicy" if kind == "dict" else "MlpPolicy", core="plastic_memory")
     env.training = False
     path = export_policy(model.policy, tmp_path / "policy.onnx", env)
     assert_acts_alike(model, env, path, env.get_original_obs)

@@ -13,8 +13,6 @@ from layer_stacks import STACKS, learn, parameters_of
 STEPS = 768  # 12 rollouts
 CORE = {"core": "plastic", "core_kwargs": {"hidden_size": 6, "backend": "reference"}}  # it compiles nothing
 PROCESSES = multiprocessing.get_context("forkserver")
-# What takes seconds to import; the tests' own modules are not on the path of that process.
-PROCESSES.set_forkserver_preload(["plastic_rl.agents.checkpoint", "plastic_rl.envs.wrappers"])
 COUNTS = {"native": 50, "VectorTrials": 20, "NormalizeReward": 20, "VecFrameStack": 20, "VecNormalize": 20}
 
 

@@ -18,7 +18,8 @@ TWO = {"share_features_extractor": False, "core_kwargs": {"hidden_size": 6}}
 
 def make_model(algorithm=PlasticPPO, env=None, **policy_kwargs):
     env = make_sb3_vec_env(Echo, 4) if env is None else env
-    return algorithm("MlpPolicy", env, n_steps=7, policy_kwargs={**TWO, **policy_kwargs}, device="cpu", seed=0)
+    few = {"n_epochs": 2} if algorithm is PlasticPPO else {}
+    return algorithm("MlpPolicy", env, n_steps=7, policy_kwargs={**TWO, **policy_kwargs}, device="cpu", seed=0, **few)
 
 
 @pytest.mark.parametrize("algorithm", [PlasticPPO, PlasticA2C])

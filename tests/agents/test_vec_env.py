@@ -1,12 +1,9 @@
 """A Gymnasium vector environment seen as an SB3 one."""
 
-import subprocess
-import sys
 import warnings
 from functools import partial
 from pathlib import Path
 
-import cloudpickle
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -20,7 +17,6 @@ from stable_baselines3.common.monitor import get_monitor_files
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecMonitor
 
 from plastic_rl.agents import GymVectorEnv, PlasticPPO, make_vec_env
-from plastic_rl.agents.vec_env import _make_of_spec
 
 MAZE = {"size": 5, "episode_steps": 6}
 
@@ -203,21 +199,14 @@ def test_observations_are_not_written_over_by_the_next_step(kind, asynchronous):
         assert_same_infos({"o": one}, {"o": two})
 
 
-@pytest.mark.parametrize("method", ["spawn", "forkserver"])
-def test_workers_know_the_environments_of_this_package(method):
-    env = make_vec_env("plastic_rl/Maze-v0", 1, vec_env_cls=SubprocVecEnv, vec_env_kwargs={"start_method": method})
+def test_workers_know_the_environments_of_this_package():
+    """In a process that has imported nothing of it; it gets what makes the environment, pickled."""
+    env = make_vec_env("plastic_rl/Maze-v0", 1, vec_env_cls=SubprocVecEnv, vec_env_kwargs={"start_method": "spawn"})
     try:
         env.reset()
         assert env.get_attr("spec")[0].id == "plastic_rl/Maze-v0"
     finally:
         env.close()
-
-
-def test_what_a_worker_is_sent_needs_no_registered_id():
-    code = "import pickle, sys; env = pickle.load(sys.stdin.buffer)(); env.reset(); print(env.spec.id)"
-    sent = cloudpickle.dumps(partial(_make_of_spec, gym.spec("plastic_rl/Maze-v0")))
-    worker = subprocess.run([sys.executable, "-c", code], input=sent, capture_output=True, check=True)
-    assert worker.stdout.decode().strip() == "plastic_rl/Maze-v0"
 
 
 def test_an_observation_of_another_shape_than_its_space_is_named():

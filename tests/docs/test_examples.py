@@ -25,7 +25,7 @@ def cases():
             yield pytest.param(page, id=str(page.relative_to(ROOT)), marks=[pytest.mark.slow] if slow else [])
 
 
-@pytest.fixture(params=[5_000, pytest.param(None, marks=pytest.mark.slow)], ids=["cut short", "in full"])
+@pytest.fixture(params=[1_000, pytest.param(None, marks=pytest.mark.slow)], ids=["cut short", "in full"])
 def trainings(request, monkeypatch):
     """Let no training take more than some steps, or leave it as the page has it."""
 

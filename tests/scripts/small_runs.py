@@ -5,7 +5,7 @@ import pytest
 from plastic_rl.scripts import train
 
 MAZE = ["--env-kwargs", "size:5", "episode_steps:20"]
-PARAMS = ["-params", "n_envs:4", "n_steps:20", "batch_size:40"]
+PARAMS = ["-params", "n_envs:4", "n_steps:20", "batch_size:40", "n_epochs:1"]
 GRU = ["--core", "gru", "--core-kwargs", "hidden_size:8"]  # the core that compiles nothing
 
 

@@ -7,7 +7,7 @@ from plastic_rl.scripts.benchmarks.ops import exponent
 
 
 def test_prints_a_table(capsys):
-    command = ["ops", "--sizes", "2,4,3", "1,5,2", "--rules", "decay", "--repeats", "1", "--skip-growth"]
+    command = ["ops", "--sizes", "2,4,3", "--rules", "decay", "--repeats", "1", "--skip-growth"]
     before = torch.get_num_threads()
     benchmark.main(command)
     torch.set_num_threads(before)

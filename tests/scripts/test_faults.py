@@ -101,12 +101,12 @@ def small_disk(tmp_path):
 
 
 def test_a_disk_that_becomes_full_and_is_cleared(small_disk, stopped, capsys):
-    short = f"folder:'{small_disk}'", "length:2"  # a line of monitor.csv each: soon a new page of the disk is needed
-    said = stopped(small_disk, "-n", "1500", "-tb", "", "--env-kwargs", "fault:'fills the disk'", *short)
+    short = f"folder:'{small_disk}'", "length:1"  # a line of monitor.csv a step: soon a new page of the disk is needed
+    said = stopped(small_disk, "-n", "600", "-tb", "", "--env-kwargs", "fault:'fills the disk'", *short)
     assert "No space left on device" in said
     assert said.count("training stopped") == 1
     assert f"--resume {run_folder(small_disk)}" in said
-    assert 0 < whole_checkpoint(small_disk)["counters"]["num_timesteps"] < 1500
+    assert 0 < whole_checkpoint(small_disk)["counters"]["num_timesteps"] < 600
     os.truncate(small_disk / "photographs", 0)
     train.main(["--resume", str(run_folder(small_disk))])
     assert "going on from" in capsys.readouterr().out

@@ -20,7 +20,7 @@ def test_a_core_of_ones_own_trains_and_is_evaluated(tmp_path, monkeypatch, capsy
     (tmp_path / "my_module.py").write_text(CODE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    small = ["-n", "400", "-params", "n_envs:2", "n_steps:100", "batch_size:100", "--verbose", "0"]
+    small = ["-n", "400", "-params", "n_envs:2", "n_steps:100", "batch_size:100", "n_epochs:1", "--verbose", "0"]
     core = ["--env", "plastic_rl/ColourBandit-v0", "--core", "my_module:MyCore", "--core-kwargs", "hidden_size:8"]
     train.main([*core, *small])
     assert "ColourBandit-v0" in capsys.readouterr().out

@@ -32,7 +32,7 @@ TINY = {
     "env": "plastic_rl/Maze-v0",
     "env_kwargs": {"size": 5, "episode_steps": 20},
     "core_kwargs": {"hidden_size": 8},
-    "hyperparams": {"n_envs": 4, "n_steps": 20, "batch_size": 40, "learning_rate": "lin_1e-3"},
+    "hyperparams": {"n_envs": 4, "n_steps": 20, "batch_size": 40, "n_epochs": 2, "learning_rate": "lin_1e-3"},
     "n_timesteps": 800,
     "seeds": 2,
     "arms": {"plastic": {"core": "plastic"}, "GRU": {"core": "gru"}},
@@ -126,11 +126,16 @@ def test_a_claim_is_trained_measured_reported_and_never_run_again(tiny, tmp_path
     assert used == sorted(used)
     assert used[-1] == pytest.approx(result["cpu_seconds"], abs=0.1)
     assert float(np.mean([float(row["return"]) for row in curve])) == pytest.approx(result["final_return"], rel=1e-4)
+    for suffix in ("json", "csv"):  # now the other arm is on file, and this one's training, which was not measured
+        (results / "tiny" / f"plastic-1.{suffix}").rename(results / "tiny" / f"GRU-1.{suffix}")
     capsys.readouterr()
     reproduce.main([*command, "--seeds", "1"])
     out = capsys.readouterr().out
-    assert "tiny/GRU-1" in out
-    assert "tiny/plastic-1" not in out
+    assert "tiny/plastic-1" in out
+    assert "tiny/GRU-1" not in out
+    assert json.loads((results / "tiny" / "plastic-1.json").read_text())["value"] == result["value"]
+    (attempts,) = (results / "runs").rglob("attempts.txt")
+    assert attempts.read_text().count("\n") == 1
     text = (tmp_path / "RESULTS.md").read_text()
     assert re.search(r"\| Not in the paper\. \| \*score\*<br>plastic: .*, 1 seed<br>GRU: .*, 1 seed \| \w+ \|", text)
     assert (results / "tiny.png").exists()

@@ -178,51 +178,45 @@ def test_a_run_that_another_command_runs_is_left_alone(tmp_path):
             train_run(run, tmp_path, os.getcwd())
 
 
-def processes_of(run):
-    """Return the processes that train a run."""
-    folders = [file.parent for file in Path("/proc").glob("[0-9]*/cmdline")]
-    return [int(folder.name) for folder in folders if run.name.encode() in _command_line(folder)]
-
-
-def _command_line(folder):
-    try:
-        line = (folder / "cmdline").read_bytes()
-        return line if b"plastic_rl.scripts.train" in line else b""
-    except OSError:
-        return b""
-
-
-def test_a_run_whose_process_is_killed_goes_on_from_its_checkpoint(tmp_path):
+def test_a_sweep_finishes_a_run_that_is_killed_from_its_checkpoint_and_runs_none_again(tmp_path, capsys):
     """Its environment kills it after 30 steps of each copy, and is not asked for so many by the second process."""
     dies = {"env": "Faulty-v0", "env_kwargs": {"fault": "SIGKILL", "after": 30}, "core": "gru", "n_timesteps": 160}
     flags = ["--gym-packages", "tests.scripts.faulty_envs", *TINY["flags"]]
-    (run,) = expand({**TINY, **dies, "flags": flags})
-    folder = tmp_path / run.name
-    with pytest.raises(KilledError, match="killed by signal 9"):
-        train_run(run, tmp_path, os.getcwd())
-    assert finished(folder) is None
-    train_run(run, tmp_path, os.getcwd())
+    file = tmp_path / "sweep.yaml"
+    file.write_text(json.dumps({**TINY, **dies, "flags": flags}))
+    command = [str(file), "-o", str(tmp_path / "out"), "--jobs", "1"]
+    sweep.main(command)
+    rows = list(csv.DictReader((tmp_path / "out" / "results.csv").open()))
+    figures = [[row[name] for name in ("status", "episodes", "steps", "attempts")] for row in rows]
+    assert figures == [["finished", "16", "160", "2"]]  # those before the kill, too
+    (run,) = read_sweep(str(file))
+    folder = tmp_path / "out" / "runs" / run.name
     assert finished(folder) == {"folder": "plastic_a2c/Faulty-v0_1", "attempts": 2}
     assert "going on from" in (folder / "log.txt").read_text()
     clock = cpu_seconds(folder / "plastic_a2c" / "Faulty-v0_1")
     assert clock[-1, 0] == 160
     assert (np.diff(clock, axis=0) >= 0).all()
-    train_run(run, tmp_path, os.getcwd())
-    assert attempts(folder) == 2  # a finished run is never run again
+    capsys.readouterr()
+    sweep.main(command)
+    assert "1 runs, 1 of them finished before" in capsys.readouterr().out
+    assert attempts(folder) == 2
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="wants Linux's parent-death signal")
 def test_a_run_ends_with_the_process_that_started_it(tmp_path):
+    """Both hold the pipe that is its log, which ends when both have ended."""
     (run,) = expand({**TINY, "core": "gru", "n_timesteps": 100_000_000})
     flags = [*run.argv, "-f", run.name]
     code = f"import pathlib, plastic_rl.scripts.runs.process as jobs; jobs.train({flags}, pathlib.Path('log'))"
+    os.mkfifo(tmp_path / "log")
     process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment())
-    wait_for(lambda: list(tmp_path.glob("*/*/*/checkpoints/*.pt")))
-    assert processes_of(run)
+    log = subprocess.Popen(["cat", tmp_path / "log"], stdout=subprocess.PIPE)
+    while b"total_timesteps" not in log.stdout.readline():  # as the training says after a rollout
+        assert process.poll() is None
     process.kill()
     process.wait()
-    wait_for(lambda: not processes_of(run))
+    log.communicate(timeout=1200)
 
 
 def environment():
@@ -236,17 +230,6 @@ def sweep_in_a_process(file, output):
     command += ["--address", "local", "--jobs", "2"]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment())
-
-
-def test_a_sweep_here_finishes_every_run_and_runs_none_again(tmp_path, capsys):
-    file = tmp_path / "sweep.yaml"
-    file.write_text(json.dumps({**TINY, "core": "gru", "n_timesteps": 160}))
-    command = [str(file), "-o", str(tmp_path / "out"), "--jobs", "1"]
-    sweep.main(command)
-    rows = list(csv.DictReader((tmp_path / "out" / "results.csv").open()))
-    assert [(row["status"], row["steps"], row["attempts"]) for row in rows] == [("finished", "160", "1")]
-    sweep.main(command)
-    assert "1 runs, 1 of them finished before" in capsys.readouterr().out
 
 
 @pytest.mark.slow

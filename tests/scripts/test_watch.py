@@ -72,11 +72,11 @@ def test_writes_pictures(plastic_run, suffix, tmp_path, capsys):
     [
         ("CartPole-v1", GRU),
         ("Pendulum-v1", GRU),
-        ("CartPole-v1", ["--algo", "ppo", "-params", "n_envs:2", "n_steps:32", "batch_size:32"]),
+        ("CartPole-v1", ["--algo", "ppo", "-params", "n_envs:2", "n_steps:32", "batch_size:32", "n_epochs:1"]),
     ],
 )
 def test_any_algorithm_core_and_environment(env, arguments, tmp_path):
-    run = trained(tmp_path, "--env", env, *arguments, small=["-params", "n_envs:2", "n_steps:32"])
+    run = trained(tmp_path, "--env", env, *arguments, small=["-params", "n_envs:2", "n_steps:32", "n_epochs:1"])
     watch.main([str(run), "-o", str(tmp_path / "episode.png"), "--steps", "4"])
     assert iio.imread(tmp_path / "episode.png").shape == (512, 960, 3)
 

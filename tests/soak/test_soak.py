@@ -12,10 +12,10 @@ from tests.soak.soak import Configuration, Figures
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_what_must_hold_holds(name):
     try:
-        figures = soak.soak(f"plastic_rl/{name}", steps=3000)
+        figures = soak.soak(f"plastic_rl/{name}", steps=1000)
     except FileNotFoundError as error:
         pytest.skip(str(error))
-    assert figures.steps == 3000
+    assert figures.steps == 1000
     assert sum(returns.count for returns in figures.returns.values()) > 0
 
 
