@@ -27,12 +27,7 @@ Show = Callable[[int], Any]
 
 
 class EpisodeFigure:
-    """Draws the moments of one episode, one after the other.
-
-    The environment's frame and the reward so far stand on the left, the memory in the middle, choice and M(t) on the
-    right; what a policy lacks is left out. Scales are those of the whole episode, so that its pictures can be compared.
-    Without a title it is small, and has the frame and the first trace, without a scale.
-    """
+    """Draws the moments of one episode, all on the scales of the whole episode; a small picture without a title."""
 
     def __init__(self, moments: list[Moment], space: Any, title: str | None, dpi: int = 80, names: Sequence[str] = ()):
         self.n_moments = len(moments)

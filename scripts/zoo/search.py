@@ -13,10 +13,7 @@ OF_THE_CORE = {"alpha_init": (1e-3, 0.3), "eta_init": (1e-2, 0.5)}
 
 
 def sample_hyperparams(trial: Any, n_actions: int, n_envs: int, additional_args: Any, settings: Any = None) -> dict:
-    """Draw hyperparameters for one trial of `-optimize`, a variant of `settings`: rollouts keep their length.
-
-    The initial alpha and eta are drawn where the core has them, and settings say which core it is.
-    """
+    """Draw hyperparameters for one trial of `-optimize`, a variant of `settings`: rollouts keep their length."""
     settings = settings or {}
     drawn: dict[str, Any] = {name: trial.suggest_float(name, *ends, log=True) for name, ends in DRAWN.items()}
     drawn = found_hyperparams(drawn) | {"learning_rate": SimpleLinearSchedule(drawn["learning_rate"])}
