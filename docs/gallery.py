@@ -89,7 +89,7 @@ def play_run(run: "Run", file: Path) -> str:
     figure = EpisodeFigure(moments, model.action_space, title=None, dpi=120)
     write([figure.frame(step) for step in chosen_steps(len(moments))], file)
     figures = evaluate(run, model, EPISODES, SEED, deterministic=True)
-    memory = f"`{run.label}` core" if run.core else f"`{run.algo}`"
+    memory = f"`{run.core}` core" if run.core else f"`{run.algo}`"
     score = (
         ""
         if figures["score"] is None

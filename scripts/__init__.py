@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
-from textwrap import wrap
 from typing import Any, NoReturn
 
 from plastic_rl.arguments import UnknownNameError
@@ -23,7 +22,7 @@ def refuse(message: str) -> NoReturn:
     raise UsageError(message)
 
 
-def command(main: Callable[[Sequence[str]], None]) -> Callable[..., None]:
+def command(main: Callable[[list[str]], None]) -> Callable[..., None]:
     """Make a function the main function of a command: it prepares the process, and errors of usage are one line."""
 
     @wraps(main)
@@ -42,21 +41,11 @@ def command(main: Callable[[Sequence[str]], None]) -> Callable[..., None]:
     return run
 
 
-class _Help(argparse.RawDescriptionHelpFormatter):
-    """Breaks lines at spaces only, not within a name such as `memory-maze`."""
-
-    def _split_lines(self, text: str, width: int) -> list[str]:
-        return wrap(" ".join(text.split()), width, break_on_hyphens=False)
-
-
 class CommandParser(argparse.ArgumentParser):
-    """A parser whose errors are one line, and whose help begins with the docstring of the command's module (`about`).
-
-    With `run` it takes a run folder, or with `"+"` several, and `--trust`.
-    """
+    """A parser whose errors are one line; with `run` it takes a run folder, or with `"+"` several, and `--trust`."""
 
     def __init__(self, name: str, about: str | None = None, run: str | None = None, **how: Any) -> None:
-        how = {"formatter_class": _Help, **how}
+        how = {"formatter_class": argparse.RawDescriptionHelpFormatter, **how}
         super().__init__(prog=f"plastic-rl {name}", description=about, **how)
         if run:
             several: dict[str, Any] = {"nargs": run} if run == "+" else {}

@@ -7,7 +7,6 @@ Compare the ratios: the times are those of a machine.
 """
 
 import argparse
-from collections.abc import Sequence
 from importlib import import_module
 
 from plastic_rl.scripts import CommandParser, command
@@ -15,20 +14,14 @@ from plastic_rl.scripts import CommandParser, command
 BENCHMARKS = ("ops", "cores", "envs", "training")  # modules with `add_arguments` and `run`
 
 
-class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
-    """Says the default of each option that has one."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help if action.default in (None, False) else super()._get_help_string(action)
-
-
 @command
-def main(argv: Sequence[str]) -> None:
+def main(argv: list[str]) -> None:
     """Run the benchmark that the command line names."""
     parser = CommandParser("benchmark", __doc__)
     parser.add_argument("name", choices=BENCHMARKS)
     name = parser.parse_args(argv[:1]).name
     benchmark = import_module(f"plastic_rl.scripts.benchmarks.{name}")
-    parser = CommandParser(f"benchmark {name}", benchmark.__doc__, formatter_class=_Defaults)
+    defaults = argparse.ArgumentDefaultsHelpFormatter
+    parser = CommandParser(f"benchmark {name}", benchmark.__doc__, formatter_class=defaults)
     benchmark.add_arguments(parser)
     benchmark.run(parser.parse_args(argv[1:]))

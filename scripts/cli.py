@@ -1,7 +1,6 @@
 """All commands of plastic_rl: `plastic-rl COMMAND`, or `python -m plastic_rl COMMAND`."""
 
 import sys
-from collections.abc import Sequence
 from importlib import import_module
 
 from plastic_rl.arguments import suggestion
@@ -12,7 +11,7 @@ COMMANDS = {**{name: f"plastic_rl.scripts.{name}" for name in NAMES}, "zoo": "pl
 
 
 @command
-def main(argv: Sequence[str]) -> None:
+def main(argv: list[str]) -> None:
     """Run the command that the first word names with the words after it."""
     if not argv or argv[0] in ("-h", "--help"):
         print("usage: plastic-rl [--version] COMMAND [--help] ...\n")

@@ -6,7 +6,6 @@
 A download that broke is continued, and what arrived is checked.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from plastic_rl.envs.data.archives import ROOT_VARIABLE, data_root
@@ -22,29 +21,21 @@ SOURCES = {
     "cifar10": {"https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz": "c32a1d4ab5d03f1284b67883e8d87530"},
 }
 
-
-def make_parser() -> CommandParser:
-    """Return the command's parser."""
-    parser = CommandParser("data", __doc__)
-    parser.add_argument("data_set", choices=sorted(SOURCES))
-    parser.add_argument("--root", help=f"folder to put it in; default: {ROOT_VARIABLE}, else ~/.cache/plastic_rl")
-    return parser
+PARSER = CommandParser("data", __doc__)
+PARSER.add_argument("data_set", choices=sorted(SOURCES))
+PARSER.add_argument("--root", help=f"folder to put it in; default: {ROOT_VARIABLE}, else ~/.cache/plastic_rl")
 
 
 @command
-def main(argv: Sequence[str]) -> None:
+def main(argv: list[str]) -> None:
     """Download the archives that are not there yet."""
-    args = make_parser().parse_args(argv)
+    args = PARSER.parse_args(argv)
     for url, md5 in SOURCES[args.data_set].items():
         print(download(url, data_root(args.root), md5))
 
 
 def download(url: str, folder: Path, md5: str, retries: int = 3) -> Path:
-    """Download a file into a folder, whole or not at all; one that is there and has the right MD5 is kept.
-
-    A failed connection is tried again `retries` times. Raises `UsageError` where it cannot be reached or written, or
-    has another sum.
-    """
+    """Download a file into a folder, unless it is there with the right MD5; `UsageError` where that cannot be."""
     import pooch
 
     pooch.get_logger().setLevel("WARNING")

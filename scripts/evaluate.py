@@ -12,30 +12,24 @@ before every step, which leaves a plastic core nothing to write into its trace, 
 """
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from plastic_rl.files import write_whole
 from plastic_rl.scripts import CommandParser, command, whole_number
 
-
-def make_parser() -> CommandParser:
-    """Return the command's parser."""
-    parser = CommandParser("evaluate", __doc__, run="+")
-    episodes = "episodes to play for each run; default: 256"
-    parser.add_argument("--episodes", type=whole_number, default=256, help=episodes)
-    parser.add_argument("--seed", type=int, default=1_000_000, help="of the first environment and of sampled actions")
-    parser.add_argument("--device", default="cpu", help="default: cpu")
-    parser.add_argument("--ablate", choices=("trace", "state"), help="play also without this part of the memory")
-    parser.add_argument("--json", metavar="FILE", help="write the figures of all runs into this file, too")
-    return parser
+PARSER = CommandParser("evaluate", __doc__, run="+")
+PARSER.add_argument("--episodes", type=whole_number, default=256, help="episodes to play for each run; default: 256")
+PARSER.add_argument("--seed", type=int, default=1_000_000, help="of the first environment and of sampled actions")
+PARSER.add_argument("--device", default="cpu", help="default: cpu")
+PARSER.add_argument("--ablate", choices=("trace", "state"), help="play also without this part of the memory")
+PARSER.add_argument("--json", metavar="FILE", help="write the figures of all runs into this file, too")
 
 
 @command
-def main(argv: Sequence[str]) -> None:
+def main(argv: list[str]) -> None:
     """Evaluate as the command line says."""
-    args = make_parser().parse_args(argv)
+    args = PARSER.parse_args(argv)
     import torch
 
     from plastic_rl.scripts.runs.folder import open_run
@@ -63,13 +57,12 @@ def print_table(results: list[dict[str, Any]]) -> None:
     """Print figures of one or more runs as one table of at most 80 columns, and below it which run is which."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     runs = list(dict.fromkeys(result["run"] for result in results))
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    quarters = "reward per step\nby quarter"
-    for heading in ("run", "actions", "episodes", "mean return\n(95%)", "score\n(95%)", quarters):
-        table.add_column(heading, no_wrap=True)
+    headings = ("run", "actions", "episodes", "mean return\n(95%)", "score\n(95%)", "reward per step\nby quarter")
+    columns = [Column(heading, no_wrap=True) for heading in headings]
+    table = Table(*columns, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for result in results:
         actions = result["actions"] + (f"\nwithout {result['ablate']}" if result["ablate"] else "")
         mean = "{:.1f}\n{:.1f} to {:.1f}".format(result["mean_return"], *result["interval"])

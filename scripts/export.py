@@ -9,23 +9,18 @@ load and run it.
 """
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 
 from plastic_rl.scripts import CommandParser, command, refuse
 
-
-def make_parser() -> CommandParser:
-    """Return the command's parser."""
-    parser = CommandParser("export", __doc__, run="one")
-    parser.add_argument("-o", "--output", metavar="FILE", help="an .onnx or .pt2 file; default: RUN/policy.onnx")
-    return parser
+PARSER = CommandParser("export", __doc__, run="one")
+PARSER.add_argument("-o", "--output", metavar="FILE", help="an .onnx or .pt2 file; default: RUN/policy.onnx")
 
 
 @command
-def main(argv: Sequence[str]) -> None:
+def main(argv: list[str]) -> None:
     """Export as the command line says."""
-    args = make_parser().parse_args(argv)
+    args = PARSER.parse_args(argv)
     from stable_baselines3.common.vec_env import unwrap_vec_normalize
 
     from plastic_rl.agents.export import export_policy

@@ -9,7 +9,6 @@ Names are those that `--env`, `--algo` and `--core` of `train` take.
 import inspect
 import pkgutil
 import shutil
-from collections.abc import Sequence
 from textwrap import fill
 from typing import Any
 
@@ -18,19 +17,15 @@ from plastic_rl.scripts import CommandParser, command
 
 KINDS = ("environments", "algorithms", "cores")
 
-
-def make_parser() -> CommandParser:
-    """Return the command's parser."""
-    parser = CommandParser("list", __doc__)
-    parser.add_argument("kind", nargs="*", metavar="KIND", help=f"some of {', '.join(KINDS)}; default: all")
-    return parser
+PARSER = CommandParser("list", __doc__)
+PARSER.add_argument("kind", nargs="*", metavar="KIND", help=f"some of {', '.join(KINDS)}; default: all")
 
 
 @command
-def main(argv: Sequence[str]) -> None:
+def main(argv: list[str]) -> None:
     """List as the command line says."""
     width = max(60, min(120, shutil.get_terminal_size().columns))
-    kinds = make_parser().parse_args(argv).kind or KINDS
+    kinds = PARSER.parse_args(argv).kind or KINDS
     for kind in kinds:
         check_name("kind", kind, KINDS)
     for kind in kinds:

@@ -4,33 +4,27 @@
     plastic-rl plot sweeps/mine/results.csv --smooth 5
 
 Draws, as PNG and SVG, the learning curves of each task by episodes, steps and time, grouped by core with intervals over
-seeds, and the learning within an episode; over all tasks rliable's aggregate metrics and sample-efficiency curves. Runs
-that are still in training are welcome; what is no run is named and left out.
+seeds, and the learning within an episode; over all tasks rliable's aggregate metrics. Runs that are still in training
+are welcome; what is no run is named and left out.
 
 The learning within an episode is what `evaluate` left in a run folder. So are final scores, where all runs were
 evaluated; else those are of the last 100 training episodes.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from plastic_rl.scripts import CommandParser, UsageError, command, refuse, whole_number
 
-
-def make_parser() -> CommandParser:
-    """Return the command's parser."""
-    parser = CommandParser("plot", __doc__, run="+")
-    smooth = "bins of 100 that a point is the mean of"
-    parser.add_argument("-o", "--output", default="plots", metavar="FOLDER", help="where to write; default: plots")
-    parser.add_argument("--smooth", type=whole_number, default=1, metavar="BINS", help=smooth)
-    return parser
+PARSER = CommandParser("plot", __doc__, run="+")
+PARSER.add_argument("-o", "--output", default="plots", metavar="FOLDER", help="where to write; default: plots")
+PARSER.add_argument("--smooth", type=whole_number, default=1, metavar="BINS", help="bins of 100 that a point averages")
 
 
 @command
-def main(argv: Sequence[str]) -> None:
+def main(argv: list[str]) -> None:
     """Plot as the command line says."""
-    args = make_parser().parse_args(argv)
-    from plastic_rl.scripts.figures.aggregates import every_figure
+    args = PARSER.parse_args(argv)
+    from plastic_rl.scripts.figures.plots import every_figure
     from plastic_rl.scripts.runs.folder import open_run
     from plastic_rl.scripts.runs.monitor import learning_curve, read_results
 
@@ -47,10 +41,9 @@ def main(argv: Sequence[str]) -> None:
             print(f"left out: {error}")
     if not runs:
         refuse(f"none of these {len(folders)} folders is a run with a learning curve")
-    results = read_results(runs)
     output = Path(args.output)
     output.mkdir(parents=True, exist_ok=True)
-    for name, figure in every_figure(results, args.smooth):
+    for name, figure in every_figure(read_results(runs), args.smooth):
         for ending in ("png", "svg"):
             file = output / f"{name}.{ending}"
             figure.savefig(file, dpi=120, bbox_inches="tight")

@@ -8,7 +8,7 @@ time is what the report compares.
 
 import json
 import os
-from collections.abc import Sequence
+from argparse import Namespace
 from functools import partial
 from pathlib import Path
 
@@ -18,24 +18,20 @@ from plastic_rl.scripts.experiments.claim import Claim, claim_names, read_claim
 from plastic_rl.scripts.experiments.grid import Run, check_environment, check_runs
 from plastic_rl.scripts.experiments.runner import add_runner_options, run_all
 
-
-def make_parser() -> CommandParser:
-    """Return the command's parser."""
-    parser = CommandParser("reproduce", __doc__)
-    parser.add_argument("claims", nargs="*", metavar="NAME", help=f"all, or some of: {', '.join(claim_names())}")
-    parser.add_argument("--arms", nargs="+", metavar="ARM", help="run these arms only")
-    parser.add_argument("--seeds", nargs="+", type=int, metavar="SEED", help="run these seeds only")
-    parser.add_argument("--evaluate", action="store_true", help="only try the agents that are kept, on fresh episodes")
-    parser.add_argument("--report", action="store_true", help="only write the report of the results on file")
-    parser.add_argument("--results", default="results", help="folder of the results; RESULTS.md is beside it")
-    add_runner_options(parser)
-    return parser
+PARSER = CommandParser("reproduce", __doc__)
+PARSER.add_argument("claims", nargs="*", metavar="NAME", help=f"all, or some of: {', '.join(claim_names())}")
+PARSER.add_argument("--arms", nargs="+", metavar="ARM", help="run these arms only")
+PARSER.add_argument("--seeds", nargs="+", type=int, metavar="SEED", help="run these seeds only")
+PARSER.add_argument("--evaluate", action="store_true", help="only try the agents that are kept, on fresh episodes")
+PARSER.add_argument("--report", action="store_true", help="only write the report of the results on file")
+PARSER.add_argument("--results", default="results", help="folder of the results; RESULTS.md is beside it")
+add_runner_options(PARSER)
 
 
 @command
-def main(argv: Sequence[str]) -> None:
+def main(argv: list[str]) -> None:
     """Run what is missing, then write the report."""
-    args = make_parser().parse_args(argv)
+    args = PARSER.parse_args(argv)
     names = claim_names() if args.claims in ([], ["all"]) else args.claims
     for name in names:
         check_name("claim", name, claim_names())
@@ -45,11 +41,7 @@ def main(argv: Sequence[str]) -> None:
         return evaluate(claims, results)
     from plastic_rl.scripts.experiments.report import write_report
 
-    errors: dict[str, str] = {}
-    if not args.report:
-        wanted = [run for claim in claims.values() for run in chosen(claim, args.arms, args.seeds)]
-        runs = [run for run in wanted if not (results / f"{run.result}.json").exists()]
-        errors = reproduce(claims, runs, results, args.jobs, args.address)
+    errors = {} if args.report else reproduce(claims, results, args)
     print(write_report(results, results.parent / "RESULTS.md"))
     if errors:
         raise SystemExit(1)
@@ -66,12 +58,12 @@ def chosen(claim: Claim, arms: list[str] | None, seeds: list[int] | None) -> lis
     return [run for run in runs if seeds is None or run.values["seed"] in seeds]
 
 
-def reproduce(
-    claims: dict[str, Claim], runs: list[Run], results: Path, jobs: int | None, address: str | None
-) -> dict[str, str]:
+def reproduce(claims: dict[str, Claim], results: Path, args: Namespace) -> dict[str, str]:
     """Run what is missing of some claims; return why runs failed, by name."""
     from plastic_rl.scripts.experiments.measure import train_and_measure
 
+    wanted = [run for claim in claims.values() for run in chosen(claim, args.arms, args.seeds)]
+    runs = [run for run in wanted if not (results / f"{run.result}.json").exists()]
     check_runs(runs)
     for claim in claims.values():
         for test in filter(None, [claim.test, *claim.tests.values()]):
@@ -82,7 +74,7 @@ def reproduce(
         value = json.loads((results / f"{run.result}.json").read_text())["value"]
         return f"{claims[run.claim].measure} {value:.4f}"
 
-    return run_all(runs, work, said, jobs, address)
+    return run_all(runs, work, said, args.jobs, args.address)
 
 
 def evaluate(claims: dict[str, Claim], results: Path) -> None:

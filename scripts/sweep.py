@@ -17,7 +17,6 @@ Leaves, in the output folder, the run folders and `results.csv`; `plot` reads ei
 
 import os
 import shlex
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,81 +28,68 @@ from plastic_rl.scripts.experiments.runner import add_runner_options, attempts, 
 
 FIGURES = ("status", "return", "score", "episodes", "steps", "seconds", "attempts", "folder", "error")
 
-Row = dict[str, Any]
-
-
-def make_parser() -> CommandParser:
-    """Return the command's parser."""
-    parser = CommandParser("sweep", __doc__)
-    parser.add_argument("file", help="what to run, in YAML")
-    parser.add_argument("-o", "--output", metavar="FOLDER", help="default: sweeps/ and the file's name")
-    parser.add_argument("--dry-run", action="store_true", help="print the command lines of the runs, and run nothing")
-    add_runner_options(parser)
-    return parser
+PARSER = CommandParser("sweep", __doc__)
+PARSER.add_argument("file", help="what to run, in YAML")
+PARSER.add_argument("-o", "--output", metavar="FOLDER", help="default: sweeps/ and the file's name")
+PARSER.add_argument("--dry-run", action="store_true", help="print the command lines of the runs, and run nothing")
+add_runner_options(PARSER)
 
 
 @command
-def main(argv: Sequence[str]) -> None:
+def main(argv: list[str]) -> None:
     """Run what is missing of a sweep."""
-    args = make_parser().parse_args(argv)
+    args = PARSER.parse_args(argv)
     runs = read_sweep(args.file)
     if args.dry_run:
         for run in runs:
             print(run.name, *run.argv)
         return
+    import pandas as pd
+
     from plastic_rl.scripts.zoo.summary import command_line
 
     table = Path(args.output or f"sweeps/{Path(args.file).stem}").resolve() / "results.csv"
     folder = table.with_name("runs")
     folder.mkdir(parents=True, exist_ok=True)
     rows = {run.name: read_row(folder, run) for run in runs}
-    waiting = [run for run in runs if not rows[run.name]]
+    waiting = [run for run in runs if rows[run.name]["status"] == "waiting"]
     print(f"{len(runs)} runs, {len(runs) - len(waiting)} of them finished before; {table}")
+
+    def write() -> None:
+        names = dict.fromkeys(name for run in runs for name in run.values)
+        content = pd.DataFrame(list(rows.values()), columns=["run", *names, *FIGURES], dtype=object)
+        write_whole(table, content.to_csv(index=False, lineterminator="\n"))
 
     def said(run: Run) -> str:
         row = rows[run.name] = read_row(folder, run)
-        write_table(table, runs, rows, {})
+        write()
         return ", ".join(f"{key} {row[key]}" for key in ("return", "score", "episodes", "seconds") if row.get(key))
 
-    write_table(table, runs, rows, {})
+    write()
     errors = run_all(waiting, partial(train_run, runs=folder, here=os.getcwd()), said, args.jobs, args.address)
-    write_table(table, runs, rows, errors)
-    print(f"{sum(map(bool, rows.values()))} of {len(runs)} runs finished; the table is {table}")
+    rows |= {name: {**rows[name], "status": "failed", "error": error} for name, error in errors.items()}
+    write()
+    print(f"{sum(row['status'] == 'finished' for row in rows.values())} of {len(runs)} runs finished; {table}")
     print(f"Look further:\n  {command_line('plot')} {shlex.quote(str(table))}")
     if errors:
         raise SystemExit(1)
 
 
-def read_row(runs_folder: Path, run: Run) -> Row:
-    """Return what a run of a sweep learned, where it is finished, and else nothing."""
-    from plastic_rl.envs import score
+def read_row(runs_folder: Path, run: Run) -> dict[str, Any]:
+    """Return what tells a run of a sweep from the others, and what it learned, where it is finished."""
     from plastic_rl.scripts.runs.folder import open_run
     from plastic_rl.scripts.runs.monitor import learning_curve
 
     folder = runs_folder / run.name
+    row = {"run": run.name, **run.values, "status": "waiting", "attempts": attempts(folder)}
     if (facts := finished(folder)) is None:
-        return {}
-    row = {"status": "finished", "attempts": facts["attempts"], "folder": f"runs/{run.name}/{facts['folder']}"}
+        return row
+    row |= {"status": "finished", "folder": f"runs/{run.name}/{facts['folder']}"}
     opened = open_run(str(folder / facts["folder"]))
     try:
-        training = learning_curve(opened.folder)
+        curve = learning_curve(opened.folder)
     except UsageError:  # it says why: no episode ended, perhaps
         return row
-    normalized = score(opened.env_id, training.final_return, **opened.env_kwargs)
-    row |= {"return": f"{training.final_return:.6g}", "score": "" if normalized is None else f"{normalized:.4f}"}
-    ends = {"steps": int(training.steps[-1]), "seconds": f"{training.seconds[-1]:.1f}"}
-    return {**row, "episodes": len(training.returns), **ends}
-
-
-def write_table(file: Path, runs: list[Run], rows: dict[str, Row], errors: dict[str, str]) -> None:
-    """Write a row for each run: what tells it from the others, and what it learned, or why it failed."""
-    import pandas as pd
-
-    def whole(run: Run) -> Row:
-        failed = {"status": "failed", "error": errors[run.name]} if run.name in errors else {"status": "waiting"}
-        figures = rows[run.name] or {**failed, "attempts": attempts(file.with_name("runs") / run.name)}
-        return {"run": run.name, **run.values, **figures}
-
-    names = dict.fromkeys(name for run in runs for name in run.values)
-    table = pd.DataFrame([whole(run) for run in runs], columns=["run", *names, *FIGURES], dtype=object)
-    write_whole(file, table.to_csv(index=False, lineterminator="\n"))
+    normalized = opened.score(curve.final_return)
+    row |= {"return": f"{curve.final_return:.6g}", "score": "" if normalized is None else f"{normalized:.4f}"}
+    return row | {"steps": int(curve.steps[-1]), "seconds": f"{curve.seconds[-1]:.1f}", "episodes": len(curve.returns)}

@@ -5,7 +5,6 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Sequence
 from contextlib import redirect_stdout, suppress
 from importlib.resources import files
 
@@ -14,7 +13,7 @@ from plastic_rl.scripts.runs.process import PARENT
 
 
 @command
-def main(argv: Sequence[str]) -> None:
+def main(argv: list[str]) -> None:
     """Train as the command line says."""
     _end_with_parent()
     _keep_freed_memory()
@@ -37,30 +36,19 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _end_with_parent() -> None:
-    """In a process that a sweep started: be killed when the one that started it is gone.
-
-    Otherwise it would go on beside its successor, and both would write into one run folder. On Linux only.
-    """
+    """In a process that a sweep started: be killed with it, and not write into one run folder with a successor."""
     parent = os.environ.pop(PARENT, None)
-    if parent is None or sys.platform != "linux":
-        return
-    set_parent_death_signal = 1
-    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-    if os.getppid() != int(parent):  # it went before
-        os.kill(os.getpid(), signal.SIGKILL)
+    if parent is not None and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1: set the signal that its parent's death sends
+        if os.getppid() != int(parent):  # it went before
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _keep_freed_memory() -> None:
-    """Let freed memory be used again instead of giving it back to the system, which clears every page of it anew.
-
-    A training allocates and frees the same tens of megabytes at each of its steps: with convolutions a third of its
-    time went into that. Does nothing where the C library is not glibc.
-    """
-    trim_threshold, mmap_max = -1, -4  # of glibc's malloc.h
-    with suppress(OSError, AttributeError):
-        library = ctypes.CDLL("libc.so.6")
-        library.mallopt(mmap_max, 0)
-        library.mallopt(trim_threshold, -1)
+    """Use freed memory again: the system clears every page anew, a third of the time of a training of convolutions."""
+    with suppress(OSError, AttributeError):  # another C library than glibc
+        for parameter, value in ((-4, 0), (-1, -1)):  # the most mmaps, and the trim threshold, in glibc's malloc.h
+            ctypes.CDLL("libc.so.6").mallopt(parameter, value)
 
 
 if __name__ == "__main__":

@@ -76,8 +76,8 @@ def _commands() -> list[str]:
     lines = []
     for command in sorted(module.name for module in pkgutil.iter_modules(plastic_rl.scripts.__path__)):
         module = import_module(f"plastic_rl.scripts.{'zoo.options' if command == 'train' else command}")
-        make_parser = getattr(module, "make_parser", None)
-        actions = make_parser()._actions if make_parser else []
+        parser = module.make_parser() if command == "train" else getattr(module, "PARSER", None)
+        actions = parser._actions if parser else []
         if command == "train":  # the others are the Zoo's
             actions = actions[[action.dest for action in actions].index("core") :]
         options = [" ".join(action.option_strings) or action.dest for action in actions if action.dest != "help"]

@@ -14,8 +14,9 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
     from plastic_rl.scripts.cli import COMMANDS
     from plastic_rl.scripts.zoo import options
 
-    modules = {name: options if name == "train" else import_module(module) for name, module in COMMANDS.items()}
-    return {name: module.make_parser() for name, module in modules.items() if hasattr(module, "make_parser")}
+    found = {name: getattr(import_module(module), "PARSER", None) for name, module in COMMANDS.items()}
+    found["train"] = options.make_parser()
+    return {name: parser for name, parser in found.items() if parser is not None}
 
 
 class Commands(SphinxDirective):

@@ -30,13 +30,11 @@ def run(arguments: argparse.Namespace) -> None:
             lanes[name] = _lanes(name, arguments.size, arguments.device)
         except (TypeError, ValueError) as error:
             print(f"{name}: left out, {error}")
-    sequences, steps = (measure({name: pair[i] for name, pair in lanes.items()}, arguments) for i in (0, 1))
-    print("B={} N={} T={}".format(*arguments.size))
-    print(f"{'':22}{'training, ms':>14}{'x LSTM':>9}{'MB':>9}{'step, us':>12}{'x LSTM':>9}")
-    for name, lane in sequences.items():
-        ratio, step_ratio = (measured[name].median / measured["lstm"].median for measured in (sequences, steps))
-        step = steps[name].median * 1e6
-        print(f"{name:22}{lane.median * 1e3:14.2f}{ratio:9.2f}{lane.megabytes:>9}{step:12.1f}{step_ratio:9.2f}")
+    table, steps = (measure({name: pair[i] for name, pair in lanes.items()}, arguments) for i in (0, 1))
+    table["x LSTM"] = table["ms"] / table["ms"]["lstm"]
+    table["step, us"] = 1e3 * steps["ms"]
+    table["step x LSTM"] = steps["ms"] / steps["ms"]["lstm"]
+    print("B={} N={} T={}".format(*arguments.size), table.to_string(float_format="%.2f"), sep="\n")
 
 
 def _lanes(name: str, size: Size, device: str) -> tuple[Callable[[], None], Callable[[], None]]:

@@ -6,32 +6,14 @@ import gc
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from statistics import median
 from time import perf_counter
+from typing import Any
 
+import pandas as pd
 import torch
 
 Size = tuple[int, int, int]
-Lanes = Mapping[str, Callable[[], object]]
-_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-
-
-class Measured:
-    """What one lane took: seconds, one for each repeat, and bytes of peak memory where they can be had."""
-
-    def __init__(self, memory: int | None) -> None:
-        self.memory = memory
-        self.seconds: list[float] = []
-
-    @property
-    def median(self) -> float:
-        """The median of the seconds."""
-        return median(self.seconds)
-
-    @property
-    def megabytes(self) -> str:
-        """The peak memory in words."""
-        return "" if self.memory is None else f"{self.memory / 1e6:.0f}"
+Lanes = Mapping[Any, Callable[[], object]]  # by name
 
 
 def add_measuring(parser: argparse.ArgumentParser) -> None:
@@ -55,19 +37,22 @@ def parse_size(text: str) -> Size:
     return batch, neurons, steps
 
 
-def measure(lanes: Lanes, arguments: argparse.Namespace) -> dict[str, Measured]:
-    """Run each lane twice for its memory, the first time to compile, and then all in turn for their time."""
-    results = {}
+def measure(lanes: Lanes, arguments: argparse.Namespace) -> pd.DataFrame:
+    """Run each lane twice for its memory, the first time to compile, and then all in turn for their time.
+
+    Returns a row for each: `ms`, the median, and `MB`, the memory at the peak, NaN where the system does not tell.
+    """
+    memory, seconds = {}, {name: [] for name in lanes}  # type: dict[Any, float], dict[Any, list[float]]
     for name, lane in lanes.items():
         lane()
-        results[name] = Measured(peak_memory(lane, arguments.device))
+        memory[name] = peak_memory(lane, arguments.device) / 1e6
     for _ in range(arguments.repeats):
         for name, lane in lanes.items():
-            if sum(results[name].seconds) < arguments.patience:
+            if sum(seconds[name]) < arguments.patience:
                 start = now(arguments.device)
                 lane()
-                results[name].seconds.append(now(arguments.device) - start)
-    return results
+                seconds[name].append(now(arguments.device) - start)
+    return pd.DataFrame({"ms": {name: 1e3 * pd.Series(of).median() for name, of in seconds.items()}, "MB": memory})
 
 
 def now(device: str) -> float:
@@ -77,26 +62,24 @@ def now(device: str) -> float:
     return perf_counter()
 
 
-def peak_memory(work: Callable[[], object], device: str = "cpu") -> int | None:
-    """Return the bytes that some work adds at its peak, or None where the system does not tell."""
+def peak_memory(work: Callable[[], object], device: str = "cpu") -> float:
+    """Return the bytes that some work adds at its peak, or NaN where the system does not tell."""
     if device != "cpu":
-        torch.cuda.synchronize()
-        before = torch.cuda.memory_allocated()
         torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
         work()
         return torch.cuda.max_memory_allocated() - before
     gc.collect()
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)  # what was freed before counts as free
     try:
-        _CLEAR.write_text("5")  # resets the peak
-        before = _status("VmRSS")
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak
+        before = _kilobytes("VmRSS")
     except OSError:
-        return None
+        return float("nan")
     work()
-    return max(0, _status("VmHWM") - before)
+    return 1024 * max(0, _kilobytes("VmHWM") - before)
 
 
-def _status(key: str) -> int:
-    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(key))
-    return int(line.split()[1]) * 1024
+def _kilobytes(key: str) -> int:
+    return int(Path("/proc/self/status").read_text().partition(f"{key}:")[2].split()[0])

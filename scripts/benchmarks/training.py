@@ -8,7 +8,6 @@ import argparse
 from typing import Any
 
 import torch
-from stable_baselines3.common.callbacks import BaseCallback
 
 from plastic_rl.agents import PlasticPPO, make_vec_env
 from plastic_rl.agents.hyperparams import row
@@ -42,13 +41,15 @@ def run(arguments: argparse.Namespace) -> None:
     for n_envs in arguments.n_envs:
         for name in arguments.cores:
             model = _model(name, n_envs, arguments)
-            clock = Clock(arguments.device)
             steps = model.n_steps * n_envs
             model.learn(steps)  # which compiles
-            model.learn(arguments.rollouts * steps, callback=clock, reset_num_timesteps=False)
+            updating = clocked(model, "train", arguments.device)
+            stepping = clocked(model.get_env(), "step", "cpu")
+            start = now(arguments.device)
+            model.learn(arguments.rollouts * steps, reset_num_timesteps=False)
+            total = now(arguments.device) - start
             model.get_env().close()
-            total = clock.rollouts + clock.updates
-            parts = (clock.stepping, clock.rollouts - clock.stepping, clock.updates)
+            parts = sum(stepping), total - sum(stepping) - sum(updating), sum(updating)
             shares = " | ".join(f"{part / total:.0%}" for part in parts)
             rate = arguments.rollouts * steps / total
             graph = getattr(model, "_step_graph", None)
@@ -73,38 +74,15 @@ def _model(name: str, n_envs: int, arguments: argparse.Namespace) -> Any:
     return RecurrentPPO("MlpLstmPolicy", env, policy_kwargs=network, **settings)
 
 
-class Clock(BaseCallback):
-    """Sums up the seconds of rollouts, of environments in them, and of updates."""
+def clocked(owner: Any, method: str, device: str) -> list[float]:
+    """Measure each call of a method from now on; return the seconds that they take."""
+    seconds, work = [], getattr(owner, method)
 
-    def __init__(self, device: str) -> None:
-        super().__init__()
-        self.device, self._at = device, 0.0
-        self.rollouts = self.updates = self.stepping = 0.0
+    def timed(*args: Any, **kwargs: Any) -> Any:
+        start = now(device)
+        result = work(*args, **kwargs)
+        seconds.append(now(device) - start)
+        return result
 
-    def _lap(self) -> float:
-        before, self._at = self._at, now(self.device)
-        return self._at - before
-
-    def _on_training_start(self) -> None:
-        self._at = now(self.device)
-        step = self.training_env.step
-
-        def timed(actions: Any) -> Any:
-            begin = now("cpu")
-            result = step(actions)
-            self.stepping += now("cpu") - begin
-            return result
-
-        self.training_env.step = timed  # type: ignore[method-assign]
-
-    def _on_rollout_start(self) -> None:
-        self.updates += self._lap()
-
-    def _on_step(self) -> bool:
-        return True
-
-    def _on_rollout_end(self) -> None:
-        self.rollouts += self._lap()
-
-    def _on_training_end(self) -> None:
-        self.updates += self._lap()
+    setattr(owner, method, timed)
+    return seconds

@@ -6,19 +6,22 @@ from typing import Any
 
 from plastic_rl.arguments import check_name
 from plastic_rl.scripts import refuse
-from plastic_rl.scripts.experiments.grid import Run, expand, read_yaml
+from plastic_rl.scripts.experiments.grid import Run, expand, full_name, read_yaml
 
 FOLDER = Path(__file__).with_name("paper")
-MEASURES = ("score", "wrong bits", "wrong answers", "error", "return", "best return")
+UNITS = {  # what may be measured
+    "score": "score (random 0, oracle 1)",
+    "wrong bits": "wrong bits, of the hidden ones",
+    "wrong answers": "wrong answers, of all queries",
+    "error": "squared error, relative to answering zero",
+    "return": "mean return",
+    "best return": "best mean return in training",
+}
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What the paper says, the runs that check it, and how they are measured.
-
-    Attributes are the keys of the file, which `paper/README.md` explains; `grid` holds those of a grid, `name` is the
-    file's and that of the folder of the results.
-    """
+    """What the paper says, the runs that check it, and how they are measured; `paper/README.md` explains the keys."""
 
     name: str
     title: str
@@ -42,7 +45,7 @@ class Claim:
     @property
     def arms(self) -> list[str]:
         """The names of its arms, each in each task where there are several."""
-        return [", ".join(filter(None, (arm, task))) for arm in self.grid["arms"] for task in self.tasks or [""]]
+        return [full_name(arm, task) for arm in self.grid["arms"] for task in self.tasks or [""]]
 
     @property
     def tasks(self) -> list[str]:
@@ -50,9 +53,9 @@ class Claim:
         return list(self.grid.get("tasks", {}))
 
     @property
-    def lower(self) -> bool:
-        """Whether less of what is measured is better."""
-        return self.measure.startswith("wrong") or self.measure == "error"
+    def sign(self) -> int:
+        """1 where more of what is measured is better, and else -1."""
+        return -1 if self.measure.startswith("wrong") or self.measure == "error" else 1
 
     def runs(self) -> list[Run]:
         """Return its runs, seed by seed: all arms are seen once before any is twice."""
@@ -71,7 +74,7 @@ def read_claim(name: str, folder: Path = FOLDER) -> Claim:
         refuse(f"claim {name!r} must be a mapping with title, paper and arms")
     own = {key: content.pop(key) for key in list(content) if key in Claim.__dataclass_fields__}
     claim = Claim(name, grid=content, **own)
-    check_name(f"measure of claim {name!r}", claim.measure, MEASURES)
+    check_name(f"measure of claim {name!r}", claim.measure, UNITS)
     runs = claim.runs()
     if len({run.result for run in runs}) < len(runs):
         refuse(f"an arm of claim {name!r} must be one choice of settings, and no two may share a file's name")

@@ -11,7 +11,7 @@ from typing import Any
 import gymnasium as gym
 import yaml
 
-from plastic_rl.arguments import check_name
+from plastic_rl.arguments import check_integer, check_name, check_number
 from plastic_rl.scripts import refuse
 
 AXES = ("algo", "env", "core")
@@ -27,12 +27,7 @@ OWN_FLAGS = (
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a grid.
-
-    `values` tell it from the others, by name, such as `arm`, `env`, `seed` and `core_kwargs.hidden_size`; `argv` are
-    the flags of `train`. It uses so many cores, and GPUs or a part of one, and is started again so often where its
-    process, or the machine, is lost.
-    """
+    """One run of a grid: the values that tell it from others, such as `arm` and `seed`, and the flags of `train`."""
 
     values: dict[str, Any]
     argv: list[str]
@@ -72,10 +67,7 @@ def read_yaml(file: str, what: str) -> Any:
 
 
 def read_sweep(file: str) -> list[Run]:
-    """Return the runs of a file: one grid, or a list of grids, each run once.
-
-    Raises `UsageError` where the file is none, a key or a name in it is not known, or a grid is empty.
-    """
+    """Return the runs of a file: one grid, or a list of grids, each run once; `UsageError` where it is none."""
     content = read_yaml(file, "sweep")
     grids = content if isinstance(content, list) else [content]
     if not grids or not all(isinstance(grid, dict) and grid for grid in grids):
@@ -88,22 +80,24 @@ def read_sweep(file: str) -> list[Run]:
 def expand(grid: dict[str, Any], claim: str = "") -> list[Run]:
     """Return the runs of one grid: every combination of the values in lists, all seeds of one before the next.
 
-    With `arms`, a mapping of names to settings, there is such a grid for each arm, with the arm's settings over the
-    common ones. With `tasks` there is one for each arm in each task. The runs belong to a claim, if one is named.
-
-    Raises `UsageError` where a key is not known, or a value cannot be.
+    With `arms` or `tasks`, named settings over the common ones, there is such a grid for each arm in each task.
     """
     common = {key: value for key, value in grid.items() if key not in NAMED}
     for key in NAMED:
         named = grid.get(key, {"": {}})
         if not (isinstance(named, dict) and named and all(isinstance(part, dict) for part in named.values())):
             refuse(f"{key} must be a mapping of names to settings, not {named!r}")
-    runs = []
-    for arm, settings in grid.get("arms", {"": {}}).items():
-        for task, more in grid.get("tasks", {"": {}}).items():
-            name = ", ".join(filter(None, (str(arm), str(task))))
-            runs += _combinations(merged(common, more, settings), {"arm": name} if name else {}, claim)
-    return runs
+    return [
+        run
+        for arm, settings in grid.get("arms", {"": {}}).items()
+        for task, more in grid.get("tasks", {"": {}}).items()
+        for run in _combinations(merged(common, more, settings), full_name(str(arm), str(task)), claim)
+    ]
+
+
+def full_name(arm: str, task: str) -> str:
+    """Return the name of an arm in a task, which may be empty where there is but one."""
+    return f"{arm}, {task}" if arm and task else arm or task
 
 
 def merged(*settings: dict[str, Any]) -> dict[str, Any]:
@@ -116,50 +110,39 @@ def merged(*settings: dict[str, Any]) -> dict[str, Any]:
     return joined
 
 
-def _combinations(grid: dict[str, Any], named: dict[str, str], claim: str) -> list[Run]:
+def _combinations(grid: dict[str, Any], arm: str, claim: str) -> list[Run]:
     for key in grid:
         check_name("key of the sweep", str(key), (*AXES, *GROUPS, *SETTINGS, *NAMED))
-    settings = _checked({key: grid.get(key, default) for key, default in SETTINGS.items()})
+    settings = {**SETTINGS, **grid}
+    _check_settings(settings)
     axes = {**DEFAULTS, **{key: grid[key] for key in AXES if key in grid}}
     for group in GROUPS:
         if not isinstance(grid.get(group, {}), dict):
             refuse(f"{group} must be a mapping of names to values, not {grid[group]!r}")
         axes |= {f"{group}.{name}": value for name, value in grid.get(group, {}).items()}
+    seeds = settings["seeds"]
+    axes["seed"] = list(range(1, seeds + 1)) if isinstance(seeds, int) else seeds
     values = [list(map(_number, value if isinstance(value, list) else [value])) for value in axes.values()]
     if empty := [name for name, choices in zip(axes, values, strict=True) if not choices]:
         refuse(f"{empty[0]} must have at least one value, not []")
-    needs = settings["cpus"], settings["gpus"], settings["retries"]
-    return [
-        Run({**named, **found, "seed": seed}, [*_flags(found, settings), "--seed", str(seed)], *needs, claim)
-        for found in (dict(zip(axes, choice, strict=True)) for choice in product(*values))
-        for seed in settings["seeds"]
-    ]
+    found = [dict(zip(axes, choice, strict=True)) for choice in product(*values)]
+    named, needs = {"arm": arm} if arm else {}, (settings["cpus"], settings["gpus"], settings["retries"])
+    return [Run(named | combination, _flags(combination, settings), *needs, claim) for combination in found]
 
 
-def _checked(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return a grid's settings, seeds as a list and steps as a number; raises `UsageError` where one cannot be."""
-    seeds, flags, cpus, gpus = (settings[key] for key in ("seeds", "flags", "cpus", "gpus"))
-    seeds = list(range(1, seeds + 1)) if isinstance(seeds, int) else seeds
-    steps = _number(settings["n_timesteps"])
-
-    def number(value: Any, least: float, whole_from: float = 0) -> bool:
-        return isinstance(value, int | float) and value >= least and (value < whole_from or value % 1 == 0)
-
-    are_seeds = isinstance(seeds, list) and seeds and all(isinstance(seed, int) and seed >= 0 for seed in seeds)
-    are_flags = isinstance(flags, list) and all(isinstance(flag, str) for flag in flags)
-    for key, fits, expected in (
-        ("seeds", are_seeds, "a number of at least 1, or a list of seeds of at least 0"),
-        ("n_timesteps", steps is None or number(steps, 1), "a whole number of at least 1"),
-        ("flags", are_flags, "a list of words of `train`'s command line"),
-        ("retries", number(settings["retries"], 0), "a whole number of at least 0"),
-        ("cpus", number(cpus, 0, 1) and cpus > 0, "a number above 0, and a whole one above 1"),
-        ("gpus", number(gpus, 0, 1), "a number of at least 0, and a whole one above 1"),
-    ):
-        if not fits:
-            refuse(f"{key} must be {expected}, not {settings[key]!r}")
+def _check_settings(settings: dict[str, Any]) -> None:
+    flags = settings["flags"]
+    if not (isinstance(flags, list) and all(isinstance(flag, str) for flag in flags)):
+        refuse(f"flags must be a list of words of `train`'s command line, not {flags!r}")
     if own := [flag for flag in flags if flag.partition("=")[0] in OWN_FLAGS]:
         refuse(f"flags must not hold {own[0]}, which the sweep sets by its own keys")
-    return {**settings, "seeds": seeds, "n_timesteps": steps}
+    try:
+        check_integer("retries", settings["retries"], 0)
+        for key, least in (("cpus", 0.01), ("gpus", 0)):
+            if check_number(key, settings[key], least) > 1:  # Ray shares out parts of one, and no others
+                check_integer(key, settings[key], 1)
+    except (TypeError, ValueError) as error:
+        refuse(str(error))
 
 
 def _number(value: Any) -> Any:
@@ -172,9 +155,10 @@ def _flags(combination: dict[str, Any], settings: dict[str, Any]) -> list[str]:
     for group, flag in GROUPS.items():
         pairs = [(name.partition(".")[2], value) for name, value in combination.items() if name.startswith(f"{group}.")]
         flags += [flag, *(f"{name}:{value!r}" for name, value in pairs)] if pairs else []  # `train` evaluates it
-    if settings["n_timesteps"] is not None:
-        flags += ["-n", str(int(settings["n_timesteps"]))]
-    return [*flags, "--device", "cuda" if settings["gpus"] else "cpu", *settings["flags"]]
+    if (steps := _number(settings["n_timesteps"])) is not None:
+        flags += ["-n", f"{steps:.0f}" if isinstance(steps, float) else str(steps)]
+    device = ["--device", "cuda" if settings["gpus"] else "cpu"]
+    return [*flags, *device, *settings["flags"], "--seed", str(combination["seed"])]
 
 
 def check_runs(runs: list[Run]) -> None:

@@ -6,7 +6,8 @@ import shlex
 import shutil
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections import deque
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from plastic_rl.envs import reference_returns
 from plastic_rl.envs.task import ReferenceReturns
 from plastic_rl.files import write_whole
 from plastic_rl.scripts.experiments.claim import Claim
-from plastic_rl.scripts.experiments.grid import Run
+from plastic_rl.scripts.experiments.grid import Run, file_name
 from plastic_rl.scripts.experiments.runner import train_run
+from plastic_rl.scripts.figures.episode import EpisodeFigure
+from plastic_rl.scripts.figures.recording import choice_names, record
 from plastic_rl.scripts.runs.file import NAME, STATISTICS
 from plastic_rl.scripts.runs.folder import Run as Folder
 from plastic_rl.scripts.runs.folder import open_run
@@ -36,17 +39,18 @@ _one_at_a_time = threading.Lock()  # evaluations draw from torch's global genera
 
 
 def train_and_measure(run: Run, claims: dict[str, Claim], results: Path, here: str) -> None:
-    """Train a run of one of the claims, then write its learning curve and evaluation into the folder of all results.
-
-    `here` is the working folder of the command.
-    """
+    """Train a run of one of the claims, then write its learning curve and evaluation into the folder of all results."""
     folder, claim, file = train_run(run, results / "runs", here), claims[run.claim], results / f"{run.result}.json"
     with _one_at_a_time:
         opened, training = open_run(str(folder)), learning_curve(folder)
         rows = _curve(opened, training, folder.parents[1] / "tb", claim)
+        best = {"value": float(rows["return"].max()), "tests": {}}
         result = {
-            **({} if claim.measure == "best return" else _evaluations(opened, claim)),
-            **_facts(opened, training, claim, rows),
+            **(best if claim.measure == "best return" else _evaluations(opened, claim)),
+            "steps": int(training.steps[-1]),
+            "episodes": len(training.steps),
+            "cpu_seconds": round(float(cpu_seconds(folder)[-1, 1]), 1),
+            **({"final_return": training.final_return} if claim.curve == "returns" else {}),
             "command": shlex.join(["plastic-rl", "train", *run.argv]),
             "folder": str(folder.relative_to(results)),
             "machine": f"{platform.machine()}, one thread",
@@ -54,10 +58,9 @@ def train_and_measure(run: Run, claims: dict[str, Claim], results: Path, here: s
             "version": plastic_rl.__version__,
         }
         file.parent.mkdir(parents=True, exist_ok=True)
-        table = pd.DataFrame(rows, columns=["steps", "episodes", "cpu_seconds", "return", "value"])
-        write_whole(file.with_suffix(".csv"), table.to_csv(index=False, float_format="%.10g", lineterminator="\n"))
-        if claim.pictures:
-            _draw(opened, claim, file)
+        write_whole(file.with_suffix(".csv"), rows.to_csv(index=False, float_format="%.10g", lineterminator="\n"))
+        for name, test in {"episode": claim.test, **claim.tests}.items() if claim.pictures else ():
+            draw_end(replace(opened, env_kwargs={**opened.env_kwargs, **test}), name, file)
         if run.values["seed"] == 1 and run.values["arm"] == claim.agent:
             keep_agent(opened, results / "agents" / run.claim)
         write_whole(file, json.dumps(result, indent=1) + "\n")  # the last one says that it is finished
@@ -74,11 +77,9 @@ def measured(returns: Any, reference: ReferenceReturns | None, measure: str) -> 
     return score if measure == "score" else (1 - score) / 2  # wrong bits: half of them by chance
 
 
-def evaluate(
-    run: Folder, model: Any, test: dict[str, Any], measure: str, episodes: int, deterministic: bool = True
-) -> float:
+def evaluate(run: Folder, model: Any, test: dict, measure: str, episodes: int, sampled: bool = False) -> float:
     """Return how a trained run does on fresh seeds, with `test` among the arguments of its environment."""
-    rewards = play_run(run, model, episodes, SEED, deterministic, **test)
+    rewards = play_run(run, model, episodes, SEED, not sampled, **test)
     return float(measured(np.nansum(rewards, axis=1).mean(), _reference(run, test), measure))
 
 
@@ -98,26 +99,32 @@ def keep_agent(run: Folder, folder: Path) -> None:
         file.writestr("policy.pth", parameters)
 
 
+def draw_end(run: Folder, name: str, file: Path) -> None:
+    """Draw the end of an episode beside the memory, as `watch` does."""
+    model = run.load("cpu")
+    moments = deque(record(run, model, SEED, True, "rgb_array"), maxlen=2)  # a memory of 1,000 neurons takes 8 MB
+    names = choice_names(run, model.action_space)
+    figure = EpisodeFigure([*moments], model.action_space, f"{run.env_id}: {name}", names=names)
+    figure.film(file.with_name(f"{file.stem}-{file_name(name)}.png"))
+
+
 def _reference(run: Folder, test: dict[str, Any]) -> ReferenceReturns | None:
     return reference_returns(run.env_id, **{**run.env_kwargs, **test})
 
 
-def _curve(run: Folder, training: Training, events: Path, claim: Claim) -> np.ndarray:
-    """Return a run's learning curve, (rows, 5): steps, episodes, CPU seconds, mean return, and what the claim measures.
-
-    The last two are means over what was since the row before.
-    """
-    steps, episodes = training.steps, np.arange(1, len(training.steps) + 1)
-    returns, values = training.returns, measured(training.returns, _reference(run, {}), claim.measure)
+def _curve(run: Folder, training: Training, events: Path, claim: Claim) -> pd.DataFrame:
+    """Return a run's learning curve in at most 100 rows: where each ends, and the means of the episodes in it."""
+    values = measured(training.returns, _reference(run, {}), claim.measure)
+    steps, episodes = training.steps, np.arange(1, len(values) + 1)
+    curve = pd.DataFrame({"steps": steps, "episodes": episodes, "return": training.returns, "value": values})
     if claim.curve == "accuracy":  # the oracle acted: its returns say nothing
-        steps, right = _accuracy(events)
-        episodes, returns, values = np.interp(steps, training.steps, episodes), np.full(len(steps), np.nan), 1 - right
+        at, right = _accuracy(events)
+        counts = np.interp(at, steps, episodes).round()
+        curve = pd.DataFrame({"steps": at, "episodes": counts, "return": np.nan, "value": 1 - right})
     clock = np.concatenate([[[0, 0]], cpu_seconds(run.folder)])
-    parts = np.array_split(np.arange(len(values)), min(ROWS, len(values)))
-    at = [part[-1] for part in parts]
-    used = np.interp(steps[at], clock[:, 0], clock[:, 1])
-    means = [[series[part].mean() for part in parts] for series in (returns, values)]
-    return np.stack([steps[at], episodes[at].round(), used.round(2), *means], axis=1)
+    curve.insert(2, "cpu_seconds", np.interp(curve["steps"], *clock.T).round(2))
+    rows = curve.groupby(np.arange(len(curve)) * min(ROWS, len(curve)) // len(curve))
+    return rows.agg({"steps": "last", "episodes": "last", "cpu_seconds": "last", "return": "mean", "value": "mean"})
 
 
 def _accuracy(events: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -132,47 +139,18 @@ def _accuracy(events: Path) -> tuple[np.ndarray, np.ndarray]:
     return np.array(sorted(found), float), np.array([found[step] for step in sorted(found)])
 
 
-def _facts(run: Folder, training: Training, claim: Claim, rows: np.ndarray) -> dict[str, Any]:
-    facts: dict[str, Any] = {"steps": int(training.steps[-1]), "episodes": len(training.steps)}
-    facts["cpu_seconds"] = round(float(cpu_seconds(run.folder)[-1, 1]), 1)
-    if claim.curve == "returns":
-        facts["final_return"] = training.final_return
-        if reference := _reference(run, {}):
-            facts["final_score"] = measured(training.final_return, reference, "score")
-    return facts | ({"value": float(rows[:, 3].max()), "tests": {}} if claim.measure == "best return" else {})
-
-
 def _evaluations(run: Folder, claim: Claim) -> dict[str, Any]:
     """Return what a trained run does in the tests of a claim, and with sampled answers in the first of them."""
     episodes, tests = claim.episodes, {"": claim.test, **claim.tests}
-    models = list(_last_states(run)) if claim.last_states else [run.load(device="cpu")]
+    models: list[Any] = []
+    for file in checkpoint.checkpoints(run.folder / "checkpoints") if claim.last_states else []:  # the oldest first
+        models.append(run.load("cpu"))
+        models[-1].policy.load_state_dict(checkpoint.read(file)["policy"])
+    models.append(run.load("cpu"))
     values = {n: [evaluate(run, model, test, claim.measure, episodes) for model in models] for n, test in tests.items()}
     return {
         "value": values[""][-1],
-        "sampled": evaluate(run, models[-1], claim.test, claim.measure, episodes, deterministic=False),
+        "sampled": evaluate(run, models[-1], claim.test, claim.measure, episodes, sampled=True),
         "tests": {name: of_states[-1] for name, of_states in values.items() if name},
         **({"last_states": values} if claim.last_states else {}),
     }
-
-
-def _last_states(run: Folder) -> Iterator[Any]:
-    """Yield a run's model in each of the states that were saved last: its checkpoints, then what it ended with."""
-    for file in checkpoint.checkpoints(run.folder / "checkpoints"):
-        model = run.load(device="cpu")
-        model.policy.load_state_dict(checkpoint.read(file)["policy"])
-        yield model
-    yield run.load(device="cpu")
-
-
-def _draw(run: Folder, claim: Claim, file: Path) -> None:
-    """Draw what a run that recalls images has learned."""
-    from plastic_rl.scripts.figures import recall
-
-    model = run.load(device="cpu")
-    tests = {"test images": claim.test, **claim.tests}
-    settings = {name: {**run.env_kwargs, **test} for name, test in tests.items()}
-    recall.draw_recall(model, run.env_id, settings, file.with_name(f"{file.stem}-episodes.png"))
-    policy: Any = model.policy
-    alpha = policy.core.plasticity().get("alpha")
-    if alpha is not None and alpha.dim() == 2:
-        recall.draw_memory(model, run.env_id, settings["test images"], file.with_name(f"{file.stem}-memory.png"))

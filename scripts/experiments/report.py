@@ -9,19 +9,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from plastic_rl.scripts.experiments.claim import FOLDER, Claim, claim_names, read_claim
-from plastic_rl.scripts.experiments.grid import file_name
+from plastic_rl.scripts.experiments.claim import FOLDER, UNITS, Claim, claim_names, read_claim
+from plastic_rl.scripts.experiments.grid import file_name, full_name
 from plastic_rl.scripts.figures.style import line_styles
 from plastic_rl.scripts.runs.play import bootstrap_interval, mean_interval
 
-UNITS = {
-    "score": "score (random 0, oracle 1)",
-    "wrong bits": "wrong bits, of the hidden ones",
-    "wrong answers": "wrong answers, of all queries",
-    "error": "squared error, relative to answering zero",
-    "return": "mean return",
-    "best return": "best mean return in training",
-}
 MOST_ROWS = 15  # of a table in RESULTS.md
 Result = dict[str, Any]
 Results = dict[str, list[Result]]
@@ -37,40 +29,37 @@ def write_report(results: Path, report: Path) -> Path:
         text.append(f"| [{claim.name}](#{anchor}) | {claim.paper} | {summary(claim, arms)} | {verdict(claim, arms)} |")
     for claim, arms in found:
         draw(claim, arms, results / f"{claim.name}.png")
-        table = _markdown([{"": arm, **_columns(claim, arms, runs)} for arm, runs in arms.items()])
-        (results / claim.name / "table.md").write_text(f"# {claim.title}\n\n{table}\n")
-        text += _section(claim, arms, results.relative_to(report.parent))
+        rows = [{"": arm, **_columns(claim, arms, runs)} for arm, runs in arms.items()]
+        (results / claim.name / "table.md").write_text(f"# {claim.title}\n\n{_markdown(rows)}\n")
+        text += _section(claim, arms, rows, results.relative_to(report.parent))
     report.write_text("\n".join(text) + "\n")
     return report
 
 
 def read_results(claim: Claim, results: Path) -> Results:
-    """Return the results on file of each arm of a claim that has any, seed by seed, with their learning curves."""
+    """Return the results on file of each arm of a claim that has any, seed by seed.
+
+    The `curve` of each is (rows, 3): episodes, CPU seconds, value; `seconds` are those of version 0.1.
+    """
     arms: Results = {}
     for arm in claim.arms:
         for file in sorted((results / claim.name).glob(f"{file_name(arm)}-[0-9]*.json")):
             seed = file.stem.removeprefix(f"{file_name(arm)}-")
             if seed.isdigit():
-                arms.setdefault(arm, []).append({"seed": int(seed), "file": file, **_read(file)})
+                result, rows = json.loads(file.read_text()), pd.read_csv(file.with_suffix(".csv"), dtype=str)
+                used = "cpu_seconds" if "cpu_seconds" in result else "seconds"
+                curve = rows[["episodes", used, "value"]].to_numpy(float)
+                own = {"seed": int(seed), "file": file, "curve": curve, "cpu_seconds": result[used]}
+                arms.setdefault(arm, []).append(result | own)
     return arms
-
-
-def _read(file: Path) -> Result:
-    """Read a result, whose curve is (rows, 3): episodes, CPU seconds, value; also one of version 0.1."""
-    result, rows = json.loads(file.read_text()), pd.read_csv(file.with_suffix(".csv"), dtype=str)
-    used = "cpu_seconds" if "cpu_seconds" in result else "seconds"
-    return {**result, "cpu_seconds": result[used], "curve": rows[["episodes", used, "value"]].to_numpy(float)}
 
 
 def values_of(claim: Claim, arms: Results, arm: str) -> list[float]:
     """Return what each seed of an arm came to; of an arm without its task, the mean over the tasks."""
-    if arm in arms or not claim.tasks:
-        return [run["value"] for run in arms.get(arm, [])]
-    by_seed: dict[int, list[float]] = {}
-    for task in claim.tasks:
-        for run in arms.get(f"{arm}, {task}", []):
-            by_seed.setdefault(run["seed"], []).append(run["value"])
-    return [float(np.mean(values)) for values in by_seed.values() if len(values) == len(claim.tasks)]
+    names = [arm] if arm in claim.arms else [full_name(arm, task) for task in claim.tasks]
+    first, *others = ({run["seed"]: run["value"] for run in arms.get(name, [])} for name in names)
+    whole = [seed for seed in first if all(seed in other for other in others)]
+    return [float(np.mean([part[seed] for part in (first, *others)])) for seed in whole]
 
 
 def summary(claim: Claim, arms: Results) -> str:
@@ -94,29 +83,28 @@ def verdict(claim: Claim, arms: Results) -> str:
 
 def _beats(claim: Claim, arms: Results, arm: str, beats: str | float) -> bool | None:
     """Return whether an arm is better than another one, by more than their intervals, or than a number."""
-    sign = -1 if claim.lower else 1
-    own = sign * np.array(values_of(claim, arms, arm))
-    other = sign * np.array(values_of(claim, arms, beats) if isinstance(beats, str) else [beats])
-    if not len(own) or not len(other):
+    own = claim.sign * np.array(values_of(claim, arms, arm))
+    other = claim.sign * np.array(values_of(claim, arms, beats) if isinstance(beats, str) else [beats])
+    if not (len(own) and len(other)):
         return None
-    if not isinstance(beats, str):
-        return bool(own.mean() >= other[0])
-    return mean_interval(own)[0] > mean_interval(other)[1]
+    if isinstance(beats, str):
+        return mean_interval(own)[0] > mean_interval(other)[1]
+    return bool(own.mean() >= other[0])
 
 
-def _section(claim: Claim, arms: Results, folder: Path) -> list[str]:
-    rows = [{"": arm, **_columns(claim, arms, runs)} for arm, runs in arms.items()]
+def _section(claim: Claim, arms: Results, rows: list[dict[str, str]], folder: Path) -> list[str]:
     if claim.tasks:
-        rows = [{"": task or "mean", **_by_arm(claim, arms, task)} for task in ["", *claim.tasks]]
+        rows = []
+        for task in ["", *claim.tasks]:
+            found = {arm: values_of(claim, arms, full_name(arm, task)) for arm in claim.grid["arms"]}
+            rows.append({"": task or "mean", **{arm: _mean(claim, values) for arm, values in found.items()}})
     else:
         extra = [name for name in rows[0] if name in claim.tests or name.startswith("episodes to")][:1]
         rows = [{key: row[key] for key in ("", "seeds", UNITS[claim.measure], *extra, "CPU minutes")} for row in rows]
-    own = folder / claim.name
-    first = next(iter(arms.values()))[0]
+    own, first = folder / claim.name, next(iter(arms.values()))[0]
+    notes = [f"[what else was tried]({own}/notes.md)"] * (first["file"].parent / "notes.md").exists()
     pictures = [f"[{file.name}]({own / file.name})" for file in sorted(first["file"].parent.glob("*-1-*.png"))]
-    links = [f"[all columns]({own}/table.md)", *pictures]
-    if (first["file"].parent / "notes.md").exists():
-        links.insert(1, f"[what else was tried]({own}/notes.md)")
+    links = [f"[all columns]({own}/table.md)", *notes, *pictures]
     return [
         *("", f"## {claim.title}", "", f"**Question.** {claim.question}", "", f"**Protocol.** {claim.protocol}", ""),
         *(_markdown(rows[:MOST_ROWS]), "", f"![{claim.title}]({folder / claim.name}.png)", ""),
@@ -124,12 +112,6 @@ def _section(claim: Claim, arms: Results, folder: Path) -> list[str]:
         f"`plastic-rl reproduce {claim.name}` on {first['machine']}, torch {first['torch']}, plastic_rl"
         f" {first['version']}; {', '.join(links)}.",
     ]
-
-
-def _by_arm(claim: Claim, arms: Results, task: str) -> dict[str, str]:
-    """Return what each arm came to in a task, or, without one, on the mean over all of them."""
-    names = {arm: f"{arm}, {task}".removesuffix(", ") for arm in claim.grid["arms"]}
-    return {arm: _mean(claim, values_of(claim, arms, name)) for arm, name in names.items()}
 
 
 def _markdown(rows: list[dict[str, str]]) -> str:
@@ -154,7 +136,9 @@ def _columns(claim: Claim, arms: Results, runs: list[Result]) -> dict[str, str]:
         columns[f"{name}, last states".removeprefix(", ")] = _mean(claim, states)
     for threshold in claim.thresholds:
         shown = f"{100 * threshold:g}%" if claim.measure.startswith("wrong") else f"{threshold:g}"
-        columns[f"episodes to {shown}"] = _episodes_to(threshold, claim, runs)
+        there = [run["curve"][claim.sign * run["curve"][:, 2] >= claim.sign * threshold, 0] for run in runs]
+        median = np.median([episodes[0] if len(episodes) else np.inf for episodes in there])  # of the seeds
+        columns[f"episodes to {shown}"] = f"{int(median):,}" if np.isfinite(median) else "not reached"
     if len(arms) > 1:
         shortest = min(np.mean([run["curve"][-1, 1] for run in others]) for others in arms.values())
         then = [float(np.interp(shortest, run["curve"][:, 1], run["curve"][:, 2])) for run in runs]
@@ -167,18 +151,8 @@ def _mean(claim: Claim, values: list[float]) -> str:
     if not values:
         return ""
     mean = _number(claim, float(np.mean(values)))
-    if len(values) == 1:
-        return mean
-    low, high = mean_interval(values)
-    return f"{mean} ({_number(claim, low)} to {_number(claim, high)})"
-
-
-def _episodes_to(threshold: float, claim: Claim, runs: list[Result]) -> str:
-    """Return after how many episodes the learning curves of the seeds reach a value: the median, if most do."""
-    sign = -1 if claim.lower else 1
-    there = [run["curve"][sign * run["curve"][:, 2] >= sign * threshold, 0] for run in runs]
-    median = np.median([episodes[0] if len(episodes) else np.inf for episodes in there])
-    return f"{int(median):,}" if np.isfinite(median) else "not reached"
+    low, high = (_number(claim, end) for end in mean_interval(values))
+    return mean if len(values) == 1 else f"{mean} ({low} to {high})"
 
 
 def _number(claim: Claim, value: float) -> str:
@@ -193,8 +167,7 @@ def draw(claim: Claim, arms: Results, path: Path) -> None:
     figure = Figure(figsize=(5 * n_columns, 4.3 if n_rows == 1 else 3 * n_rows), layout="constrained")
     panels = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
     for task, pair in zip(tasks, panels[: 2 * len(tasks)].reshape(-1, 2), strict=True):
-        names = {arm: ", ".join(filter(None, (arm, task))) for arm in claim.grid["arms"]}
-        _draw_task(claim, {arm: arms.get(name, []) for arm, name in names.items()}, pair, task)
+        _draw_task(claim, {arm: arms.get(full_name(arm, task), []) for arm in claim.grid["arms"]}, pair, task)
     for panel in panels[2 * len(tasks) :]:
         panel.set_axis_off()
     lines = {label: line for panel in panels for line, label in zip(*panel.get_legend_handles_labels(), strict=True)}
@@ -212,10 +185,10 @@ def _draw_task(claim: Claim, arms: Results, axes: Any, task: str) -> None:
         curves = np.stack([run["curve"][:n] for run in runs])
         mean = curves.mean(axis=0)
         for ax, x in zip(axes, (mean[:, 0], mean[:, 1] / 60), strict=True):
-            (line,) = ax.plot(x, mean[:, 2], label=arm, linewidth=1.5, **styles[arm])
+            ax.plot(x, mean[:, 2], label=arm, linewidth=1.5, **styles[arm])
             if len(runs) > 1:
-                interval = bootstrap_interval(curves[:, :, 2])
-                ax.fill_between(x, *interval, color=line.get_color(), alpha=0.2, linewidth=0)
+                band = bootstrap_interval(curves[:, :, 2])
+                ax.fill_between(x, *band, color=styles[arm]["color"], alpha=0.2, linewidth=0)
     axes[0].xaxis.set_major_locator(MaxNLocator(6))
     axes[0].set(xlabel="episodes", ylabel=UNITS[claim.measure].replace("best ", ""), title=task)
     axes[1].set_xlabel("CPU minutes")

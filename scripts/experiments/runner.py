@@ -5,14 +5,12 @@ import fcntl
 import json
 import logging
 import os
-import queue
 import shutil
 import socket
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
 
@@ -30,36 +28,26 @@ Ended = Iterator[tuple[Run, str | None]]  # each run as it ends, with what went 
 
 def add_runner_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say where runs run."""
-    cores = "cores of this machine to use, usually one for a run; default: all"
-    parser.add_argument("--jobs", type=whole_number, metavar="N", help=cores)
+    parser.add_argument("--jobs", type=whole_number, metavar="N", help="cores of this machine to use; default: all")
     parser.add_argument("--address", help="run on Ray: host:port or auto of a cluster, or local; default: without Ray")
 
 
-def run_all(
-    runs: Sequence[Run], work: Work, said: Callable[[Run], str], jobs: int | None = None, address: str | None = None
-) -> dict[str, str]:
+def run_all(runs: list[Run], work: Work, said: Work, jobs: int | None = None, address: str | None = None) -> dict:
     """Do the work of some runs, several at a time, and show how far it is; return why runs failed, by name.
 
-    `work` trains one, in a process of its own (for Ray it can be pickled), and `said` puts its result in words. `jobs`
-    is the cores of this machine to use, `address` that of a Ray cluster, or "local" for Ray on this machine. Leaves
-    with exit code 130 where Ctrl-C stops it: the same call goes on.
+    `said` puts a result in words. Leaves with exit code 130 where Ctrl-C stops it: the same call goes on.
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from tqdm import tqdm
 
-    errors: dict[str, str] = {}
     if not runs:
-        return errors
+        return {}
+    errors: dict[str, str] = {}
     ended = _on_ray(runs, work, jobs, address) if address else _here(runs, work, jobs or os.cpu_count() or 1)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     try:
-        with Progress(*columns) as progress:
-            bar = progress.add_task("runs", total=len(runs))
-            for run, error in ended:
-                if error is not None:
-                    errors[run.name] = error
-                result = said(run) if error is None else f"failed: {error}; see its log.txt"
-                progress.console.print(f"{run.name}: {result}", markup=False, highlight=False)
-                progress.update(bar, advance=1, description=f"runs, {len(errors)} failed" if errors else "runs")
+        for run, error in tqdm(ended, "runs", len(runs), disable=None):
+            if error is not None:
+                errors[run.name] = error
+            tqdm.write(f"{run.name}: {said(run) if error is None else f'failed: {error}; see its log.txt'}")
     except KeyboardInterrupt:
         print("stopped; the same command goes on", file=sys.stderr)
         raise SystemExit(130) from None
@@ -67,11 +55,10 @@ def run_all(
 
 
 def train_run(run: Run, runs: Path, here: str) -> Path:
-    """Train into the folder of all runs, which all machines see, and return the run folder.
+    """Train into the folder of all runs, go on with what was begun before, and return the run folder.
 
-    A run that was begun before goes on from its last checkpoint, and one that was finished is left as it is. `here` is
-    the working folder of the command, for modules of one's own. Raises `KilledError` where its process was killed, and
-    `RuntimeError` where it failed, or where another command is running it.
+    `here` is the working folder of the command, for modules of one's own. Raises `KilledError` where its process was
+    killed, and `RuntimeError` where it failed, or where another command is running it.
     """
     folder = runs / run.name
     folder.mkdir(parents=True, exist_ok=True)
@@ -80,9 +67,8 @@ def train_run(run: Run, runs: Path, here: str) -> Path:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise RuntimeError("another command is running it") from None
-        facts = finished(folder)
-        if facts is None:
-            if os.path.isdir(here) and os.getcwd() != here:
+        if (facts := finished(folder)) is None:
+            if os.path.isdir(here):
                 os.chdir(here)
             argv = _command(run, folder)
             with (folder / ATTEMPTS).open("a") as file:
@@ -122,42 +108,29 @@ def _here(runs: Sequence[Run], work: Work, jobs: int) -> Ended:
         refuse(f"cpus of a run must be at most the {jobs} of --jobs, not {most}")
     if any(run.gpus for run in runs):
         refuse("runs with gpus want Ray, which shares them out: --address local, or a cluster's")
-    waiting, ended = list(reversed(runs)), queue.SimpleQueue[tuple[Run, str | None]]()
-
-    def take() -> None:
-        with suppress(IndexError):  # none is waiting
-            while True:
-                run = waiting.pop()
-                ended.put((run, _attempt(run, work)))
-
-    for _ in range(min(len(runs), int(jobs / most))):
-        threading.Thread(target=take, daemon=True).start()  # it ends with this process, and its training with it
-    for _ in runs:
-        yield ended.get()
+    # Where this process ends, so do the pool's threads, and with them their trainings.
+    with ThreadPool(min(len(runs), int(jobs / most))) as pool:
+        yield from pool.imap_unordered(lambda run: (run, _attempt(run, work)), runs)
 
 
 def _attempt(run: Run, work: Work) -> str | None:
     """Do a run's work, again where it is killed; return what went wrong."""
-    for left in reversed(range(run.retries + 1)):
+    killed = None
+    for _ in range(run.retries + 1):
         try:
             work(run)
             return None
         except KilledError as error:
-            if not left:
-                return str(error)
+            killed = str(error)
         except (Exception, SystemExit) as error:  # whatever it is, the other runs go on
             return " ".join(str(error).split()) or type(error).__name__
-    return None
+    return killed
 
 
 def _on_ray(runs: Sequence[Run], work: Work, jobs: int | None, address: str) -> Ended:
     """Run on a cluster, or on this machine, whatever Ray has room for."""
     ray = _start_ray(runs, jobs, address)
-
-    @ray.remote
-    def task(run: Run) -> None:
-        work(run)
-
+    task = ray.remote(lambda run: work(run))
     started = {}
     try:
         for run in runs:
@@ -185,19 +158,13 @@ def _start_ray(runs: Sequence[Run], jobs: int | None, address: str) -> Any:
         import ray
     except ImportError:
         refuse("--address wants Ray: pip install 'plastic_rl[sweep]'")
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if address != "local":
-        if jobs is not None:
-            refuse(f"--jobs is for this machine, not for the cluster at {address!r}")
-        try:
-            ray.init(address, **quiet)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            refuse(f"--address {address!r} is no Ray cluster that answers: {str(error).partition(chr(10))[0]}")
-        return ray
-    ray.init("local", num_cpus=jobs, object_store_memory=OBJECT_STORE, include_dashboard=False, **quiet)
-    here = ray.cluster_resources()
+    local: Any = {"object_store_memory": OBJECT_STORE, "include_dashboard": False} if address == "local" else {}
+    try:
+        ray.init(address, num_cpus=jobs, log_to_driver=False, logging_level=logging.ERROR, **local)
+    except (ConnectionError, ValueError, RuntimeError) as error:  # a cluster takes no --jobs, too
+        refuse(f"--address {address!r} is no Ray cluster that answers: {str(error).partition(chr(10))[0]}")
     for name, wanted in (("cpus", max(run.cpus for run in runs)), ("gpus", max(run.gpus for run in runs))):
-        if wanted > (there := here.get(name.upper()[:-1], 0)):
+        if local and wanted > (there := ray.cluster_resources().get(name.upper()[:-1], 0)):
             ray.shutdown()
             refuse(f"{name} of a run must be at most the {there:g} of this machine, not {wanted}")
     return ray

@@ -1,6 +1,6 @@
 """How figures look: one color for each core in every figure, and colors that people who see few of them tell apart.
 
-Source: Okabe & Ito (2008), "Color universal design", whose eight colors these are.
+Source: Okabe & Ito (2008), "Color universal design", whose colors these are.
 """
 
 from collections import Counter
@@ -12,7 +12,6 @@ BLACK = "#000000"
 ORANGE = "#E69F00"
 SKY = "#56B4E9"
 GREEN = "#009E73"
-YELLOW = "#F0E442"
 BLUE = "#0072B2"
 VERMILION = "#D55E00"
 PURPLE = "#CC79A7"
@@ -41,11 +40,7 @@ Styles = dict[str, dict[str, Any]]
 
 
 def line_styles(labels: Iterable[str]) -> Styles:
-    """Return the color and dashes of each label's line.
-
-    A label that names a core has that core's color. Labels of one core have different dashes. Any other label has a
-    color that is left.
-    """
+    """Return the color and dashes of each label's line: a core's color, or one that is left."""
     colors = {label: next((color for core, color in CORES.items() if core in label.lower()), None) for label in labels}
     left = cycle([color for color in OTHERS if color not in colors.values()] or OTHERS)
     styles: Styles = {}

@@ -24,31 +24,38 @@ class RunFileError(ValueError):
 
 
 def write_run_file(folder: Path, facts: dict[str, Any], command: list[str] | None = None) -> None:
-    """Write `run.json`, in which classes are names and what JSON does not know is text, then the command line.
+    """Write `run.json`, in which classes are names, then the command line: where it is, a killed run can go on."""
 
-    Where the command line is, a killed run has all that it takes to go on.
-    """
+    def encoded(value: Any) -> Any:
+        return {"class": f"{value.__module__}:{value.__qualname__}"} if isinstance(value, type) else str(value)
+
     whole = {"format": FORMAT, "plastic_rl": version("plastic_rl"), **facts}
-    write_whole(folder / NAME, json.dumps(whole, indent=1, default=_encoded) + "\n")
+    write_whole(folder / NAME, json.dumps(whole, indent=1, default=encoded) + "\n")
     if command is not None:
         write_whole(folder / COMMAND, json.dumps(command))
 
 
 def read_run_file(folder: Path) -> dict[str, Any]:
     """Read `run.json`; `RunFileError` where it is damaged, or names a class from a package that is not trusted."""
-    check_format(folder)
+    _check_format(folder)
     return _read(folder / NAME, _decoded)
 
 
-def check_format(folder: Path) -> None:
-    """Raise `RunFileError` where `run.json` is damaged, or of another version."""
+def read_command(folder: Path) -> list[str]:
+    """Read the command line that began a run; `RunFileError` where it is damaged, or the run of another version."""
+    _check_format(folder)
+    argv = _read(folder / COMMAND)
+    if not isinstance(argv, list) or not all(isinstance(word, str) for word in argv):
+        raise RunFileError(f"{folder.name}/{COMMAND} must hold a list of words")
+    return argv
+
+
+def _check_format(folder: Path) -> None:
     found = _read(folder / NAME)
-    facts = found if isinstance(found, dict) else {}
-    if facts.get("format") != FORMAT:
-        raise RunFileError(
-            f"{folder.name}/{NAME} is of another version: format {facts.get('format')!r}, written by plastic_rl "
-            f"{facts.get('plastic_rl')}; this version reads format {FORMAT}"
-        )
+    number, writer = (found.get(key) if isinstance(found, dict) else None for key in ("format", "plastic_rl"))
+    if number != FORMAT:
+        what = f"format {number!r}, written by plastic_rl {writer}; this version reads format {FORMAT}"
+        raise RunFileError(f"{folder.name}/{NAME} is of another version: {what}")
 
 
 def write_statistics(folder: Path, env: VecNormalize) -> None:
@@ -62,12 +69,11 @@ def write_statistics(folder: Path, env: VecNormalize) -> None:
 
 
 def normalized(env: VecEnv, folder: Path) -> VecEnv:
-    """Return an environment whose observations are normalized as in training, and whose rewards are its own."""
+    """Return an environment whose observations are normalized as in training."""
     facts = _read(folder / STATISTICS)
     if facts is None:
         return env
-    limits = {"clip_obs": facts["clip_obs"], "epsilon": facts["epsilon"], "norm_obs_keys": facts["keys"]}
-    wrapped = VecNormalize(env, training=False, norm_reward=False, **limits)
+    wrapped = VecNormalize(env, clip_obs=facts["clip_obs"], epsilon=facts["epsilon"], norm_obs_keys=facts["keys"])
     statistics = {}
     for key, (mean, variance, count) in facts["statistics"].items():
         statistics[key] = RunningMeanStd(shape=np.shape(mean))
@@ -77,10 +83,7 @@ def normalized(env: VecEnv, folder: Path) -> VecEnv:
 
 
 def evaluated(value: Any, names: dict[str, Any] | None = None) -> Any:
-    """Return what a setting means: a string of it is a Python expression, as the Zoo's are, else `ValueError`.
-
-    Settings of runs that are not one's own are never evaluated. `names` are those that the expression may use.
-    """
+    """Return what a setting of one's own means: a string is a Python expression of some names; else `ValueError`."""
     if not isinstance(value, str):
         return value
     try:
@@ -98,10 +101,6 @@ def _read(path: Path, decoded: Any = None) -> Any:
         raise
     except ValueError as error:
         raise RunFileError(f"{path.parent.name}/{path.name} is cut off or damaged: {error}") from error
-
-
-def _encoded(value: Any) -> Any:
-    return {"class": f"{value.__module__}:{value.__qualname__}"} if isinstance(value, type) else str(value)
 
 
 def _decoded(value: dict[str, Any]) -> Any:

@@ -3,6 +3,7 @@
 import pkgutil
 import zipfile
 from dataclasses import dataclass
+from functools import reduce
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack,
 
 from plastic_rl.agents.vec_env import make_vec_env
 from plastic_rl.arguments import check_name
-from plastic_rl.scripts import UsageError, refuse
+from plastic_rl.envs import score
+from plastic_rl.scripts import refuse
 from plastic_rl.scripts.runs.file import NAME, RunFileError, evaluated, normalized, read_run_file
 
 # Algorithms by the names that RL Baselines3 Zoo has for them; those of this package first.
@@ -31,11 +33,7 @@ PRETRAINED = "pretrained"
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder: its algorithm, environment and hyperparameters (`config`); its `settings` folder has `run.json`.
-
-    A `trusted` one's pickled files may be read, which can execute what somebody put there. `processes` trained it; the
-    monitor file tells of the episodes of the first one.
-    """
+    """A run folder, and what `run.json` in its `settings` says; pickled files of a `trusted` one may be read."""
 
     folder: Path
     settings: Path
@@ -67,31 +65,28 @@ class Run:
         return self.config["policy_kwargs"].get("core_kwargs") or {}
 
     @property
-    def label(self) -> str:
-        """What to call the policy in a title: its core, with its rule where it has one, or the algorithm."""
-        rule = self.core_kwargs.get("rule") if self.core != "rnn" else None
-        return f"{self.core} ({rule})" if self.core and rule else self.core or self.algo
-
-    @property
     def task(self) -> str:
         """The environment's name with its arguments, without the package that has it."""
         arguments = ", ".join(f"{name}={value}" for name, value in self.env_kwargs.items())
         return self.env_id.rpartition("/")[2] + (f" ({arguments})" if arguments else "")
 
+    def score(self, mean_return: float) -> float | None:
+        """Return the normalized score of a mean return; None where the task is none of this package's."""
+        return score(self.env_id, mean_return, **self.env_kwargs)
+
     def load(self, device: str = "auto") -> BaseAlgorithm:
         """Load the trained model: its policy, that is, with no more of the training unless the run is trusted."""
         check_name(f"algorithm of run {str(self.folder)!r}", self.algo, ALGORITHMS)
         cls: Any = pkgutil.resolve_name(ALGORITHMS[self.algo])
+        env = None if self.trusted else self.make_env(1, seed=0)
         try:
             if self.trusted:
                 return cls.load(self.model_file, device=device)
-            env, policy_kwargs = self.make_env(1, seed=0), self.config["policy_kwargs"]
-            model = cls(self.config["policy"], env, policy_kwargs=policy_kwargs, device=device, verbose=0)
+            network = {"policy_kwargs": self.config["policy_kwargs"], "device": device}
+            model = cls(self.config["policy"], env, verbose=0, **network)
             _, parameters, _ = load_from_zip_file(self.model_file, load_data=False, device=device)
             model.policy.load_state_dict(parameters["policy"])
             return model
-        except UsageError:
-            raise
         except Exception as error:  # whatever unpickling, or building the policy from what was pickled, may raise
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
             what = "does not fit this version" if zipfile.is_zipfile(self.model_file) else "is cut off or no model"
@@ -100,35 +95,26 @@ class Run:
     def make_env(self, n_envs: int, seed: int, camera: Any = None, **env_kwargs: Any) -> VecEnv:
         """Make the environments it was trained on, with the same observations; rewards are not normalized.
 
-        The first one has the seed. `camera` is a wrapper around all others of each, in this process; further arguments
-        are the environment's.
+        The first one has the seed. `camera` wraps each, in this process; further arguments are the environment's.
         """
-
-        def wrap(env: gym.Env) -> gym.Env:
-            env = _wrapped(env, self.config.get("env_wrapper"))
-            return env if camera is None else camera(env)
-
         how: dict[str, Any] = {"vec_env_cls": DummyVecEnv} if camera else {}
         if camera or self.config.get("env_wrapper"):
-            how["wrapper_class"] = wrap
+            layers = [self.config.get("env_wrapper"), camera]
+            how["wrapper_class"] = lambda env: reduce(_wrapped, layers, env)
         try:
             env = make_vec_env(self.env_id, n_envs, seed, env_kwargs={**self.env_kwargs, **env_kwargs}, **how)
         except (TypeError, ValueError, FileNotFoundError, gym.error.Error) as error:
             refuse(f"the environment of run {str(self.folder)!r}, {self.env_id}, cannot be made: {error}")
         env = _wrapped(env, self.config.get("vec_env_wrapper"))
         if self.config.get("normalize"):
-            env = self._normalized(env)
+            try:
+                pickled = str(self.settings / "vecnormalize.pkl")
+                env = VecNormalize.load(pickled, env) if self.trusted else normalized(env, self.settings)
+            except (RunFileError, OSError) as error:
+                refuse(f"run {str(self.folder)!r} is half written: {error}")
+            if isinstance(env, VecNormalize):
+                env.training = env.norm_reward = False
         return VecFrameStack(env, self.config["frame_stack"]) if self.config.get("frame_stack") else env
-
-    def _normalized(self, env: VecEnv) -> VecEnv:
-        try:
-            if not self.trusted:
-                return normalized(env, self.settings)
-            statistics = VecNormalize.load(str(self.settings / "vecnormalize.pkl"), env)
-        except (RunFileError, OSError) as error:
-            refuse(f"run {str(self.folder)!r} is half written: {error}")
-        statistics.training = statistics.norm_reward = False
-        return statistics
 
 
 def load_run(folder_or_name: str | Path, device: str = "cpu", trust: bool = False) -> tuple[BaseAlgorithm, VecEnv]:
@@ -154,13 +140,22 @@ def load_run(folder_or_name: str | Path, device: str = "cpu", trust: bool = Fals
 def open_run(path: str, trained: bool = True, trust: bool = False) -> Run:
     """Read a run folder, or `pretrained/NAME`; raises `UsageError` where it is none, or was left half written.
 
-    Its model must be there if it is to be `trained`. Nothing that it holds is executed, unless it is trusted: then what
-    the Zoo wrote is read, its pickled files among it, as is needed for runs of other programs.
+    Its model must be there if it is to be `trained`. With `trust` what the Zoo wrote is read, which can execute code.
     """
-    folder = _folder(path)
+    folder = Path(path)
+    if not folder.is_dir():
+        shelf, _, name = path.rstrip("/").partition("/")
+        if shelf != PRETRAINED:
+            refuse(f"run {path!r} is no folder")
+        check_name("pretrained agent", name, [agent.name for agent in pretrained().glob("*/")])
+        folder = pretrained() / name
     found = sorted(folder.glob("*/args.yml" if trust else f"*/{NAME}"))
     if not found:
-        refuse(f"run {path!r} is no run folder: it holds no */{NAME}{_hint(folder)}")
+        near = sorted(str(file.parent.parent) for file in folder.glob(f"**/{NAME}"))[:5]
+        hint = f"it may be one of {', '.join(near) or 'those that `train` prints'}"
+        if list(folder.glob("*/args.yml")):
+            hint = "those of other programs do not; --trust reads it, but can execute what somebody put there"
+        refuse(f"run {path!r} is no run folder: it holds no */{NAME}; {hint}")
     try:
         run = _trusted(folder, found[0].parent) if trust else _plain(folder, found[0].parent)
     except ImportError as error:
@@ -174,16 +169,6 @@ def open_run(path: str, trained: bool = True, trust: bool = False) -> Run:
     return run
 
 
-def _folder(path: str) -> Path:
-    if Path(path).is_dir():
-        return Path(path)
-    shelf, _, name = path.rstrip("/").partition("/")
-    if shelf != PRETRAINED:
-        refuse(f"run {path!r} is no folder")
-    check_name("pretrained agent", name, [agent.name for agent in pretrained().glob("*/")])
-    return pretrained() / name
-
-
 def pretrained() -> Path:
     """Return the folder of the trained agents that this package comes with."""
     return Path(import_module("plastic_rl").__file__ or "").parent / PRETRAINED
@@ -195,8 +180,8 @@ def _plain(folder: Path, settings: Path) -> Run:
         import_module(package)
     policy_kwargs = dict(facts["policy_kwargs"])  # a string of Python is none, and is not evaluated
     config = {**facts["config"], "policy": facts["policy"], "policy_kwargs": policy_kwargs}
-    processes = facts.get("processes", 1)
-    return Run(folder, settings, facts["algo"], facts["env"], facts["env_kwargs"], config, processes=processes)
+    known = (folder, settings, facts["algo"], facts["env"], facts["env_kwargs"], config)
+    return Run(*known, processes=facts.get("processes", 1))
 
 
 def _trusted(folder: Path, settings: Path) -> Run:
@@ -213,15 +198,10 @@ def _trusted(folder: Path, settings: Path) -> Run:
 
 
 def _wrapped(env: Any, setting: Any) -> Any:
-    """Wrap an environment as a setting of the Zoo's format says: a name, {name: arguments}, a list of these or None."""
+    """Wrap an environment as the Zoo's format says: by a name, {name: arguments}, a list of these, None, or a class."""
+    if callable(setting):
+        return setting(env)
     for part in setting if isinstance(setting, list) else [setting] if setting else []:
         ((place, arguments),) = {part: {}}.items() if isinstance(part, str) else part.items()
         env = pkgutil.resolve_name(place)(env, **(arguments or {}))
     return env
-
-
-def _hint(folder: Path) -> str:
-    if list(folder.glob("*/args.yml")):
-        return ", as runs of another program or version; --trust reads it, but can execute what somebody put there"
-    runs = sorted(str(path.parent.parent) for path in folder.glob(f"**/{NAME}"))
-    return f"; it may be one of {', '.join(runs[:5]) or 'those that `train` prints'}"

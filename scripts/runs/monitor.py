@@ -2,9 +2,10 @@
 
 import glob
 import json
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +13,6 @@ import numpy as np
 import pandas as pd
 from stable_baselines3.common.monitor import LoadMonitorResultsError, load_results
 
-from plastic_rl.envs import score
 from plastic_rl.scripts import refuse
 from plastic_rl.scripts.runs.folder import Run
 
@@ -20,20 +20,14 @@ LAST = 100  # episodes of a training that its final return is the mean of
 
 
 class Training(NamedTuple):
-    """The (n,) episodes of one training run in the order in which they ended: undiscounted returns, and when that was.
-
-    That is after so many environment steps, over all copies, and so many seconds since training began.
-    """
+    """The (n,) episodes of a training as they ended: undiscounted returns, steps of all copies so far, and seconds."""
 
     returns: np.ndarray
     steps: np.ndarray
     seconds: np.ndarray
 
     def binned(self, x: np.ndarray, edges: np.ndarray) -> np.ndarray:
-        """Return the mean return in each bin of x, (n,), where each episode lies; (len(edges) - 1,).
-
-        Bins without an episode are interpolated; what lies beyond the edges is left out.
-        """
+        """Return the mean return in each bin of x, (n,), where each episode lies; bins without one are interpolated."""
         means = pd.Series(self.returns).groupby(pd.cut(x, edges, labels=False)).mean()
         return means.reindex(range(len(edges) - 1)).interpolate(limit_direction="both").to_numpy()
 
@@ -45,25 +39,17 @@ class Training(NamedTuple):
 
 @dataclass(frozen=True)
 class Result:
-    """A run with what is plotted of it.
-
-    Runs of one label are seeds of one thing. The evaluation is what `evaluate` left in its folder, sampled actions and
-    whole memory if there are, or None.
-    """
+    """A run with what is plotted of it: runs of one label are seeds of one thing; `evaluate` left the evaluation."""
 
     run: Run
     label: str
     training: Training
     evaluation: dict[str, Any] | None
 
-    def score_of(self, mean_return: float) -> float | None:
-        """Return the score of a mean return; None where the task is none of this package's."""
-        return score(self.run.env_id, mean_return, **self.run.env_kwargs)
-
     @property
     def final(self) -> float | None:
         """The score of the evaluation, or, without one, of the last episodes of the training."""
-        return self.evaluation["score"] if self.evaluation else self.score_of(self.training.final_return)
+        return self.evaluation["score"] if self.evaluation else self.run.score(self.training.final_return)
 
 
 def read_results(runs: list[Run]) -> list[Result]:
@@ -75,10 +61,7 @@ def read_results(runs: list[Run]) -> list[Result]:
 
 
 def learning_curve(folder: Path, processes: int = 1) -> Training:
-    """Read the Monitor files of a run folder, also of one in training; `UsageError` where no episode has ended.
-
-    Of many processes only the first one writes, and each of its episodes stands for one of each.
-    """
+    """Read the Monitor files of a run folder, those of the first of its processes; `UsageError` without an episode."""
     try:
         rows = load_results(glob.escape(str(folder)))[list("rlt")]
     except LoadMonitorResultsError:
@@ -105,27 +88,17 @@ def _evaluation(run: Run) -> dict[str, Any] | None:
 
 
 def group_labels(runs: list[Run]) -> list[str]:
-    """Return what to call each run's policy: its core (or algorithm), and whatever else tells it from the others.
-
-    That is the algorithm where there are several, and those arguments of the core that differ between runs of this
-    core on the same task.
-    """
+    """Return what to call each run's policy: its core (or algorithm), and what tells it from the others of its task."""
     several_algos = len({run.algo for run in runs}) > 1
-    values: dict[tuple[str, str | None, str], set[str]] = defaultdict(set)
-    for run in runs:
-        for argument, value in run.core_kwargs.items():
-            values[run.task, run.core, argument].add(str(value))
     labels = []
     for run in runs:
-        several = [name for name in run.core_kwargs if len(values[run.task, run.core, name]) > 1]
-        told = [f"{name}={run.core_kwargs[name]}" for name in several]
+        kin = [other.core_kwargs for other in runs if (other.task, other.core) == (run.task, run.core)]
+        told = [f"{k}={v}" for k, v in run.core_kwargs.items() if any(str(other.get(k, v)) != str(v) for other in kin)]
         labels.append(", ".join([run.core or run.algo, *told, *[run.algo] * (run.core is not None and several_algos)]))
     return labels
 
 
 def grouped(results: Iterable[Result]) -> dict[str, list[Result]]:
     """Return results by label, labels in alphabetical order."""
-    groups: dict[str, list[Result]] = defaultdict(list)
-    for result in results:
-        groups[result.label].append(result)
-    return dict(sorted(groups.items()))
+    label = attrgetter("label")
+    return {name: list(group) for name, group in groupby(sorted(results, key=label), label)}

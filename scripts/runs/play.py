@@ -1,29 +1,25 @@
 """Plays a trained policy: the rewards of whole episodes, and bootstrap intervals of their means."""
 
-from typing import Any, Literal
+from itertools import zip_longest
+from typing import Any
 
 import numpy as np
 from stable_baselines3.common.evaluation import evaluate_policy
 
-from plastic_rl.envs import score
 from plastic_rl.scripts import refuse
 from plastic_rl.scripts.runs.folder import Run
 
 RESAMPLES = 2000
-Ablation = Literal["trace", "state"]
 
 
 def mean_interval(values: Any) -> tuple[float, float]:
     """Return the 95% bootstrap interval of the mean of some numbers, (n,)."""
-    low, high = bootstrap_interval(np.asarray(values)[:, None])[:, 0]
-    return float(low), float(high)
+    low, high = bootstrap_interval(np.asarray(values)[:, None])[:, 0].tolist()
+    return low, high
 
 
 def bootstrap_interval(values: np.ndarray) -> np.ndarray:
-    """Return 95% percentile bootstrap intervals of the means of columns, (2, columns), low and high.
-
-    Values are (n, columns), NaN where there is no value; rows are drawn with replacement.
-    """
+    """Return 95% bootstrap intervals of the means of columns, (2, columns), of values (n, columns) or NaN."""
     # A resample is how often each row was drawn, which makes all of the means two products of matrices.
     draws = np.random.default_rng(0).multinomial(len(values), np.full(len(values), 1 / len(values)), RESAMPLES)
     there = ~np.isnan(values)
@@ -40,9 +36,7 @@ def play_run(
 ) -> np.ndarray:
     """Play a run's model; return the reward of each step of each episode, (n_episodes, longest), NaN after its end.
 
-    Each environment plays as many episodes, so that short ones are not favored. The first one, and sampled actions,
-    have the seed. The parts of the recurrent state that are `erased` are zero before every step (see `ablated`).
-    Further arguments are the environments'.
+    Parts of the recurrent state that are `erased` (see `ablated`) are zero before every step.
     """
     env = run.make_env(min(n_episodes, 64), seed, **more)
     model.set_random_seed(seed)
@@ -60,21 +54,16 @@ def play_run(
 
     evaluate_policy(model, env, n_episodes, deterministic, callback=remember, warn=False)
     env.close()
-    padded = np.full((n_episodes, max(map(len, episodes))), np.nan)
-    for row, episode in zip(padded, episodes, strict=True):
-        row[: len(episode)] = episode
-    return padded
+    return np.array(list(zip_longest(*episodes, fillvalue=np.nan))).T
 
 
-def evaluate(
-    run: Run, model: Any, episodes: int, seed: int, deterministic: bool, ablate: Ablation | None = None
-) -> dict[str, Any]:
+def evaluate(run: Run, model: Any, episodes: int, seed: int, deterministic: bool, ablate: str | None = None) -> dict:
     """Play one run's episodes, perhaps without a part of the memory, and return the figures; see `ablated`."""
     erased = () if ablate is None else ablated(model, ablate)
     rewards = play_run(run, model, episodes, seed, deterministic, erased)
     returns, by_time = np.nansum(rewards, axis=1), np.nanmean(rewards, axis=0)
     mean, interval = float(returns.mean()), mean_interval(returns)
-    scores = [score(run.env_id, value, **run.env_kwargs) for value in (mean, *interval)]
+    scores = [run.score(value) for value in (mean, *interval)]
     return {
         "run": str(run.folder),
         "env": run.env_id,
@@ -92,12 +81,8 @@ def evaluate(
     }
 
 
-def ablated(model: Any, ablate: Ablation) -> tuple[int, ...]:
-    """Return which parts of the recurrent state an ablation sets to zero; `UsageError` where there is no such memory.
-
-    `trace` takes the plastic traces, and leaves the activity. `state` takes all but the traces; as traces are written
-    from the activity of the step before, a plastic core has no memory at all then.
-    """
+def ablated(model: Any, ablate: str) -> tuple[int, ...]:
+    """Return which parts of the recurrent state, the traces or the others, to set to zero; `UsageError` without any."""
     core = getattr(model.policy, "core", None)
     if core is None:
         refuse(f"--ablate must be left out: {type(model).__name__} has no recurrent core")

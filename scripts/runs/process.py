@@ -16,17 +16,13 @@ class KilledError(RuntimeError):
 
 
 def train(argv: list[str], log: Path, threads: int = 1) -> None:
-    """Run `train` in a process of its own, which ends with this one; what it says is added to `log`.
-
-    Its threads are set before anything is loaded, so that runs side by side do not get into each other's way. Raises
-    `KilledError` where a signal ended it, and `RuntimeError` with the last line of what it said where it failed.
-    """
+    """Run `train` in a process that ends with this one, adding to `log`; `KilledError` or `RuntimeError` as it ends."""
     command = [sys.executable, "-m", "plastic_rl.scripts.train", *argv, "--num-threads", str(threads)]
     environment = {**os.environ, **dict.fromkeys(THREADS, str(threads)), PARENT: str(os.getpid())}
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a") as file:  # a session of its own: Ctrl-C is not for it, it would end early and look finished
-        streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": subprocess.STDOUT}
-        code = subprocess.run(command, env=environment, start_new_session=True, check=False, **streams).returncode
+        how: dict[str, Any] = {"env": environment, "start_new_session": True, "stdin": subprocess.DEVNULL}
+        code = subprocess.run(command, check=False, stdout=file, stderr=subprocess.STDOUT, **how).returncode
     if code < 0 or code == 128 + signal.SIGTERM:
         raise KilledError(f"killed by signal {abs(code) % 128}")
     if code:

@@ -1,7 +1,7 @@
 """Writes how much processor time a training has taken, step by step, beside its learning curve."""
 
-import contextlib
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,7 @@ LEAST = 0.5  # seconds between two rows
 
 
 class CpuClock(BaseCallback):
-    """Adds a row of steps and CPU seconds since training began to `cpu.csv` in the run folder, between rollouts.
-
-    A run that goes on from a checkpoint goes on from that checkpoint's time: what was lost is not counted.
-    """
+    """Adds rows to `cpu.csv` in the run folder; a run that goes on from a checkpoint goes on from its time."""
 
     def __init__(self, folder: str | Path) -> None:
         super().__init__()
@@ -23,11 +20,12 @@ class CpuClock(BaseCallback):
         self._began = self._written = 0.0
 
     def _on_training_start(self) -> None:
-        rows = cpu_seconds(self.file.parent) if self.model.num_timesteps else np.zeros((0, 2))
+        rows = cpu_seconds(self.file.parent)
         rows = rows[rows[:, 0] <= self.model.num_timesteps]
         self._written = rows[-1, 1] if len(rows) else 0.0
         self._began = time.process_time() - self._written
-        self._put("w", "".join(["steps,cpu_seconds\n", *(f"{steps:.0f},{used:.2f}\n" for steps, used in rows)]))
+        with suppress(OSError):
+            np.savetxt(self.file, rows, "%d,%.2f", header="steps,cpu_seconds", comments="")
 
     def _on_rollout_start(self) -> None:
         if time.process_time() - self._began >= self._written + LEAST:
@@ -35,14 +33,11 @@ class CpuClock(BaseCallback):
 
     def _on_training_end(self) -> None:
         self._written = time.process_time() - self._began
-        self._put("a", f"{self.model.num_timesteps},{self._written:.2f}\n")
+        with suppress(OSError), self.file.open("a") as file:  # a full disk does not stop the training
+            file.write(f"{self.model.num_timesteps},{self._written:.2f}\n")
 
     def _on_step(self) -> bool:
         return True
-
-    def _put(self, mode: str, text: str) -> None:
-        with contextlib.suppress(OSError), self.file.open(mode) as file:  # a full disk does not stop the training
-            file.write(text)
 
 
 def cpu_seconds(folder: Path) -> np.ndarray:

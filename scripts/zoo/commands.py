@@ -7,7 +7,6 @@ The Zoo's own commands read the names of algorithms before they import anything 
 
 import runpy
 import sys
-from collections.abc import Sequence
 
 from plastic_rl.arguments import check_name
 from plastic_rl.scripts import command, refuse
@@ -17,7 +16,7 @@ NAMES = ("enjoy", "record_video", "load_from_hub", "push_to_hub", "plots.all_plo
 
 
 @command
-def main(argv: Sequence[str]) -> None:
+def main(argv: list[str]) -> None:
     """Run the Zoo's command that the first word names."""
     if not argv or argv[0] in ("-h", "--help"):
         print(f"{__doc__}\nCommands: {', '.join(NAMES[:4])},\n    {', '.join(NAMES[4:])}")

@@ -1,19 +1,16 @@
 """RL Baselines3 Zoo with our vector environments, hyperparameters, checkpoints and summary in place of its own."""
 
 import argparse
-import atexit
+import glob
 import io
 import os
-import re
 import shutil
 import signal
 import sys
-import time
 import traceback
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from functools import partial
-from importlib.resources import as_file
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,7 +26,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import ProgressBarCallback
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.preprocessing import is_image_space
-from stable_baselines3.common.utils import get_device
+from stable_baselines3.common.utils import get_device, get_latest_run_id
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from plastic_rl.agents import distributed, hyperparams
@@ -44,49 +41,36 @@ from plastic_rl.scripts.runs.folder import OURS
 from plastic_rl.scripts.zoo.clock import CpuClock
 from plastic_rl.scripts.zoo.options import TORCHRUN, check_settings
 from plastic_rl.scripts.zoo.search import sample_hyperparams
-from plastic_rl.scripts.zoo.summary import command_line, print_commands, print_summary
+from plastic_rl.scripts.zoo.summary import command_line, print_summary
 
 SMALLEST_IMAGE = 36
-# Of a wheel that is imported as a zip, these are copies, which are needed to the end.
-_FILES = ExitStack()
-atexit.register(_FILES.close)
 
 
 def train(args: argparse.Namespace) -> None:
-    """Run the Zoo's `train` with parsed options, and our experiment manager in place of its own.
+    """Run the Zoo's `train` with our options and experiment manager; nothing is printed before all is set up."""
+    stdout, said = sys.stdout, io.StringIO()
 
-    Nothing is printed before everything is known to be right. The options have the `rank` of this process among
-    `world_size`.
-    """
+    def begin() -> None:
+        sys.stdout = stdout
+        print(said.getvalue(), end="")
+
+    # The Zoo declares and parses its options within `train`: its parser is one that has nothing left to do.
     parser = SimpleNamespace(add_argument=lambda *_, **__: None, parse_args=lambda: args)
-    with ExitStack() as quiet:
-        said = quiet.enter_context(redirect_stdout(io.StringIO()))
-
-        def begin() -> None:
-            quiet.close()
-            print(said.getvalue(), end="")
-
-        manager = partial(PlasticExperimentManager, begin=begin)
-        parsed = SimpleNamespace(ArgumentParser=lambda: parser)
-        with patch.multiple(rl_zoo3.train, ExperimentManager=manager, argparse=parsed):
-            rl_zoo3.train.train()
+    ours: Any = {"ExperimentManager": partial(PlasticExperimentManager, begin=begin),
+                 "argparse": SimpleNamespace(ArgumentParser=lambda: parser)}  # fmt: skip
+    with patch.multiple(rl_zoo3.train, **ours), redirect_stdout(said):
+        rl_zoo3.train.train()
 
 
 class PlasticExperimentManager(ExperimentManager):
-    """The Zoo's experiment manager, with native vector environments, our hyperparameters, and a summary at the end.
+    """The Zoo's experiment manager, with our parts in it; `begin` is called when all is set up."""
 
-    `begin` is called where everything is set up and known to be right. Of many processes the first one writes.
-    """
-
-    def __init__(
-        self, args: Any, algo: str, *more: Any, begin: Any, config: Any = None, uuid_str: str = "", **kwargs: Any
-    ) -> None:
-        if algo in OURS and config is None:
-            config = str(_FILES.enter_context(as_file(hyperparams.FOLDER / f"{algo}.yml")))
-        super().__init__(args, algo, *more, config=config, **kwargs)  # type: ignore[misc]
+    def __init__(self, args: Any, algo: str, *more: Any, begin: Any, uuid_str: str, **kwargs: Any) -> None:
+        if algo in OURS and kwargs["config"] is None:
+            kwargs["config"] = str(hyperparams.FOLDER / f"{algo}.yml")
+        super().__init__(args, algo, *more, **kwargs)
         self.rank, self.world_size = args.rank, args.world_size
-        self.begin, self.seconds = begin, 0.0
-        self.plasticity: PlasticityCallback | None = None
+        self.begin = begin
         self.checkpoints: CheckpointCallback | None = None
         self._made: list[Path] = []
         if self.rank > 0:
@@ -99,24 +83,22 @@ class PlasticExperimentManager(ExperimentManager):
                 self.checkpoints = CheckpointCallback(folder, args.checkpoint_seconds, resume=args.resume is not None)
             except OtherFormatError as error:
                 refuse(f"--resume {args.resume!r}: {error}")
-        self._goes_on = self.checkpoints is not None and self.checkpoints.found is not None
 
     def setup_experiment(self) -> tuple[BaseAlgorithm, dict[str, Any]] | None:
         """Set up as the Zoo does; where an argument cannot be, nothing is left of the run."""
-        together = self.world_size > 1
-        if together and (self.algo not in OURS or self.optimize_hyperparameters):
+        if self.world_size > 1 and (self.algo not in OURS or self.optimize_hyperparameters):
             refuse(f"torchrun is for training {', '.join(OURS)}, without -optimize; not for {self.algo}")
         try:
             result = super().setup_experiment()
         except Exception as error:
-            if Path(self.save_path) in self._made:
-                shutil.rmtree(self.save_path, ignore_errors=True)
-            for folder in self._made:
-                with suppress(OSError):  # it is gone, or another run is in it by now
+            for folder in self._made[:2]:
+                shutil.rmtree(folder, ignore_errors=True)
+            for folder in self._made[2:]:
+                with suppress(OSError):  # another run is in it by now
                     folder.rmdir()
             if not isinstance(error, ValueError | TypeError | OSError | AssertionError | gym.error.Error):
                 raise
-            refuse(str(error) + " (in each process)" * together)
+            refuse(str(error) + " (in each process)" * (self.world_size > 1))
         self.begin()
         return result
 
@@ -137,7 +119,12 @@ class PlasticExperimentManager(ExperimentManager):
             check_settings(hyperparams)
         if self.algo in OURS:
             saved.pop("core_kwargs", None)
-            hyperparams["policy_kwargs"] = saved["policy_kwargs"] = self._policy_kwargs(hyperparams)
+            chosen = dict(hyperparams.get("policy_kwargs", {}))
+            if self.args.core not in (None, chosen.get("core")):  # what was set for another one says nothing of this
+                chosen |= {"core": self.args.core, "core_kwargs": {}}
+            found = hyperparams.pop("core_kwargs", {})  # by a search
+            chosen["core_kwargs"] = {**chosen.get("core_kwargs", {}), **found, **self.args.core_kwargs}
+            hyperparams["policy_kwargs"] = saved["policy_kwargs"] = chosen
         return hyperparams, saved
 
     @contextmanager
@@ -150,15 +137,6 @@ class PlasticExperimentManager(ExperimentManager):
             kind = "" if isinstance(error, TypeError | ValueError) else f"{type(error).__name__}: "
             source = f"hyperparameters, from {self.config} or the command line"
             raise ValueError(f"{source}: {kind}{reason}") from error
-
-    def _policy_kwargs(self, hyperparams: dict[str, Any]) -> dict[str, Any]:
-        core, core_kwargs = self.args.core, self.args.core_kwargs
-        chosen = dict(hyperparams.get("policy_kwargs", {}))
-        if core is not None and core != chosen.get("core"):  # what was set for another core says nothing of this one
-            chosen |= {"core": core, "core_kwargs": {}}
-        found = hyperparams.pop("core_kwargs", {})  # by a search
-        chosen["core_kwargs"] = {**chosen.get("core_kwargs", {}), **found, **core_kwargs}
-        return chosen
 
     def _preprocess_action_noise(self, hyperparams: dict[str, Any], saved: dict[str, Any], env: VecEnv) -> Any:
         if self.algo in OURS:  # the policy that reads the observations, as they come out of all wrappers
@@ -187,7 +165,7 @@ class PlasticExperimentManager(ExperimentManager):
         """Make the run folder."""
         if self.rank == 0:
             folder = Path(self.params_path)
-            self._made = [path for path in (folder, *folder.parents) if not path.exists()]
+            self._made = [path for path in (folder, *folder.parents) if not path.exists()]  # from the run folder up
             super().create_log_folder()
 
     def create_callbacks(self) -> None:
@@ -229,20 +207,19 @@ class PlasticExperimentManager(ExperimentManager):
                 self.monitor_kwargs = {**self.monitor_kwargs, "override_existing": False}
             return super().create_envs(n_envs, eval_env, no_log)
         env_kwargs = self.eval_env_kwargs if eval_env else self.env_kwargs
-        monitor_dir = None if eval_env or no_log or self._goes_on else self.save_path
+        resumed = self.checkpoints is not None and self.checkpoints.found is not None
+        monitor_dir = None if eval_env or no_log or resumed else self.save_path
         env: VecEnv = make_vec_env(env_id, n_envs, self.seed, env_kwargs=env_kwargs, monitor_dir=monitor_dir)
         if self.vec_env_wrapper is not None:
             env = self.vec_env_wrapper(env)
         return self._maybe_normalize(env, eval_env)
 
     def learn(self, model: BaseAlgorithm) -> None:
-        """Train, and remember for how long; what stops it is told in one line, and exit code 1."""
-        first = self.rank == 0
-        averaged = AveragedGradients() if self.world_size > 1 else None
-        self.plasticity = PlasticityCallback() if first and self.algo in OURS else None
-        ours = (averaged, self.plasticity, self.checkpoints, CpuClock(self.save_path) if first else None)
+        """Train; what stops it is told in one line, and exit code 1."""
+        self.plasticity = PlasticityCallback() if self.rank == 0 and self.algo in OURS else None
+        clock = CpuClock(self.save_path) if self.rank == 0 else None
+        ours = (AveragedGradients() if self.world_size > 1 else None, self.plasticity, self.checkpoints, clock)
         self.callbacks += [callback for callback in ours if callback is not None]
-        begin = time.perf_counter()
         try:
             if model.tensorboard_log:
                 name = model._run_name() if isinstance(model, RecurrentRollouts) else self.algo
@@ -259,7 +236,6 @@ class PlasticExperimentManager(ExperimentManager):
             if isinstance(error, EOFError | ConnectionError):  # the pipe to it is closed
                 reason = "a worker process of the environment died"
             self._leave(f"error: training stopped after {model.num_timesteps:,} steps: {reason}")
-        self.seconds = time.perf_counter() - begin
 
     def _leave(self, why: str) -> None:
         print(why, file=sys.stderr)
@@ -281,8 +257,7 @@ class PlasticExperimentManager(ExperimentManager):
         except OSError as error:
             self._leave(f"error: the trained model could not be saved to {self.save_path}: {error}")
         n_episodes = self.plasticity.n_episodes if self.plasticity else None
-        print_summary(model, self.env_name.gym_id, self.env_kwargs, self.seconds, n_episodes)
-        print_commands(self.save_path, self.tensorboard_log)
+        print_summary(model, self.env_name.gym_id, self.env_kwargs, n_episodes, self.save_path)
         if model.num_timesteps < self.n_timesteps:
             self._say_how_to_go_on()
         else:
@@ -323,6 +298,4 @@ def policy_for(space: gym.Space) -> str:
 
 def _next(folder: str, name: str) -> str:
     """Return the path of the next numbered entry of a folder, `folder/name_1` where there is none."""
-    found = (re.fullmatch(f"{re.escape(name)}_(\\d+)", path.name) for path in Path(folder).glob("*"))
-    numbers = [int(match[1]) for match in found if match]
-    return str(Path(folder) / f"{name}_{max(numbers, default=0) + 1}")
+    return str(Path(folder) / f"{name}_{get_latest_run_id(glob.escape(folder), name) + 1}")

@@ -3,11 +3,9 @@
 import argparse
 import ast
 import inspect
-import json
 import os
 import pkgutil
 import re
-from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
@@ -26,7 +24,7 @@ from rl_zoo3.hyperparams_opt import HYPERPARAMS_CONVERTER, HYPERPARAMS_SAMPLER
 from plastic_rl import agents
 from plastic_rl.arguments import LARGEST, check_flag, check_integer, check_name, check_number, suggestion
 from plastic_rl.scripts import CommandParser, refuse, whole_number
-from plastic_rl.scripts.runs.file import COMMAND, RunFileError, check_format, evaluated
+from plastic_rl.scripts.runs.file import COMMAND, RunFileError, evaluated, read_command
 from plastic_rl.scripts.runs.folder import ALGORITHMS, OURS
 from plastic_rl.scripts.zoo.search import found_hyperparams, sample_hyperparams
 
@@ -56,11 +54,10 @@ def register_algorithms() -> None:
         HYPERPARAMS_CONVERTER[name] = found_hyperparams  # type: ignore[assignment]
 
 
-def parse(argv: Sequence[str]) -> argparse.Namespace:
+def parse(argv: list[str]) -> argparse.Namespace:
     """Read the command line of `train`, and check it as far as that is possible before anything is made.
 
-    Returns what the Zoo's parser returns and, beside it, `core`, `core_kwargs`, `checkpoint_seconds`, `resume` (the run
-    folder to go on with, or None) and `began` (the command line that began the run).
+    `resume` is the run folder to go on with, or None; `began` the command line that began the run.
     """
     parser, began, beside = make_parser(), list(argv), []
     args = parser.parse_args(began)
@@ -159,8 +156,9 @@ def _check(args: argparse.Namespace) -> None:
             refuse(f"--gym-packages {package!r} cannot be imported: {error}")
     check_name("algorithm", args.algo, rl_zoo3.ALGOS)
     check_name("environment", args.env, gym.registry)
+    known = known_hyperparams(args.algo)
     for name in args.hyperparams or {}:
-        check_name("hyperparameter", name, known_hyperparams(args.algo))
+        check_name("hyperparameter", name, known)
     if (args.core or args.core_kwargs) and args.algo not in OURS:
         refuse(f"--core is for {', '.join(OURS)}; {args.algo} has none")
     if args.seed >= 2**32:
@@ -171,23 +169,16 @@ def _check(args: argparse.Namespace) -> None:
         refuse("--track needs wandb: pip install wandb")
 
 
-@cache
 def known_hyperparams(algo: str) -> list[str]:
     """Return the names that `--hyperparams` may set: the algorithm's arguments and the Zoo's own keys."""
-    names = set(ZOO_KEYS)
-    for cls in rl_zoo3.ALGOS[algo].__mro__:
-        if cls is not object and "__init__" in vars(cls):
-            names |= set(inspect.signature(vars(cls)["__init__"]).parameters) - {"self", "args", "kwargs", "env"}
-    return sorted(name for name in names if not name.startswith("_"))
+    return sorted({*inspect.signature(rl_zoo3.ALGOS[algo]).parameters, *ZOO_KEYS} - {"env", "_init_setup_model"})
 
 
 def check_settings(settings: Any) -> None:
     """Check those settings of an environment that the Zoo does not, and evaluate those that are strings of Python."""
     if not (isinstance(settings, dict) and all(isinstance(key, str) for key in settings)):
         raise TypeError(f"those of an environment must be names with values, not {settings!r}")
-    if "n_timesteps" not in settings:
-        raise ValueError("n_timesteps is missing")
-    check_number("n_timesteps", settings["n_timesteps"], 1)
+    check_number("n_timesteps", settings.get("n_timesteps"), 1)
     check_integer("n_envs", settings.get("n_envs", 1), 1)
     if settings.get("frame_stack") is not None:
         check_integer("frame_stack", settings["frame_stack"], 1, 1000)
@@ -208,11 +199,7 @@ def check_settings(settings: Any) -> None:
 
 
 def _unfinished_run(argv: list[str], log_folder: str) -> str | None:
-    """Return the run folder that this `torchrun` began with the same command line and has not finished.
-
-    There is one where a process of it died and `torchrun` starts all of them again, and where a job with an
-    `--rdzv-id` of its own was stopped and is started again.
-    """
+    """Return the run folder that this `torchrun`, or one of its `--rdzv-id`, began with this command line."""
     if (name := os.environ.get("TORCHELASTIC_RUN_ID")) is None:
         return None
     found = [file for file in Path(log_folder).glob(f"*/*/*/{TORCHRUN}") if file.read_text() == name]
@@ -221,20 +208,11 @@ def _unfinished_run(argv: list[str], log_folder: str) -> str | None:
 
 
 def _read_command(run: str) -> list[str]:
-    """Return the command line that began a run.
-
-    It is run again as it is, and hyperparameters on it are Python expressions: resume runs of your own.
-    """
+    """Return the command line that began a run, whose hyperparameters are Python expressions."""
     found = sorted(Path(run).glob(f"*/{COMMAND}"))
     if not found:
         refuse(f"--resume {run!r} is no run folder that can go on: it holds no */{COMMAND}")
     try:
-        check_format(found[0].parent)
-        argv = json.loads(found[0].read_text())
+        return read_command(found[0].parent)
     except RunFileError as error:
         refuse(f"--resume {run!r}: {error}")
-    except ValueError as error:
-        refuse(f"--resume {run!r}: {found[0].name} is damaged: {error}")
-    if not isinstance(argv, list) or not all(isinstance(word, str) for word in argv):
-        refuse(f"--resume {run!r}: {found[0].name} must hold a list of words")
-    return argv

@@ -7,25 +7,17 @@ from rl_zoo3.utils import SimpleLinearSchedule
 from plastic_rl.agents.policy import DEFAULT_CORE
 from plastic_rl.cores import core_arguments
 
+DRAWN = {"learning_rate": (3e-4, 1e-2), "one_minus_gamma": (1e-2, 0.2), "one_minus_gae_lambda": (1e-2, 0.2),
+         "ent_coef": (1e-3, 0.1), "max_grad_norm": (0.3, 2.0)}  # fmt: skip
 OF_THE_CORE = {"alpha_init": (1e-3, 0.3), "eta_init": (1e-2, 0.5)}
 
 
-def sample_hyperparams(
-    trial: Any, n_actions: int, n_envs: int, additional_args: dict[str, Any], settings: dict[str, Any] | None = None
-) -> dict[str, Any]:
-    """Draw hyperparameters for one trial of `-optimize`, a variant of `settings`.
-
-    Rollouts keep their length, which is the task's; the learning rate decays to 0. Of the core, the initial alpha and
-    eta are drawn, where it has them; without settings, as in the Zoo's own search, they are not.
-    """
+def sample_hyperparams(trial: Any, n_actions: int, n_envs: int, additional_args: Any, settings: Any = None) -> dict:
+    """Draw hyperparameters for one trial of `-optimize`, a variant of `settings`: rollouts keep their length."""
     settings = settings or {}
-    drawn: dict[str, Any] = {
-        "learning_rate": SimpleLinearSchedule(trial.suggest_float("learning_rate", 3e-4, 1e-2, log=True)),
-        "gamma": 1 - trial.suggest_float("one_minus_gamma", 1e-2, 0.2, log=True),
-        "gae_lambda": 1 - trial.suggest_float("one_minus_gae_lambda", 1e-2, 0.2, log=True),
-        "ent_coef": trial.suggest_float("ent_coef", 1e-3, 0.1, log=True),
-        "max_grad_norm": trial.suggest_float("max_grad_norm", 0.3, 2.0),
-    }
+    drawn: dict[str, Any] = {name: trial.suggest_float(name, *ends, log=True) for name, ends in DRAWN.items()}
+    drawn = found_hyperparams(drawn) | {"learning_rate": SimpleLinearSchedule(drawn["learning_rate"])}
+    del drawn["core_kwargs"]
     if "n_epochs" in settings:
         drawn["n_epochs"] = trial.suggest_categorical("n_epochs", [2, 4, 8])
         sizes = [settings["n_steps"] * max(1, n_envs // parts) for parts in (2, 4, 8)]
@@ -41,7 +33,6 @@ def sample_hyperparams(
 def found_hyperparams(drawn: dict[str, Any]) -> dict[str, Any]:
     """Return the settings that what Optuna drew stands for, by name, as a hyperparameter file would say them."""
     core_kwargs = {name: value for name, value in drawn.items() if name in OF_THE_CORE}
-    settings = {name: value for name, value in drawn.items() if name not in OF_THE_CORE}
     settings = {name.removeprefix("one_minus_"): 1 - value if name.startswith("one_minus_") else value
-                for name, value in settings.items()}  # fmt: skip
+                for name, value in drawn.items() if name not in OF_THE_CORE}  # fmt: skip
     return {**settings, "learning_rate": f"lin_{drawn['learning_rate']!r}", "core_kwargs": core_kwargs}

@@ -4,8 +4,8 @@ import os
 import shlex
 import shutil
 import sys
+import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -16,16 +16,14 @@ from plastic_rl.agents import distributed
 from plastic_rl.envs import score
 
 
-def print_summary(
-    model: BaseAlgorithm, env_id: str, env_kwargs: dict[str, Any], seconds: float, n_episodes: int | None = None
-) -> None:
-    """Print a short table of what was learned in so many seconds and, if they were counted, episodes."""
+def print_summary(model: BaseAlgorithm, env_id: str, env_kwargs: dict, n_episodes: int | None, run: str) -> None:
+    """Print a short table of what was learned, and the commands that show more of the run."""
     own = getattr(model, "acting", "policy") == "policy"
     returns = [episode["r"] for episode in model.ep_info_buffer or []] if own else []
     nothing = "no episode ended" if own else "the oracle acted; see evaluate"
     mean = float(np.mean(returns)) if returns else float("nan")
     normalized = score(env_id, mean, **env_kwargs) if own else None
-    steps = model.num_timesteps - model._num_timesteps_at_start
+    seconds, steps = (time.time_ns() - model.start_time) / 1e9, model.num_timesteps - model._num_timesteps_at_start
     rows = {
         "mean return": f"{mean:.1f} over the last {len(returns)} episodes" if returns else nothing,
         "score (random 0, oracle 1)": None if normalized is None else f"{normalized:.2f}",
@@ -39,22 +37,13 @@ def print_summary(
         if value is not None:
             table.add_row(name, str(value))
     Console().print(table)
-
-
-def print_commands(run: str, tensorboard_log: str | None) -> None:
-    """Print the commands that show more of a run."""
-    own = [f"{command_line(name)} {shlex.quote(run)}" for name in ("evaluate", "plot", "watch")]
-    board = _script("tensorboard", "tensorboard.main")
-    boards = [f"{board} --logdir {shlex.quote(tensorboard_log)}"] if tensorboard_log else []
-    print("Look further:", *boards, *own, f"{own[-1]} --ansi", sep="\n  ")
+    more = [f"{command_line(name)} {shlex.quote(run)}" for name in ("evaluate", "plot", "watch")]
+    boards = [f"tensorboard --logdir {shlex.quote(model.tensorboard_log)}"] if model.tensorboard_log else []
+    print("Look further:", *boards, *more, f"{more[-1]} --ansi", sep="\n  ")
 
 
 def command_line(name: str) -> str:
     """Return how to start one of our commands: by the console script of the Python that runs now, or by that Python."""
-    return f"{_script('plastic-rl', 'plastic_rl')} {name}"
-
-
-def _script(name: str, module: str) -> str:
-    here = shutil.which(name)
+    here = shutil.which("plastic-rl")
     installed = here is not None and Path(here).parent == Path(sys.executable).parent
-    return name if installed else f"{shlex.quote(os.path.relpath(sys.executable))} -m {module}"
+    return f"plastic-rl {name}" if installed else f"{shlex.quote(os.path.relpath(sys.executable))} -m plastic_rl {name}"

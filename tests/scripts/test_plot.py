@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from plastic_rl.scripts import plot
-from plastic_rl.scripts.figures import aggregates
-from plastic_rl.scripts.figures.aggregates import every_figure, score_table
-from plastic_rl.scripts.figures.curves import binned_curves, smoothed, unit_of
+from plastic_rl.scripts.figures import plots
+from plastic_rl.scripts.figures.plots import binned_curves, every_figure, score_table, smoothed, unit_of
 from plastic_rl.scripts.figures.style import BLUE, VERMILION, line_styles
 from plastic_rl.scripts.runs.file import write_run_file
 from plastic_rl.scripts.runs.folder import open_run
@@ -30,7 +29,7 @@ except (ImportError, TypeError):
 def few_resamples():
     """Intervals of the aggregates from few draws: no test reads their ends."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(aggregates, "RESAMPLES", 40)
+        patch.setattr(plots, "RESAMPLES", 40)
         yield
 
 
@@ -118,7 +117,7 @@ def test_other_arguments_are_another_task(tmp_path):
 def test_the_score_is_of_sampled_episodes_with_all_their_memory(tmp_path):
     trained, evaluated = results_of(write_run(tmp_path / "1"), write_run(tmp_path / "2", score=0.5))
     assert evaluated.final == 0.5
-    assert trained.final == trained.score_of(np.arange(101, 201).mean() * 1.5)
+    assert trained.final == trained.run.score(np.arange(101, 201).mean() * 1.5)
 
 
 def test_one_task_and_one_seed_is_enough_for_curves(tmp_path, capsys):
@@ -178,7 +177,6 @@ def test_writes_png_and_svg(suite, tmp_path, capsys):
 
 @pytest.mark.skipif(not HAS_RLIABLE, reason="rliable does not import with these libraries")
 def test_aggregates_of_rliable(drawn):
-    assert {"aggregates", "sample_efficiency"} <= set(drawn)
     panels = drawn["aggregates"].axes
     means = [mark.get_segments()[0][0, 0] for mark in panels[2].collections]
     assert means == pytest.approx([0.45, 0.75])  # gru, plastic

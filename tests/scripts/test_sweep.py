@@ -93,12 +93,13 @@ def test_the_example_in_the_documentation_is_one():
         ("core: []", "core must have at least one value, not []"),
         ("hyperparams: {gamma: []}", "hyperparams.gamma must have at least one value, not []"),
         ("hyperparams: [0.1]", "hyperparams must be a mapping of names to values, not [0.1]"),
-        ("seeds: 0", "seeds must be a number of at least 1, or a list"),
-        ("n_timesteps: many", "n_timesteps must be a whole number of at least 1, not 'many'"),
-        ("n_timesteps: .inf", "n_timesteps must be a whole number of at least 1, not inf"),
-        ("cpus: 0", "cpus must be a number above 0, and a whole one above 1, not 0"),
-        ("gpus: 1.5", "gpus must be a number of at least 0, and a whole one above 1, not 1.5"),
-        ("retries: -1", "retries must be a whole number of at least 0, not -1"),
+        ("seeds: 0", "seed must have at least one value"),
+        ("seeds: x", "argument --seed: invalid int value: 'x'"),
+        ("n_timesteps: many", "-n/--n-timesteps: must be a whole number of at least 1, such as 1e6, not 'many'"),
+        ("n_timesteps: .inf", "-n/--n-timesteps: must be a whole number of at least 1, such as 1e6, not 'inf'"),
+        ("cpus: 0", "cpus must be a finite number between 0.01 and inf, got 0"),
+        ("gpus: 1.5", "gpus must be an integer, got 1.5"),
+        ("retries: -1", "retries must be at least 0, got -1"),
         ("flags: --vec-env", "flags must be a list of words"),
         ("flags: [--seed, '3']", "flags must not hold --seed"),
         ("", "must be a mapping"),
@@ -165,7 +166,7 @@ def test_runs_ask_for_no_more_cores_than_there_are():
     with pytest.raises(UsageError, match="must be at most the 1 of --jobs"):
         run_all([run], print, str, jobs=1)
     with pytest.raises(UsageError, match="--jobs: must be a whole number of at least 1"):
-        sweep.make_parser().parse_args(["sweep.yaml", "--jobs", "0"])
+        sweep.PARSER.parse_args(["sweep.yaml", "--jobs", "0"])
 
 
 def test_a_run_that_another_command_runs_is_left_alone(tmp_path):

@@ -1,7 +1,6 @@
 """An episode beside its memory: what is recorded, drawn and written."""
 
 from io import StringIO
-from itertools import pairwise
 
 import imageio.v3 as iio
 import numpy as np
@@ -12,8 +11,8 @@ from rich.console import Console
 from plastic_rl.scripts import watch
 from plastic_rl.scripts.figures import episode
 from plastic_rl.scripts.figures.episode import EpisodeFigure
-from plastic_rl.scripts.figures.recording import Moment, choice_names, record
-from plastic_rl.scripts.figures.terminal import Scene, bar_of, shrink
+from plastic_rl.scripts.figures.recording import Moment, choice_names, chosen, record
+from plastic_rl.scripts.figures.terminal import Scene, shrink
 from plastic_rl.scripts.runs import folder
 from plastic_rl.scripts.runs.folder import open_run
 from tests.scripts.small_runs import GRU, PARAMS, refusal, trained
@@ -55,19 +54,6 @@ def test_modulation_and_both_traces_of_a_retroactive_core(recall_run):
     moments, _ = moments_of(recall_run)
     assert list(moments[0].traces) == ["trace", "alpha * trace", "eligibility"]
     assert all(-1 <= moment.modulation <= 1 for moment in moments)
-
-
-def test_ways_through_the_maze_start_anew_at_each_reward(plastic_run):
-    moments, _ = moments_of(plastic_run)
-    ways = [moment.way for moment in moments]
-    assert ways[-1].found == sum(after.total > before.total for before, after in pairwise(moments))
-    for before, after in pairwise(ways):
-        if after.found > before.found:
-            assert after.last == (len(before.points), before.least)
-            assert after.last[0] >= after.last[1]
-            assert len(after.points) == 1
-        else:
-            assert len(after.points) == len(before.points) + 1
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".mp4", ".png"])
@@ -137,14 +123,14 @@ def test_actions_have_the_names_that_the_task_gives_them(plastic_run, capsys):
 
 def test_many_choices_are_drawn_as_cells():
     picture, activity = np.zeros((10, 10, 3), np.uint8), np.zeros(3)
-    moments = [Moment(picture, 0.0, {}, activity, None, np.full(30, p), np.zeros(30), None) for p in (0.1, 0.9)]
-    figure = EpisodeFigure(moments, spaces.MultiBinary(30), "title")
+    moments = [Moment(picture, 0.0, np.zeros(30), {}, activity, choices=np.full(30, p)) for p in (0.1, 0.9)]
+    figure = EpisodeFigure(moments, spaces.MultiBinary(30), "title", names=[str(i) for i in range(30)])
     assert not np.array_equal(figure.frame(0), figure.frame(1))
 
 
 def test_a_picture_does_not_depend_on_those_drawn_before(recall_run):
     moments, model = moments_of(recall_run)
-    figure, other = (EpisodeFigure(moments, model.action_space, "title", dpi=40) for _ in range(2))
+    figure, other = (EpisodeFigure(moments, model.action_space, "title", 40, list("012345")) for _ in range(2))
     first, _ = figure.frame(0), figure.frame(len(moments) - 1)
     assert np.array_equal(first, other.frame(0))
     assert np.array_equal(figure.frame(2), other.frame(2))
@@ -152,16 +138,24 @@ def test_a_picture_does_not_depend_on_those_drawn_before(recall_run):
 
 def test_a_film_has_the_colors_of_its_pictures(plastic_run, tmp_path):
     moments, model = moments_of(plastic_run)
-    figure = EpisodeFigure(moments, model.action_space, "title", dpi=40)
+    figure = EpisodeFigure(moments, model.action_space, "title", 40, list("0123"))
     figure.film(tmp_path / "episode.gif", every=8)
     (frame, *_) = iio.imread(tmp_path / "episode.gif", index=...)
     assert np.abs(frame.astype(int) - figure.frame(0)).max() < 40  # one palette of 256 colors for all
 
 
-def test_names_of_several_actions():
-    kind, names = choice_names(spaces.MultiDiscrete([2, 3]))
-    assert names == ["0: 0", "0: 1", "1: 0", "1: 1", "1: 2"]
-    assert "probability" in kind
+@pytest.mark.parametrize(
+    ("space", "action", "taken"),
+    [
+        (spaces.Discrete(3, start=-1), np.int64(0), {1}),
+        (spaces.MultiDiscrete([2, 3]), np.array([1, 2]), {1, 4}),
+        (spaces.MultiBinary(3), np.array([1, 0, 1]), {0, 2}),
+        (spaces.Box(-1, 1, (2,)), np.ones(2), set()),
+    ],
+)
+def test_what_was_chosen_is_marked(space, action, taken):
+    assert chosen(space, action) == taken
+    assert chosen(space, None) == set()
 
 
 def test_in_the_terminal(plastic_run, recall_run, capsys):
@@ -176,7 +170,8 @@ def test_in_the_terminal(plastic_run, recall_run, capsys):
 def test_a_terminal_of_80_columns_is_wide_enough(plastic_run):
     moments, model = moments_of(plastic_run, "ansi")
     console = Console(width=80, record=True, file=StringIO())
-    console.print(Scene(model.action_space, "title").draw(0, moments[5]))
+    names = choice_names(open_run(str(plastic_run)), model.action_space)
+    console.print(Scene(model.action_space, "title", names).draw(0, moments[5]))
     assert console.export_text().count("│") >= 2 * len(moments[5].picture.splitlines())
 
 
@@ -186,10 +181,6 @@ def test_shrinking_keeps_what_is_strong():
     small = shrink(matrix, 10)
     assert small.shape == (10, 10)
     assert small.min() == -3
-
-
-def test_bars():
-    assert [len(bar_of(value)) for value in (0, 0.5, 1)] == [0, 8, 16]
 
 
 @pytest.mark.parametrize(
