@@ -201,13 +201,13 @@ class PlasticExperimentManager(ExperimentManager):
         if not eval_env:
             n_envs //= self.world_size
             no_log = no_log or self.rank > 0
+        resumed = self.checkpoints is not None and self.checkpoints.found is not None
         plain = self.env_wrapper is None and self.frame_stack is None and self.vec_env_class is DummyVecEnv
         if not (plain and has_vector_form(env_id)):
-            if self._goes_on and not eval_env:  # what was before stays in the monitor files
+            if resumed and not eval_env:  # what was before stays in the monitor files
                 self.monitor_kwargs = {**self.monitor_kwargs, "override_existing": False}
             return super().create_envs(n_envs, eval_env, no_log)
         env_kwargs = self.eval_env_kwargs if eval_env else self.env_kwargs
-        resumed = self.checkpoints is not None and self.checkpoints.found is not None
         monitor_dir = None if eval_env or no_log or resumed else self.save_path
         env: VecEnv = make_vec_env(env_id, n_envs, self.seed, env_kwargs=env_kwargs, monitor_dir=monitor_dir)
         if self.vec_env_wrapper is not None:
