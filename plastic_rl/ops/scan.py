@@ -90,9 +90,10 @@ def _choose_once(choice: tuple[Any, ...], arguments: ScanArguments) -> Backend:
 
 def _own_precision(drive: Tensor) -> Any:
     """Return a context without autocast, which would round weights and reads, and backends would not agree."""
+    device = drive.device.type if isinstance(drive, Tensor) else "meta"
     # To switch it off takes as long as a small matrix product, also where it is off.
-    if isinstance(drive, Tensor) and torch.is_autocast_enabled(drive.device.type):
-        return torch.autocast(drive.device.type, enabled=False)
+    if device != "meta" and torch.is_autocast_enabled(device):  # tensors without data know no autocast
+        return torch.autocast(device, enabled=False)
     return nullcontext()
 
 

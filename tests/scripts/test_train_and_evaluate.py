@@ -28,11 +28,10 @@ def test_another_core_starts_from_its_own_defaults(core, tmp_path):
 
 
 def test_the_files_core_keeps_what_the_command_line_leaves_alone(tmp_path):
-    core = ("--core", "plastic", "--core-kwargs", "hidden_size:8")
+    core = ("--core", "plastic_memory", "--core-kwargs", "rule:decay")
     run = trained(tmp_path, *core, "--algo", "plastic_a2c", "-params", "n_envs:4", "n_steps:20")
     policy = PlasticA2C.load(run / f"{NAME}.zip").policy
-    expected = {"hidden_size": 8, "rule": "oja", "alpha_init": 0.0156, "eta_init": 0.338}
-    assert (policy.core_name, policy.core_kwargs) == ("plastic", expected)
+    assert (policy.core_name, policy.core_kwargs) == ("plastic_memory", {"hidden_size": 64, "rule": "decay"})
 
 
 def test_prints_a_table_and_the_commands_to_look_further(tmp_path, capsys):
