@@ -33,7 +33,7 @@ def test_patterns_are_recalled_by_ppo_and_the_credit_is_plasticitys():
 
 
 def test_a_hundred_bits_are_recalled_by_backpropagation_and_not_without_plasticity():
-    """The paper's associative network on five patterns: fewer than 2% of the hidden bits are wrong."""
+    """The paper's associative network with Oja's rule, on five patterns: fewer than 2% of the hidden bits are wrong."""
     patterns = {"n_bits": 100, "settling_steps": 5}  # one answer counts: a score of s is (1 - s) / 2 wrong bits
 
     def wrong_bits(episodes, **core_kwargs):
@@ -46,7 +46,7 @@ def test_a_hundred_bits_are_recalled_by_backpropagation_and_not_without_plastici
             seed=0,
             policy_kwargs={
                 "core": "associative",
-                "core_kwargs": {"n_elements": 100, "weight_init": 0.001, **core_kwargs},
+                "core_kwargs": {"n_elements": 100, "weight_init": 0.001, "rule": "oja", **core_kwargs},
                 "readout": 5.0,
                 "lr_scales": {"weight": 0.1},
             },
