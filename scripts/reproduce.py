@@ -15,7 +15,7 @@ from pathlib import Path
 from plastic_rl.arguments import check_name
 from plastic_rl.scripts import CommandParser, command, refuse
 from plastic_rl.scripts.experiments.claim import Claim, claim_names, read_claim
-from plastic_rl.scripts.experiments.grid import Run, check_environment, check_runs
+from plastic_rl.scripts.experiments.grid import Run, check_environment, check_runs, full_name
 from plastic_rl.scripts.experiments.runner import add_runner_options, run_all
 
 PARSER = CommandParser("reproduce", __doc__)
@@ -51,7 +51,7 @@ def chosen(claim: Claim, arms: list[str] | None, seeds: list[int] | None) -> lis
     """Return the runs of a claim, or those of them that have one of these arms and seeds."""
     for arm in arms or []:
         check_name(f"arm of claim {claim.name!r}", arm, {*claim.grid["arms"], *claim.arms})
-    wanted = {f"{arm}, {task}" for arm in arms or [] for task in claim.tasks} | set(arms or claim.arms)
+    wanted = {full_name(arm, task) for arm in arms or [] for task in claim.tasks} | set(arms or claim.arms)
     runs = [run for run in claim.runs() if run.values["arm"] in wanted]
     if unknown := set(seeds or []) - {run.values["seed"] for run in runs}:
         refuse(f"--seeds must be those of claim {claim.name!r}, which has none of {sorted(unknown)}")

@@ -90,11 +90,12 @@ def _choose_once(choice: tuple[Any, ...], arguments: ScanArguments) -> Backend:
 
 def _own_precision(drive: Tensor) -> Any:
     """Return a context without autocast, which would round weights and reads, and backends would not agree."""
-    device = drive.device.type if isinstance(drive, Tensor) else "meta"
+    if not isinstance(drive, Tensor):  # it is refused within
+        return nullcontext()
+    device = drive.device.type
     # To switch it off takes as long as a small matrix product, also where it is off.
-    if device != "meta" and torch.is_autocast_enabled(device):  # tensors without data know no autocast
-        return torch.autocast(device, enabled=False)
-    return nullcontext()
+    on = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return torch.autocast(device, enabled=False) if on else nullcontext()
 
 
 def plastic_scan(
