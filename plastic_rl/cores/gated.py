@@ -5,7 +5,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from plastic_rl.arguments import check_integer
+from plastic_rl.arguments import check_integer, check_number
 from plastic_rl.cores.base import MOST_UNITS, RecurrentCore, State, reset_for_step, reset_where
 
 
@@ -84,6 +84,15 @@ class GRUCore(GatedCore):
 class LSTMCore(GatedCore):
     """A long short-term memory layer (Hochreiter & Schmidhuber, 1997). Its state is its output and its cell.
 
+    Args:
+        input_size: I.
+        hidden_size: N, the number of units and of outputs.
+        forget_bias: what is added to the initial bias of the forget gates, so that cells hold their value before they
+            learn to (Gers, Schmidhuber & Cummins, 2000). With 0 the layer begins as `torch.nn.LSTM` does.
+
+    Raises:
+        ValueError: an argument is out of its range; the message names it.
+
     Example:
         >>> from plastic_rl import make_core
         >>> core = make_core("lstm", input_size=3, hidden_size=8)
@@ -93,3 +102,10 @@ class LSTMCore(GatedCore):
 
     network_class = nn.LSTM
     n_states = 2
+
+    def __init__(self, input_size: int, hidden_size: int = 100, forget_bias: float = 1.0) -> None:
+        super().__init__(input_size, hidden_size)
+        with torch.no_grad():
+            self.network.get_parameter("bias_ih_l0")[hidden_size : 2 * hidden_size] += check_number(
+                "forget_bias", forget_bias
+            )

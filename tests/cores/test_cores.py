@@ -263,6 +263,23 @@ def test_a_forget_bias_may_be_one_of_numpy():
     assert core.input_map.bias[N : 2 * N].tolist() == [2.5] * N
 
 
+def test_a_forget_bias_is_added_to_what_torch_begins_with():
+    networks = []
+    for forget_bias in (0, np.float32(2.5)):
+        torch.manual_seed(0)
+        networks.append(make("lstm", forget_bias=forget_bias).network.state_dict())
+    torch.manual_seed(0)
+    torch.testing.assert_close(networks[0], nn.LSTM(N_INPUTS, N).double().state_dict())
+    changed = networks[1].pop("bias_ih_l0") - networks[0].pop("bias_ih_l0")
+    torch.testing.assert_close(changed.view(4, N)[:, 0].tolist(), [0.0, 2.5, 0.0, 0.0])
+    torch.testing.assert_close(*networks)
+
+
+def test_a_forget_bias_is_a_number():
+    with pytest.raises(ValueError, match="forget_bias must be a finite number"):
+        make("lstm", forget_bias=float("nan"))
+
+
 def test_the_modulation_is_what_writes_the_trace():
     core = make("neuromodulated")
     inputs, starts = sequence()
