@@ -28,11 +28,10 @@ class Explorer:
             self.goal, self.steps = None, 0
         elif observation[13] > 0:
             self.goal = self.tour[self.steps] if self.goal is None else self.goal
-            others = set(range(len(self.grid.moves))) - {self.goal}
-            self.cells = next(cells for cells in seen_apart(self.grid, others) if self.looks_like(cells, observation))
+            self.keep(set(range(len(self.grid.moves))) - {self.goal}, observation)
         elif self.goal is not None:
-            parts = after(self.grid, self.goal, self.cells, observation[9:13].argmax())[int(observation[13] < 0)]
-            self.cells = next(cells for cells in parts if self.looks_like(cells, observation))
+            moved, bumped = after(self.grid, self.goal, self.cells, observation[9:13].argmax())
+            self.keep(bumped if observation[13] < 0 else moved, observation)
         if self.goal is None:
             self.steps += 1
             here, there = self.tour[self.steps - 1 : self.steps + 1]
@@ -41,8 +40,8 @@ class Explorer:
             self.ways[self.goal] = shortest_ways(self.grid, self.goal)
         return self.ways[self.goal][self.cells]
 
-    def looks_like(self, cells: Cells, observation: np.ndarray) -> bool:
-        return bool((self.grid.flags[next(iter(cells))] == observation[:9]).all())
+    def keep(self, cells: Iterable[int], observation: np.ndarray) -> None:
+        self.cells = frozenset(cell for cell in cells if (self.grid.flags[cell] == observation[:9]).all())
 
 
 def short_tour(grid: Grid, attempts: int = 100) -> list[int]:
@@ -71,11 +70,11 @@ def seen_apart(grid: Grid, cells: Iterable[int]) -> list[Cells]:
     return [frozenset(alike) for alike in views.values()]
 
 
-def after(grid: Grid, goal: int, cells: Cells, action: int) -> tuple[list[Cells], list[Cells]]:
-    """Return where the agent may be after an action that was not paid: sets if it moved, sets if it bumped."""
+def after(grid: Grid, goal: int, cells: Cells, action: int) -> tuple[list[int], list[int]]:
+    """Return where the agent may be after an action that was not paid: if it moved, and if it bumped."""
     moves = {cell: int(grid.moves[cell, action]) for cell in cells}
     moved = [there for cell, there in moves.items() if there not in (cell, goal)]
-    return seen_apart(grid, moved), seen_apart(grid, [cell for cell, there in moves.items() if there == cell])
+    return moved, [cell for cell, there in moves.items() if there == cell]
 
 
 def shortest_ways(grid: Grid, goal: int) -> dict[Cells, int]:
@@ -85,9 +84,10 @@ def shortest_ways(grid: Grid, goal: int) -> dict[Cells, int]:
     while todo:
         cells = todo.pop()
         if cells not in follow:
-            follow[cells] = [list(chain(*after(grid, goal, cells, action))) for action in range(4)]
+            after_each = (after(grid, goal, cells, action) for action in range(4))
+            follow[cells] = [seen_apart(grid, moved) + seen_apart(grid, bumped) for moved, bumped in after_each]
             todo += chain(*follow[cells])
-    steps = {cells: 0.0 for cells in follow}
+    steps = dict.fromkeys(follow, 0)
     while True:
         costs = {cells: [len(cells) + sum(map(steps.get, parts)) for parts in all_] for cells, all_ in follow.items()}
         before, steps = steps, {cells: min(cost) for cells, cost in costs.items()}
