@@ -20,6 +20,7 @@ from plastic_rl.ops.cpu.compiled import called, inner, kernel
 from plastic_rl.ops.cpu.layer import coefficients, coefficients_backward, through_tanh
 from plastic_rl.ops.cpu.simd import (
     add_totals,
+    broadcast,
     clip,
     copy,
     fill,
@@ -110,13 +111,13 @@ def write_and_read(trace, eligibility, alpha, key, query, vectors, limit):
     r0 = r1 = s0 = s1 = fill(trace, 0.0)
     o = 0
     for i in range(0, key.size, 2):
-        p, q = fill(trace, key[i]), fill(trace, query[i])
+        p, q = broadcast(key, i), broadcast(query, i)
         h = write_vector(trace, eligibility, trace, eligibility, o, p, c0, u0, g0, limit)
         r0 = fma(q, load(alpha, o) * h, r0)
         h = write_vector(trace, eligibility, trace, eligibility, o + lanes, p, c1, u1, g1, limit)
         r1 = fma(q, load(alpha, o + lanes) * h, r1)
         o += VECTORS * lanes
-        p, q = fill(trace, key[i + 1]), fill(trace, query[i + 1])
+        p, q = broadcast(key, i + 1), broadcast(query, i + 1)
         h = write_vector(trace, eligibility, trace, eligibility, o, p, c0, u0, g0, limit)
         s0 = fma(q, load(alpha, o) * h, s0)
         h = write_vector(trace, eligibility, trace, eligibility, o + lanes, p, c1, u1, g1, limit)
@@ -133,7 +134,7 @@ def write_only(before, eligibility_before, after, eligibility_after, key, keep, 
     largest = fill(before, 0.0)
     o = 0
     for i in range(key.size):
-        p = fill(before, key[i])
+        p = broadcast(key, i)
         for j in range(0, VECTORS * lanes, lanes):
             h = write_vector(
                 before, eligibility_before, after, eligibility_after, o, p, load(keep, j), load(write, j),
@@ -155,7 +156,7 @@ def read_only(trace, alpha, query, read):
     o = 0
     for i in range(query.size):
         for j in range(0, VECTORS * lanes, lanes):
-            store(read, j, fma(fill(trace, query[i]), load(alpha, o) * load(trace, o), load(read, j)))
+            store(read, j, fma(broadcast(query, i), load(alpha, o) * load(trace, o), load(read, j)))
             o += lanes
 
 
@@ -167,11 +168,11 @@ def forward(
     """Run the scan, with the traces saved before every `every`-th step if there are `checkpoints`.
 
     Args:
-        drive: (T, B, N), what the fixed weights give included.
-        query: (T, B, K), K a multiple of ROWS, as is `key`.
-        key: (T, B, K).
-        signals: (T, B) M(t), or zeros.
-        starts: (T, B) bool.
+        drive: (B, T, N), what the fixed weights give included.
+        query: (B, T, K), K a multiple of ROWS, as is `key`.
+        key: (B, T, K).
+        signals: (B, T) M(t), or zeros.
+        starts: (B, T) bool.
         initial: (B, K' * N) the trace before; K' rows, without padding.
         initial_eligibility: the same of the eligibility, or None for a rule without.
         final: the trace after, written.
@@ -181,7 +182,7 @@ def forward(
         fan_out: padded.
         rule: the rule's code.
         limit: where the trace is clipped, or None.
-        activity: (T, B, N), written.
+        activity: (B, T, N), written.
         checkpoints: (traces, T / every, B, N / WIDTH, K * WIDTH), written, or empty.
         every: steps of a segment.
         blocks: (n_threads, K * WIDTH) to work in.
@@ -272,7 +273,7 @@ def gather(adjoint, eligibility_adjoint, before, eligibility_before, key, write,
     set_all(vectors[GATE_SUM], 0)
     o = 0
     for i in range(key.size):
-        p = fill(adjoint, key[i])
+        p = broadcast(key, i)
         for j in range(0, VECTORS * lanes, lanes):
             g = load(adjoint, o)
             f = g if eligibility_adjoint is None else load(eligibility_adjoint, o)
@@ -289,32 +290,52 @@ def gather(adjoint, eligibility_adjoint, before, eligibility_before, key, write,
 
 @inner
 def retreat_vector(
-    adjoint, eligibility_adjoint, before, eligibility_before, alpha, o, j, query, key_before, d, c, u, m,
-    write_before, gate_before, key_sum, sums, limit,
+    adjoint, eligibility_adjoint, before, eligibility_before, alpha, o, j, query, key_before, keep, write, gate,
+    write_before, gate_before, delta, key_sum, sums, limit,
 ):  # fmt: skip
     """Take the adjoints of one vector back over a step, and gather them for the step before.
 
     Returns:
         The sums over columns for the key, and those of `gather_vector`.
     """
-    g = load(adjoint, o)
+    g, u = load(adjoint, o), load(write, j)
     if eligibility_adjoint is None:
         f = g
         key_sum = fma(u, g, key_sum)
         if limit is None:
-            g = c * g
+            g = load(keep, j) * g
     else:
         f = load(eligibility_adjoint, o)
         key_sum = fma(u, f, key_sum)
-        f = fma(c, f, m * g)
+        f = fma(load(keep, j), f, load(gate, j) * g)
         store(eligibility_adjoint, o, f)
-    g = fma(load(alpha, o), fill(adjoint, query) * d, g)
+    g = fma(load(alpha, o), query * load(delta, j), g)
     g, x, y, z = gather_vector(
-        before, eligibility_before, o, g, f, fill(adjoint, key_before), load(write_before, j), load(gate_before, j),
+        before, eligibility_before, o, g, f, key_before, load(write_before, j), load(gate_before, j),
         sums[0], sums[1], sums[2], limit,
     )  # fmt: skip
     store(adjoint, o, g)
     return key_sum, (x, y, z)
+
+
+@inner
+def retreat_row(
+    adjoint, eligibility_adjoint, before, eligibility_before, alpha, i, query, key_before, keep, write, gate,
+    write_before, gate_before, delta, left, right, limit,
+):  # fmt: skip
+    """Do `retreat_vector` for the two vectors of row `i`; return the key's sums, and those of both vectors."""
+    lanes = lanes_of(adjoint)
+    o = i * VECTORS * lanes
+    q, p = broadcast(query, i), broadcast(key_before, i)
+    k, left = retreat_vector(
+        adjoint, eligibility_adjoint, before, eligibility_before, alpha, o, 0, q, p, keep, write, gate, write_before,
+        gate_before, delta, fill(adjoint, 0.0), left, limit,
+    )  # fmt: skip
+    k, right = retreat_vector(
+        adjoint, eligibility_adjoint, before, eligibility_before, alpha, o + lanes, lanes, q, p, keep, write, gate,
+        write_before, gate_before, delta, k, right, limit,
+    )  # fmt: skip
+    return k, left, right
 
 
 @called
@@ -323,37 +344,29 @@ def retreat(
     write_before, gate_before, delta, vectors, key_gradient, limit,
 ):  # fmt: skip
     """Take the adjoints back over a step, and gather them for the step before in the same pass."""
-    lanes = lanes_of(adjoint)
-    set_all(vectors[KEEP_SUM], 0)
-    set_all(vectors[WRITE_SUM], 0)
-    set_all(vectors[GATE_SUM], 0)
     zero = fill(adjoint, 0.0)
+    left = right = (zero, zero, zero)  # sums of the left and the right vector's rows, which stay in registers
     for i in range(0, query.size, ROWS):
-        k0 = k1 = k2 = k3 = zero
-        for j in range(0, VECTORS * lanes, lanes):
-            o = i * VECTORS * lanes + j
-            d, c, u, m = load(delta, j), load(keep, j), load(write, j), load(gate, j)
-            sums = load(vectors[KEEP_SUM], j), load(vectors[WRITE_SUM], j), load(vectors[GATE_SUM], j)
-            k0, sums = retreat_vector(
-                adjoint, eligibility_adjoint, before, eligibility_before, alpha, o, j, query[i], key_before[i],
-                d, c, u, m, write_before, gate_before, k0, sums, limit,
-            )  # fmt: skip
-            k1, sums = retreat_vector(
-                adjoint, eligibility_adjoint, before, eligibility_before, alpha, o + VECTORS * lanes, j, query[i + 1],
-                key_before[i + 1], d, c, u, m, write_before, gate_before, k1, sums, limit,
-            )  # fmt: skip
-            k2, sums = retreat_vector(
-                adjoint, eligibility_adjoint, before, eligibility_before, alpha, o + 2 * VECTORS * lanes, j,
-                query[i + 2], key_before[i + 2], d, c, u, m, write_before, gate_before, k2, sums, limit,
-            )  # fmt: skip
-            k3, sums = retreat_vector(
-                adjoint, eligibility_adjoint, before, eligibility_before, alpha, o + 3 * VECTORS * lanes, j,
-                query[i + 3], key_before[i + 3], d, c, u, m, write_before, gate_before, k3, sums, limit,
-            )  # fmt: skip
-            store(vectors[KEEP_SUM], j, sums[0])
-            store(vectors[WRITE_SUM], j, sums[1])
-            store(vectors[GATE_SUM], j, sums[2])
+        k0, left, right = retreat_row(
+            adjoint, eligibility_adjoint, before, eligibility_before, alpha, i, query, key_before, keep, write, gate,
+            write_before, gate_before, delta, left, right, limit,
+        )  # fmt: skip
+        k1, left, right = retreat_row(
+            adjoint, eligibility_adjoint, before, eligibility_before, alpha, i + 1, query, key_before, keep, write,
+            gate, write_before, gate_before, delta, left, right, limit,
+        )  # fmt: skip
+        k2, left, right = retreat_row(
+            adjoint, eligibility_adjoint, before, eligibility_before, alpha, i + 2, query, key_before, keep, write,
+            gate, write_before, gate_before, delta, left, right, limit,
+        )  # fmt: skip
+        k3, left, right = retreat_row(
+            adjoint, eligibility_adjoint, before, eligibility_before, alpha, i + 3, query, key_before, keep, write,
+            gate, write_before, gate_before, delta, left, right, limit,
+        )  # fmt: skip
         add_totals(key_gradient, i, k0, k1, k2, k3)
+    for k in range(3):
+        store(vectors[KEEP_SUM + k], 0, left[k])
+        store(vectors[KEEP_SUM + k], lanes_of(adjoint), right[k])
 
 
 @called
@@ -387,10 +400,10 @@ def read_backward(traces, delta, alpha, alpha_gradient, query, query_gradient):
         for k in range(len(delta)):
             trace = traces[k]
             d, e = load(delta[k], 0), load(delta[k], lanes)
-            q0, g0, h0 = read_row_backward(trace, alpha, o, d, e, query[k, i], g0, h0)
-            q1, g1, h1 = read_row_backward(trace, alpha, o + width, d, e, query[k, i + 1], g1, h1)
-            q2, g2, h2 = read_row_backward(trace, alpha, o + 2 * width, d, e, query[k, i + 2], g2, h2)
-            q3, g3, h3 = read_row_backward(trace, alpha, o + 3 * width, d, e, query[k, i + 3], g3, h3)
+            q0, g0, h0 = read_row_backward(trace, alpha, o, d, e, broadcast(query[k], i), g0, h0)
+            q1, g1, h1 = read_row_backward(trace, alpha, o + width, d, e, broadcast(query[k], i + 1), g1, h1)
+            q2, g2, h2 = read_row_backward(trace, alpha, o + 2 * width, d, e, broadcast(query[k], i + 2), g2, h2)
+            q3, g3, h3 = read_row_backward(trace, alpha, o + 3 * width, d, e, broadcast(query[k], i + 3), g3, h3)
             add_totals(query_gradient[k], i, q0, q1, q2, q3)
         store(alpha_gradient, o, g0)
         store(alpha_gradient, o + width, g1)
@@ -407,9 +420,8 @@ def read_backward(traces, delta, alpha, alpha_gradient, query, query_gradient):
 def read_row_backward(trace, alpha, o, d, e, query, g, h):
     """Return a row's share of its query's gradient, one number for each lane, and alpha's gradient with its share."""
     lanes = lanes_of(trace)
-    q = fill(trace, query)
     s, t = d * load(trace, o), e * load(trace, o + lanes)
-    return fma(load(alpha, o + lanes), t, load(alpha, o) * s), fma(q, s, g), fma(q, t, h)
+    return fma(load(alpha, o + lanes), t, load(alpha, o) * s), fma(query, s, g), fma(query, t, h)
 
 
 @kernel
@@ -424,15 +436,15 @@ def backward(
     Beside what `forward` takes and has written:
 
     Parameters:
-        activity_gradient: (T, B, N).
+        activity_gradient: (B, T, N).
         final_gradient: (B, K' * N), or (0, 0) for zeros.
         final_eligibility_gradient: the same, or None for a rule without.
         initial_gradient: (B, K' * N), written, or (0, 0) where no one wants it.
         initial_eligibility_gradient: the same, or None for a rule without.
-        drive_gradient: (T, B, N), written.
-        query_gradient: (T, B, K), added to, as are the others.
-        key_gradient: (T, B, K).
-        signal_gradient: (T, B).
+        drive_gradient: (B, T, N), written.
+        query_gradient: (B, T, K), added to, as are the others.
+        key_gradient: (B, T, K).
+        signal_gradient: (B, T).
         alpha_gradients: (n_jobs, N / WIDTH, K * WIDTH), and the next two padded, with a row for each job.
         eta_gradients: (n_jobs, N).
         fan_out_gradients: (n_jobs, N).

@@ -7,7 +7,7 @@ eligibility of before the step.
 """
 
 from plastic_rl.ops.cpu.compiled import inner
-from plastic_rl.ops.cpu.simd import clip, fill, fma, lanes_of, load, set_all, store, total, where_within
+from plastic_rl.ops.cpu.simd import broadcast, clip, fill, fma, lanes_of, load, set_all, store, total, where_within
 from plastic_rl.ops.cpu.tiles import GATE, KEEP, POST, PRE, READ, ROWS, WRITE, store_tile, tile
 
 
@@ -26,9 +26,9 @@ def advance(trace, eligibility, vectors, weight, alpha, old, new):
                 e = load(eligibility, o)
                 h = fma(m, e, clip(load(trace, o), fill(trace, old)))
                 store(trace, o, h)
-                store(eligibility, o, fma(c, e, fill(trace, pre[i + k]) * u))
+                store(eligibility, o, fma(c, e, broadcast(pre, i + k) * u))
                 h = fma(load(alpha, o), clip(h, fill(trace, new)), load(weight, o))
-                r = fma(fill(trace, post[i + k]), h, r)
+                r = fma(broadcast(post, i + k), h, r)
                 o += lanes
             store(read, j, r)
 
@@ -52,8 +52,8 @@ def rebuild(checkpoint, eligibility_checkpoint, segments, slots, n_steps, pre, k
                 bound = fill(keep, old if k == 0 else limit)
                 h0, h1 = fma(m, e0, clip(h0, bound)), fma(m, e1, clip(h1, bound))
                 h2, h3 = fma(m, e2, clip(h2, bound)), fma(m, e3, clip(h3, bound))
-                e0, e1 = fma(c, e0, fill(keep, pre[k, i]) * u), fma(c, e1, fill(keep, pre[k, i + 1]) * u)
-                e2, e3 = fma(c, e2, fill(keep, pre[k, i + 2]) * u), fma(c, e3, fill(keep, pre[k, i + 3]) * u)
+                e0, e1 = fma(c, e0, broadcast(pre[k], i) * u), fma(c, e1, broadcast(pre[k], i + 1) * u)
+                e2, e3 = fma(c, e2, broadcast(pre[k], i + 2) * u), fma(c, e3, broadcast(pre[k], i + 3) * u)
 
 
 @inner
@@ -70,7 +70,7 @@ def gather(adjoints, eligibility, pre, gate_sum, write_sum, keep_sum):
             for k in range(ROWS):
                 e, g = load(eligibility, o), load(eligibility_adjoint, o)
                 s = fma(load(adjoint, o), e, s)
-                w = fma(fill(adjoint, pre[i + k]), g, w)
+                w = fma(broadcast(pre, i + k), g, w)
                 c = fma(e, g, c)
                 o += lanes
             store(gate_sum, j, s)
@@ -84,7 +84,7 @@ def retreat(adjoints, trace, weight, alpha, alpha_gradient, pre, keep, write, ga
     adjoint, eligibility_adjoint = adjoints[0], adjoints[1]
     lanes, bound = lanes_of(trace), fill(trace, limit)
     for i in range(trace.size // keep.size):
-        p, r = fill(trace, pre[i]), fill(trace, 0.0)
+        p, r = broadcast(pre, i), fill(trace, 0.0)
         for j in range(0, keep.size, lanes):
             o = (i // ROWS * keep.size + j) * ROWS + i % ROWS * lanes
             v, a, d = load(trace, o), load(alpha, o), load(delta, j)

@@ -82,20 +82,38 @@ def store(typingctx, array, offset, vector):
     return types.void(array, types.intp, vector), codegen
 
 
+def _in_every_place(builder: Any, value: Any, lanes: int) -> Any:
+    undefined = ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined)
+    first = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
+    return builder.shuffle_vector(first, undefined, mask)
+
+
 @intrinsic
 def fill(typingctx, array, number):
     """Return a vector of an array's kind with one number in every place."""
     kind = Vector(array.dtype)
 
     def codegen(context, builder, signature, args):
-        vector = context.get_value_type(kind)
         value = context.cast(builder, args[1], number, array.dtype)
-        undefined = ir.Constant(vector, ir.Undefined)
-        first = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
-        mask = ir.Constant(ir.VectorType(ir.IntType(32), kind.lanes), [0] * kind.lanes)
-        return builder.shuffle_vector(first, undefined, mask)
+        return _in_every_place(builder, value, kind.lanes)
 
     return kind(array, number), codegen
+
+
+@intrinsic
+def broadcast(typingctx, array, offset):
+    """Return a vector with one number of a flat array in every place.
+
+    Numba's `array[offset]` counts from the end where an offset is negative, and asks at every place.
+    """
+    kind = Vector(array.dtype)
+
+    def codegen(context, builder, signature, args):
+        data = cgutils.create_struct_proxy(signature.args[0])(context, builder, args[0]).data
+        return _in_every_place(builder, builder.load(builder.gep(data, [args[1]])), kind.lanes)
+
+    return kind(array, types.intp), codegen
 
 
 @intrinsic

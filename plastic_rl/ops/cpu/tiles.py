@@ -12,7 +12,7 @@ trace, and what `keep` would need is left out.
 import math
 
 from plastic_rl.ops.cpu.compiled import inner
-from plastic_rl.ops.cpu.simd import clip, fill, fma, lanes_of, load, set_all, store, total, where_within
+from plastic_rl.ops.cpu.simd import broadcast, clip, fill, fma, lanes_of, load, set_all, store, total, where_within
 
 ROWS = 4
 
@@ -86,8 +86,7 @@ def advance_tile(trace, vectors, p, x, a, w, o, j, limit, old, new):
 @inner
 def spread(vector, i):
     """Return ROWS vectors, each with one of a vector's numbers from `i` on in every place."""
-    v0, v1, v2, v3 = vector[i], vector[i + 1], vector[i + 2], vector[i + 3]
-    return fill(vector, v0), fill(vector, v1), fill(vector, v2), fill(vector, v3)
+    return broadcast(vector, i), broadcast(vector, i + 1), broadcast(vector, i + 2), broadcast(vector, i + 3)
 
 
 @inner
@@ -164,8 +163,8 @@ def rebuild(checkpoint, traces, slots, n_steps, pre, keep, write, starts, limit,
                 elif limit is not None:
                     bound = fill(keep, old if k == 0 else limit)
                     h0, h1, h2, h3 = clip(h0, bound), clip(h1, bound), clip(h2, bound), clip(h3, bound)
-                h0, h1 = fma(c, h0, fill(keep, pre[k, i]) * u), fma(c, h1, fill(keep, pre[k, i + 1]) * u)
-                h2, h3 = fma(c, h2, fill(keep, pre[k, i + 2]) * u), fma(c, h3, fill(keep, pre[k, i + 3]) * u)
+                h0, h1 = fma(c, h0, broadcast(pre[k], i) * u), fma(c, h1, broadcast(pre[k], i + 1) * u)
+                h2, h3 = fma(c, h2, broadcast(pre[k], i + 2) * u), fma(c, h3, broadcast(pre[k], i + 3) * u)
 
 
 @inner
@@ -302,6 +301,6 @@ def begin_retreat(adjoint, trace, before, write_sum, trace_sum, limit):
                     bound = fill(trace, limit)
                     g, h = where_within(g, h, bound), clip(h, bound)
                     store(adjoint, o, g)
-                store(write_sum, j, fma(fill(trace, before[i + k]), g, load(write_sum, j)))
+                store(write_sum, j, fma(broadcast(before, i + k), g, load(write_sum, j)))
                 store(trace_sum, j, fma(h, g, load(trace_sum, j)))
                 o += lanes
