@@ -171,8 +171,9 @@ def draw(claim: Claim, arms: Results, path: Path) -> None:
     for panel in panels[2 * len(tasks) :]:
         panel.set_axis_off()
     lines = {label: line for panel in panels for line, label in zip(*panel.get_legend_handles_labels(), strict=True)}
-    n_across = len(lines) if sum(map(len, lines)) < 55 * n_columns else 2  # characters that fit on one line
-    figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=n_across)
+    width = sum(len(label) + 12 for label in lines)  # in characters; a line's sample takes as much room as twelve
+    n_lines = -(-width // (75 * n_columns))
+    figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=-(-len(lines) // n_lines))
     figure.suptitle(claim.title)
     figure.savefig(path, dpi=110)
 
