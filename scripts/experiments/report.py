@@ -175,7 +175,7 @@ def draw(claim: Claim, arms: Results, path: Path) -> None:
     n_lines = -(-width // (75 * n_columns))
     figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=-(-len(lines) // n_lines))
     figure.suptitle(claim.title)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=110 if n_rows == 1 else 75)
 
 
 def _draw_task(claim: Claim, arms: Results, axes: Any, task: str) -> None:
