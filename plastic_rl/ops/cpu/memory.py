@@ -168,11 +168,11 @@ def forward(
     """Run the scan, with the traces saved before every `every`-th step if there are `checkpoints`.
 
     Args:
-        drive: (B, T, N), what the fixed weights give included.
-        query: (B, T, K), K a multiple of ROWS, as is `key`.
-        key: (B, T, K).
-        signals: (B, T) M(t), or zeros.
-        starts: (B, T) bool.
+        drive: (T, B, N), what the fixed weights give included.
+        query: (T, B, K), K a multiple of ROWS, as is `key`.
+        key: (T, B, K).
+        signals: (T, B) M(t), or zeros.
+        starts: (T, B) bool.
         initial: (B, K' * N) the trace before; K' rows, without padding.
         initial_eligibility: the same of the eligibility, or None for a rule without.
         final: the trace after, written.
@@ -182,7 +182,7 @@ def forward(
         fan_out: padded.
         rule: the rule's code.
         limit: where the trace is clipped, or None.
-        activity: (B, T, N), written.
+        activity: (T, B, N), written.
         checkpoints: (traces, T / every, B, N / WIDTH, K * WIDTH), written, or empty.
         every: steps of a segment.
         blocks: (n_threads, K * WIDTH) to work in.
@@ -436,15 +436,15 @@ def backward(
     Beside what `forward` takes and has written:
 
     Parameters:
-        activity_gradient: (B, T, N).
+        activity_gradient: (T, B, N).
         final_gradient: (B, K' * N), or (0, 0) for zeros.
         final_eligibility_gradient: the same, or None for a rule without.
         initial_gradient: (B, K' * N), written, or (0, 0) where no one wants it.
         initial_eligibility_gradient: the same, or None for a rule without.
-        drive_gradient: (B, T, N), written.
-        query_gradient: (B, T, K), added to, as are the others.
-        key_gradient: (B, T, K).
-        signal_gradient: (B, T).
+        drive_gradient: (T, B, N), written.
+        query_gradient: (T, B, K), added to, as are the others.
+        key_gradient: (T, B, K).
+        signal_gradient: (T, B).
         alpha_gradients: (n_jobs, N / WIDTH, K * WIDTH), and the next two padded, with a row for each job.
         eta_gradients: (n_jobs, N).
         fan_out_gradients: (n_jobs, N).

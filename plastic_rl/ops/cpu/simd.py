@@ -37,10 +37,14 @@ class VectorModel(models.PrimitiveModel):
         super().__init__(dmm, fe_type, ir.VectorType(element, fe_type.lanes))
 
 
-def _address(context: Any, builder: Any, array_type: Any, array: Any, offset: Any) -> Any:
+def _element(context: Any, builder: Any, array_type: Any, array: Any, offset: Any) -> Any:
     data = cgutils.create_struct_proxy(array_type)(context, builder, array).data
+    return builder.gep(data, [offset])
+
+
+def _address(context: Any, builder: Any, array_type: Any, array: Any, offset: Any) -> Any:
     vector = context.get_value_type(Vector(array_type.dtype))
-    return builder.bitcast(builder.gep(data, [offset]), vector.as_pointer())
+    return builder.bitcast(_element(context, builder, array_type, array, offset), vector.as_pointer())
 
 
 def _call(builder: Any, name: str, kind: Vector, result: Any, args: Any, **flags: Any) -> Any:
@@ -110,8 +114,8 @@ def broadcast(typingctx, array, offset):
     kind = Vector(array.dtype)
 
     def codegen(context, builder, signature, args):
-        data = cgutils.create_struct_proxy(signature.args[0])(context, builder, args[0]).data
-        return _in_every_place(builder, builder.load(builder.gep(data, [args[1]])), kind.lanes)
+        element = _element(context, builder, signature.args[0], *args)
+        return _in_every_place(builder, builder.load(element), kind.lanes)
 
     return kind(array, types.intp), codegen
 
@@ -163,8 +167,7 @@ def add_totals(typingctx, array, offset, a, b, c, d):
         s = builder.fadd(shuffle(x, y, even), shuffle(x, y, odd))
         t = builder.fadd(shuffle(z, w, even), shuffle(z, w, odd))
         sums = builder.fadd(shuffle(s, t, [0, 1, 4, 5]), shuffle(s, t, [2, 3, 6, 7]))
-        data = cgutils.create_struct_proxy(signature.args[0])(context, builder, args[0]).data
-        address = builder.bitcast(builder.gep(data, [args[1]]), sums.type.as_pointer())
+        address = builder.bitcast(_element(context, builder, signature.args[0], *args[:2]), sums.type.as_pointer())
         align = array.dtype.bitwidth // 8
         builder.store(builder.fadd(builder.load(address, align=align), sums), address, align=align)
         return context.get_dummy_value()
