@@ -122,7 +122,8 @@ class RecurrentCore(nn.Module, ABC):
         Returns:
             Outputs (B, O) and the new state.
         """
-        outputs, state = self(inputs.unsqueeze(0), state, episode_starts.unsqueeze(0))
+        # time first, whatever batch_first says
+        outputs, state = super().__call__(inputs.unsqueeze(0), state, episode_starts.unsqueeze(0))
         return outputs[0], state
 
     def pure_step(self, inputs: Tensor, state: State, episode_starts: Tensor) -> tuple[Tensor, State]:
@@ -138,7 +139,7 @@ class RecurrentCore(nn.Module, ABC):
         Returns:
             Outputs (B, O) and the new state.
         """
-        outputs, state = self(inputs.unsqueeze(0), state, episode_starts.unsqueeze(0))
+        outputs, state = super().__call__(inputs.unsqueeze(0), state, episode_starts.unsqueeze(0))
         return outputs[0], state
 
     def plasticity(self) -> dict[str, Tensor]:

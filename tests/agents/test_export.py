@@ -57,8 +57,7 @@ def others_slow(fast, values):
     return [value if value == fast else pytest.param(value, marks=pytest.mark.slow) for value in values]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("core", registered_cores())
+@pytest.mark.parametrize("core", others_slow("delay_line", registered_cores()))  # which has no pure_step of its own
 def test_every_core(core, tmp_path):
     env = make_sb3_vec_env(lambda: Echo(length=LENGTH), N_ENVS)
     model = learned(env, core=core)

@@ -61,6 +61,17 @@ def test_steps_equal_the_sequence(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_batch_first_changes_no_step(name):
+    core = make(name)
+    inputs, starts = sequence()
+    whole, _ = core(inputs[:1], core.initial_state(B), starts[:1])
+    core.batch_first = True
+    for step in (core.step, core.pure_step):
+        output, _ = step(inputs[0], core.initial_state(B), starts[0])
+        torch.testing.assert_close(output, whole[0])
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_nothing_crosses_an_episode_start(name):
     core = make(name)
     inputs, _ = sequence()
