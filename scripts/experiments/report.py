@@ -65,7 +65,8 @@ def values_of(claim: Claim, arms: Results, arm: str) -> list[float]:
 def summary(claim: Claim, arms: Results) -> str:
     """Return what the arms came to that the claim is about, a line for each."""
     expected = [arm for pair in claim.expect for arm in pair.values() if isinstance(arm, str)]
-    found = {arm: values_of(claim, arms, arm) for arm in expected or claim.arms}
+    named = expected if any(values_of(claim, arms, arm) for arm in expected) else claim.arms  # no arm has all tasks yet
+    found = {arm: values_of(claim, arms, arm) for arm in named}
     said = [f"{arm}: {_mean(claim, values)}, {len(values)} seed{'s' * (len(values) > 1)}"
             for arm, values in found.items() if values]  # fmt: skip
     return "<br>".join([f"*{UNITS[claim.measure].partition(' (')[0].partition(',')[0]}*", *said])
@@ -97,7 +98,8 @@ def _section(claim: Claim, arms: Results, rows: list[dict[str, str]], folder: Pa
         rows = []
         for task in ["", *claim.tasks]:
             found = {arm: values_of(claim, arms, full_name(arm, task)) for arm in claim.grid["arms"]}
-            rows.append({"": task or "mean", **{arm: _mean(claim, values) for arm, values in found.items()}})
+            if any(found.values()):
+                rows.append({"": task or "mean", **{arm: _mean(claim, values) for arm, values in found.items()}})
     else:
         extra = [name for name in rows[0] if name in claim.tests or name.startswith("episodes to")][:1]
         rows = [{key: row[key] for key in ("", "seeds", UNITS[claim.measure], *extra, "CPU minutes")} for row in rows]
@@ -161,7 +163,7 @@ def _number(claim: Claim, value: float) -> str:
 
 def draw(claim: Claim, arms: Results, path: Path) -> None:
     """Draw learning curves over episodes and CPU minutes: the mean over seeds, and an interval where there are some."""
-    tasks = claim.tasks or [""]
+    tasks = [task for task in claim.tasks or [""] if any(full_name(arm, task) in arms for arm in claim.grid["arms"])]
     n_columns = 2 if len(tasks) == 1 else 4
     n_rows = -(-2 * len(tasks) // n_columns)
     figure = Figure(figsize=(5 * n_columns, 4.3 if n_rows == 1 else 3 * n_rows), layout="constrained")
