@@ -122,7 +122,7 @@ class RecurrentCore(nn.Module, ABC):
         Returns:
             Outputs (B, O) and the new state.
         """
-        # time first, whatever batch_first says
+        # not self(...), which would take (1, B, I) for a batch of one with batch_first
         outputs, state = super().__call__(inputs.unsqueeze(0), state, episode_starts.unsqueeze(0))
         return outputs[0], state
 
@@ -139,6 +139,7 @@ class RecurrentCore(nn.Module, ABC):
         Returns:
             Outputs (B, O) and the new state.
         """
+        # not self(...), which runs pure_step in an export
         outputs, state = super().__call__(inputs.unsqueeze(0), state, episode_starts.unsqueeze(0))
         return outputs[0], state
 
